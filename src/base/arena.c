@@ -1,0 +1,104 @@
+/* Arenas: a chain of blocks, newest first, each twice the size of the one before. */
+#include "base/base.h"
+
+#include <string.h>
+
+typedef struct block {
+	struct block *older;
+	size_t room, used;
+} block;
+
+struct sn_arena {
+	sn_ctx *ctx;
+	block *newest;
+};
+
+enum { HEADER = 64, FIRST_BLOCK = 64 * 1024 - HEADER, LARGEST_DOUBLING = 16 << 20 };
+_Static_assert(sizeof(block) <= HEADER, "the header must fit before the first aligned byte");
+
+sn_status sn_arena_open(sn_arena **out, sn_ctx *ctx)
+{
+	*out = sn_alloc(ctx, sizeof **out);
+	if (!*out) return SN_ENOMEM;
+	(*out)->ctx = ctx;
+	return SN_OK;
+}
+
+static void drop_newest(sn_arena *arena)
+{
+	block *b = arena->newest;
+	arena->newest = b->older;
+	sn_free(arena->ctx, b);
+}
+
+void sn_arena_close(sn_arena *arena)
+{
+	if (!arena) return;
+	while (arena->newest) drop_newest(arena);
+	sn_free(arena->ctx, arena);
+}
+
+static block *add_block(sn_arena *arena, size_t size)
+{
+	size_t room = arena->newest ? SN_MIN(2 * arena->newest->room, (size_t)LARGEST_DOUBLING) : FIRST_BLOCK;
+	if (room < size) room = size;
+	block *b = room > SIZE_MAX - HEADER ? NULL : sn_alloc(arena->ctx, HEADER + room);
+	if (!b) return NULL;
+	*b = (block){ arena->newest, room, 0 };
+	arena->newest = b;
+	return b;
+}
+
+void *sn_arena_take(sn_arena *arena, size_t size)
+{
+	if (size > PTRDIFF_MAX) {
+		(void)sn_fail(arena->ctx, SN_ENOMEM, "out of memory: an impossible size was asked for");
+		return NULL;
+	}
+	size = (size + 63) / 64 * 64;
+	block *b = arena->newest;
+	if (!b || b->room - b->used < size) b = add_block(arena, size);
+	if (!b) return NULL;
+	void *p = (char *)b + HEADER + b->used;
+	b->used += size;
+	return p;
+}
+
+sn_mark sn_arena_mark(const sn_arena *arena)
+{
+	return (sn_mark){ arena->newest, arena->newest ? arena->newest->used : 0 };
+}
+
+void sn_arena_reset(sn_arena *arena, sn_mark mark)
+{
+	while (arena->newest != mark.block) drop_newest(arena);
+	block *b = arena->newest;
+	if (!b) return;
+	memset((char *)b + HEADER + mark.used, 0, b->used - mark.used);   /* what is taken must be zero */
+	b->used = mark.used;
+}
+
+sn_ctx *sn_arena_ctx(const sn_arena *arena) { return arena->ctx; }
+
+char *sn_arena_copy(sn_arena *arena, const char *text, size_t size)
+{
+	char *copy = size < SIZE_MAX ? sn_arena_take(arena, size + 1) : NULL;
+	if (copy && size) memcpy(copy, text, size);
+	return copy;
+}
+
+char *sn_arena_string(sn_arena *arena, const char *text) { return sn_arena_copy(arena, text, strlen(text)); }
+
+char *sn_arena_format(sn_arena *arena, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	int n = sn_vformat(NULL, 0, format, args);
+	va_end(args);
+	char *text = n < 0 ? NULL : sn_arena_take(arena, (size_t)n + 1);
+	if (!text) return NULL;
+	va_start(args, format);
+	sn_vformat(text, (size_t)n + 1, format, args);
+	va_end(args);
+	return text;
+}
