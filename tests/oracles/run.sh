@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Remakes every file under tests/golden/ with independent tools (`make oracles`); `git diff` then says whether anything moved.
+# usage: tests/oracles/run.sh [SCRIPT ...]     e.g. tests/oracles/run.sh stats.py
+# SONDE_ORACLE_PYTHON   a Python that has requirements.txt already (default: a virtual environment in build/oracles)
+# SONDE_MODELS          folder with the SmolLM2 GGUF (default: models/, see tools/models.sh)
+# SONDE_SHARED          folder with data/ (default: ../shared)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+python=${SONDE_ORACLE_PYTHON:-build/oracles/bin/python}
+if [ -z "${SONDE_ORACLE_PYTHON:-}" ] && ! cmp -s tests/oracles/requirements.txt build/oracles/requirements.txt; then
+	python3 -m venv build/oracles
+	build/oracles/bin/pip install --quiet -r tests/oracles/requirements.txt
+	cp tests/oracles/requirements.txt build/oracles/requirements.txt
+fi
+
+export OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
+scripts=("$@")
+[ $# -gt 0 ] || scripts=(tiny_llama.py)
+for script in "${scripts[@]}"; do
+	echo "$script"
+	"$python" "tests/oracles/$script"
+done
