@@ -5,10 +5,6 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("TQDM_DISABLE", "1")
-
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(os.environ.get("SONDE_GOLDEN", ROOT / "tests" / "golden"))
 SHARED = Path(os.environ.get("SONDE_SHARED", ROOT.parent / "shared"))
@@ -62,10 +58,11 @@ def write_jsonl(path, records):
 
 
 def write_safetensors(path, tensors, **about):
-    """Contiguous copies of torch tensors or numpy arrays; `about` becomes the header's __metadata__ (strings)."""
+    """Contiguous copies of torch tensors or numpy arrays; `about` goes into the header as JSON under __metadata__.about
+    (one key, because the package writes several in random order and the file would never be the same twice)."""
     import numpy as np
     from safetensors.numpy import save_file
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {k: np.ascontiguousarray(v.numpy() if hasattr(v, "numpy") else v) for k, v in tensors.items()}
-    text = {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in about.items()}
-    save_file(arrays, path, metadata=text)
+    save_file(arrays, path, metadata={"about": json.dumps(about, ensure_ascii=False)})
+    path.chmod(0o644)

@@ -14,9 +14,9 @@ if [ -z "${SONDE_ORACLE_PYTHON:-}" ] && ! cmp -s tests/oracles/requirements.txt 
 	cp tests/oracles/requirements.txt build/oracles/requirements.txt
 fi
 
-export OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
+export OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 TQDM_DISABLE=1
 scripts=("$@")
-[ $# -gt 0 ] || scripts=(tiny_llama.py)
+[ $# -gt 0 ] || scripts=(tiny_llama.py gguf_dequant.py)
 for script in "${scripts[@]}"; do
 	echo "$script"
 	"$python" "tests/oracles/$script"
