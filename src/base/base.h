@@ -43,6 +43,8 @@ int64_t sn_ctx_tokens_per_step(const sn_ctx *ctx);
 
 /* Returns zeroed 64-byte aligned memory from the context's allocator, or NULL with SN_ENOMEM set; free with sn_free. */
 void *sn_alloc(sn_ctx *ctx, size_t size);
+/* The same, not zeroed: for large blocks that are written whole. */
+void *sn_alloc_raw(sn_ctx *ctx, size_t size);
 void sn_free(sn_ctx *ctx, void *p);
 /* Returns a * b * c, or SIZE_MAX (which no allocation grants) when it overflows. */
 size_t sn_size3(size_t a, size_t b, size_t c);

@@ -128,16 +128,19 @@ size_t sn_size3(size_t a, size_t b, size_t c)
 	return abc;
 }
 
+static size_t room_for(size_t size) { return size == 0 ? 64 : (size + 63) / 64 * 64; }
+
+void *sn_alloc_raw(sn_ctx *ctx, size_t size)
+{
+	void *p = size < PTRDIFF_MAX - 64 ? ctx->options.alloc(ctx->options.alloc_payload, room_for(size)) : NULL;
+	if (!p) (void)sn_fail(ctx, SN_ENOMEM, "out of memory: %zu bytes asked for; close other programs or ask for less work", size);
+	return p;
+}
+
 void *sn_alloc(sn_ctx *ctx, size_t size)
 {
-	void *p = NULL;
-	if (size < PTRDIFF_MAX - 64) {
-		size_t room = (size + 63) / 64 * 64;
-		if (room == 0) room = 64;
-		p = ctx->options.alloc(ctx->options.alloc_payload, room);
-		if (p) memset(p, 0, room);
-	}
-	if (!p) (void)sn_fail(ctx, SN_ENOMEM, "out of memory: %zu bytes asked for; close other programs or ask for less work", size);
+	void *p = sn_alloc_raw(ctx, size);
+	if (p) memset(p, 0, room_for(size));
 	return p;
 }
 

@@ -1,0 +1,27 @@
+/* Matrix products with weights packed once (oneDNN). float32 results of a row do not depend on how many rows are computed with
+ * it nor on the number of threads, so long as those rows go through the same packing. */
+#ifndef SN_TENSOR_GEMM_H
+#define SN_TENSOR_GEMM_H
+
+#include "sonde.h"
+
+/* The engine, its stream and the primitives created so far. */
+typedef struct sn_gemm sn_gemm;
+/* One weight matrix in packed layout. */
+typedef struct sn_packed sn_packed;
+
+/* Rows that buffers handed to sn_gemm_run must have room for: m rounded up to what is computed at once. */
+int64_t sn_gemm_room(int64_t m);
+
+SN_CHECKED sn_status sn_gemm_open(sn_gemm **out, sn_ctx *ctx);
+void sn_gemm_close(sn_gemm *gemm);
+/* Packs w [n, k] row-major (as files hold it) for y = x w'. w is no longer needed afterwards. */
+SN_CHECKED sn_status sn_gemm_pack(sn_packed **out, sn_gemm *gemm, const float *w, int64_t n, int64_t k);
+void sn_packed_free(sn_gemm *gemm, sn_packed *packed);
+/* Returns the bytes that the packed matrix takes. */
+size_t sn_packed_bytes(const sn_packed *packed);
+/* y [m, n] = x [m, k] w'; both dense, both with room for sn_gemm_room(m) rows (rows from m on are computed too, of whatever
+ * stands there, and must not be used). */
+SN_CHECKED sn_status sn_gemm_run(sn_gemm *gemm, const sn_packed *w, const float *x, int64_t m, float *y);
+
+#endif

@@ -1,0 +1,173 @@
+/* Portable vector code, compiled once a processor level (SN_KERNEL_LEVEL). Loops run over blocks of constant length, so that
+ * the compiler vectorises them whole and no element's value depends on where in memory its row begins. */
+#include "tensor/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+/* libmvec's vector variants, without -ffast-math. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+#pragma omp declare simd notinbranch
+extern float expf(float);
+#endif
+
+enum { LANES = 16, PARTIAL = 32 };
+
+/* a * b + c, fused where the processor can (a library call elsewhere would be many times slower). */
+static inline float madd(float a, float b, float c)
+{
+#if defined(__FMA__) || defined(__aarch64__)
+	return __builtin_fmaf(a, b, c);
+#else
+	return a * b + c;
+#endif
+}
+
+static inline void exp_block(float *x)
+{
+#pragma omp simd
+	for (int i = 0; i < LANES; i++) x[i] = expf(x[i]);
+}
+
+static inline float fold(float *s)
+{
+	for (int width = PARTIAL / 2; width > 0; width /= 2)
+		for (int i = 0; i < width; i++) s[i] += s[i + width];
+	return s[0];
+}
+
+static inline float dot_inline(const float *restrict a, const float *restrict b, int64_t n)
+{
+	float s[PARTIAL] = { 0 };
+	int64_t i = 0;
+	for (; i + PARTIAL <= n; i += PARTIAL)
+#pragma omp simd
+		for (int j = 0; j < PARTIAL; j++) s[j] = madd(a[i + j], b[i + j], s[j]);
+	for (int j = 0; i < n; i++, j++) s[j] = madd(a[i], b[i], s[j]);
+	return fold(s);
+}
+
+static float dot(const float *a, const float *b, int64_t n) { return dot_inline(a, b, n); }
+
+static void add(float *restrict y, const float *restrict x, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static float rms_scale(const float *x, int64_t n, double eps)
+{
+	return sqrtf((float)((double)dot_inline(x, x, n) / (double)n + eps));
+}
+
+static void divide(float *y, const float *x, float scale, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++) y[i] = x[i] / scale;
+}
+
+static void multiply(float *y, const float *x, const float *w, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++) y[i] = x[i] * w[i];
+}
+
+static void rotate(float *restrict x, const float *restrict cosine, const float *restrict sine, int64_t n)
+{
+	int64_t half = n / 2;
+	for (int64_t i = 0; i < half; i++) {
+		float a = x[i], b = x[i + half];
+		x[i] = a * cosine[i] - b * sine[i];
+		x[i + half] = b * cosine[i] + a * sine[i];
+	}
+}
+
+static inline void silu_block(float *restrict y, const float *restrict gate, const float *restrict up)
+{
+	float e[LANES];
+	for (int i = 0; i < LANES; i++) e[i] = -gate[i];
+	exp_block(e);
+	for (int i = 0; i < LANES; i++) y[i] = gate[i] / (1.0f + e[i]) * up[i];
+}
+
+static void silu_multiply(float *y, const float *gate, const float *up, int64_t n)
+{
+	int64_t i = 0;
+	for (; i + LANES <= n; i += LANES) silu_block(y + i, gate + i, up + i);
+	if (i == n) return;
+	float g[LANES] = { 0 }, u[LANES] = { 0 }, out[LANES];
+	memcpy(g, gate + i, (size_t)(n - i) * sizeof *g);
+	memcpy(u, up + i, (size_t)(n - i) * sizeof *u);
+	silu_block(out, g, u);
+	memcpy(y + i, out, (size_t)(n - i) * sizeof *y);
+}
+
+static void scores(float *y, const float *q, const float *k, int64_t stride, int64_t n, int64_t d, float scale)
+{
+	for (int64_t j = 0; j < n; j++) y[j] = scale * dot_inline(q, k + j * stride, d);
+}
+
+/* exp(x - shift) in place; returns the sum, taken in order of blocks. */
+static inline double exp_sum_block(float *x, float shift, int n)
+{
+	float e[LANES];
+	for (int i = 0; i < LANES; i++) e[i] = i < n ? x[i] - shift : -INFINITY;
+	exp_block(e);
+	double sum = 0;
+	for (int i = 0; i < LANES; i++) sum += e[i];
+	memcpy(x, e, (size_t)n * sizeof *x);
+	return sum;
+}
+
+static inline float maximum_of(const float *x, int64_t n)
+{
+	float m = -INFINITY;
+	for (int64_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
+	return m;
+}
+
+static void softmax(float *x, int64_t n)
+{
+	float m = maximum_of(x, n);
+	if (m == -INFINITY) {
+		memset(x, 0, (size_t)n * sizeof *x);
+		return;
+	}
+	double sum = 0;
+	for (int64_t i = 0; i < n; i += LANES) sum += exp_sum_block(x + i, m, n - i < LANES ? (int)(n - i) : LANES);
+	float total = (float)sum;
+	for (int64_t i = 0; i < n; i++) x[i] /= total;
+}
+
+static void mix(float *restrict y, const float *restrict p, const float *restrict v, int64_t stride, int64_t n, int64_t d)
+{
+	for (int64_t j = 0; j < n; j++) {
+		const float *w = v + j * stride;
+		float weight = p[j];
+#pragma omp simd
+		for (int64_t i = 0; i < d; i++) y[i] = madd(weight, w[i], y[i]);
+	}
+}
+
+static void logsumexp(const float *x, int64_t n, float *maximum, double *sum)
+{
+	float m = maximum_of(x, n);
+	if (m > *maximum) {
+		*sum *= exp((double)*maximum - m);
+		*maximum = m;
+	}
+	for (int64_t i = 0; i < n; i += LANES) {
+		float block[LANES];
+		int k = n - i < LANES ? (int)(n - i) : LANES;
+		memcpy(block, x + i, (size_t)k * sizeof *block);
+		*sum += exp_sum_block(block, *maximum, k);
+	}
+}
+
+#define JOIN(a, b) a##b
+#define NAME(level) JOIN(sn_kernels_, level)
+#define TEXT(level) #level
+#define QUOTE(level) TEXT(level)
+
+extern const sn_kernels NAME(SN_KERNEL_LEVEL);
+const sn_kernels NAME(SN_KERNEL_LEVEL) = {
+	.level = QUOTE(SN_KERNEL_LEVEL), .dot = dot, .add = add, .rms_scale = rms_scale, .divide = divide, .multiply = multiply,
+	.rotate = rotate, .silu_multiply = silu_multiply, .scores = scores, .softmax = softmax, .mix = mix, .logsumexp = logsumexp,
+};

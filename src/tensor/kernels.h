@@ -1,0 +1,39 @@
+/* The vector kernels: one table a processor level, all with the same meaning. Every row is computed by the same sequence of
+ * operations whatever stands beside it, so a row alone and the same row among many agree bit for bit (on one level). */
+#ifndef SN_TENSOR_KERNELS_H
+#define SN_TENSOR_KERNELS_H
+
+#include "sonde.h"
+
+typedef struct sn_kernels {
+	const char *level;   /* "x86_64_v4" */
+	/* Returns sum a_i b_i, in 32 partial sums folded in a fixed order. */
+	float (*dot)(const float *a, const float *b, int64_t n);
+	/* y += x. */
+	void (*add)(float *y, const float *x, int64_t n);
+	/* Returns sqrt(mean x^2 + eps): the denominator of RMSNorm (Zhang & Sennrich 2019), TransformerLens's hook_scale. */
+	float (*rms_scale)(const float *x, int64_t n, double eps);
+	/* y = x / scale. */
+	void (*divide)(float *y, const float *x, float scale, int64_t n);
+	/* y = x * w, elementwise. */
+	void (*multiply)(float *y, const float *x, const float *w, int64_t n);
+	/* Rotates one head in place, half-split pairs (i, i + n/2): cos and sin hold n/2 values (Su et al. 2021). */
+	void (*rotate)(float *x, const float *cosine, const float *sine, int64_t n);
+	/* y = silu(gate) * up, silu(x) = x / (1 + exp(-x)). */
+	void (*silu_multiply)(float *y, const float *gate, const float *up, int64_t n);
+	/* y_j = scale * q . k_j for n keys that lie stride floats apart. */
+	void (*scores)(float *y, const float *q, const float *k, int64_t stride, int64_t n, int64_t d, float scale);
+	/* Softmax in place; a row of -inf only becomes 0. */
+	void (*softmax)(float *x, int64_t n);
+	/* y += sum_j p_j v_j for n values that lie stride floats apart. */
+	void (*mix)(float *y, const float *p, const float *v, int64_t stride, int64_t n, int64_t d);
+	/* Takes n more logits into a running (maximum, sum of exp(x - maximum)). */
+	void (*logsumexp)(const float *x, int64_t n, float *maximum, double *sum);
+} sn_kernels;
+
+/* Returns the table of the best level that this processor has. */
+const sn_kernels *sn_kernels_get(void);
+/* Returns table i of those that this processor can run, best last; NULL past the end. */
+const sn_kernels *sn_kernels_at(int i);
+
+#endif

@@ -1,0 +1,106 @@
+/* Every level's kernels against plain double arithmetic; packed products against sums in double, and row by row bitwise. */
+#include "common/test.h"
+
+#include "tensor/gemm.h"
+#include "tensor/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { N = 301 };
+
+static void fill(float *x, int64_t n, uint64_t key)
+{
+	sn_rng rng = sn_rng_make(7, key);
+	for (int64_t i = 0; i < n; i++) x[i] = (float)sn_rng_normal(&rng);
+}
+
+static void assert_near(double a, double b) { assert_true(fabs(a - b) <= 2e-6 * (1 + fabs(b))); }
+
+static void check_level(const sn_kernels *k, int64_t n)
+{
+	float x[N], w[N], y[N];
+	fill(x, n, 1);
+	fill(w, n, 2);
+	double dot = 0, square = 0;
+	for (int64_t i = 0; i < n; i++) {
+		dot += (double)x[i] * w[i];
+		square += (double)x[i] * x[i];
+	}
+	assert_near(k->dot(x, w, n), dot);
+	assert_near(k->rms_scale(x, n, 1e-5), sqrt(square / (double)n + 1e-5));
+	k->silu_multiply(y, x, w, n);
+	for (int64_t i = 0; i < n; i++) assert_near(y[i], x[i] / (1 + exp(-(double)x[i])) * w[i]);
+	float m = -INFINITY;
+	double sum = 0, expected = 0;
+	k->logsumexp(x, n / 2, &m, &sum);
+	k->logsumexp(x + n / 2, n - n / 2, &m, &sum);
+	for (int64_t i = 0; i < n; i++) expected += exp(x[i]);
+	assert_near(m + log(sum), log(expected));
+	memcpy(y, x, sizeof y);
+	k->softmax(y, n);
+	for (int64_t i = 0; i < n; i++) assert_near(y[i], exp(x[i]) / expected);
+}
+
+static void kernels_agree_with_double_arithmetic_on_every_level(void **state)
+{
+	(void)state;
+	int levels = 0;
+	for (const sn_kernels *k; (k = sn_kernels_at(levels)); levels++)
+		for (int64_t n = 1; n <= N; n += n < 40 ? 1 : 87) check_level(k, n);
+	assert_true(levels > 0);
+	assert_ptr_equal(sn_kernels_get(), sn_kernels_at(levels - 1));
+}
+
+static void blocked_softmax_rows_are_zero(void **state)
+{
+	(void)state;
+	float x[5] = { -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY };
+	sn_kernels_get()->softmax(x, 5);
+	for (int i = 0; i < 5; i++) assert_true(x[i] == 0);
+}
+
+static void rotation_keeps_lengths_and_turns_pairs(void **state)
+{
+	(void)state;
+	float x[4] = { 1, 2, 3, 4 }, c[2] = { 0, 1 }, s[2] = { 1, 0 };
+	sn_kernels_get()->rotate(x, c, s, 4);
+	assert_true(x[0] == -3 && x[2] == 1 && x[1] == 2 && x[3] == 4);
+}
+
+static void products_match_and_do_not_depend_on_company(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_gemm *gemm;
+	assert_ok(ctx, sn_gemm_open(&gemm, ctx));
+	enum { K = 96, COLS = 130, ROWS = 1100 };
+	static float w[COLS * K], x[(ROWS + 32) * K], y[(ROWS + 32) * COLS], one[32 * K], z[32 * COLS];
+	fill(w, COLS * K, 3);
+	fill(x, ROWS * K, 4);
+	sn_packed *packed;
+	assert_ok(ctx, sn_gemm_pack(&packed, gemm, w, COLS, K));
+	assert_ok(ctx, sn_gemm_run(gemm, packed, x, ROWS, y));
+	for (int64_t i = 0; i < ROWS; i += 53) {
+		memcpy(one, x + i * K, K * sizeof *one);
+		assert_ok(ctx, sn_gemm_run(gemm, packed, one, 1, z));
+		assert_memory_equal(z, y + i * COLS, COLS * sizeof *z);
+		for (int j = 0; j < COLS; j++) {
+			double sum = 0;
+			for (int k = 0; k < K; k++) sum += (double)x[i * K + k] * w[j * K + k];
+			assert_true(fabs(sum - z[j]) < 1e-4);
+		}
+	}
+	sn_packed_free(gemm, packed);
+	sn_gemm_close(gemm);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kernels_agree_with_double_arithmetic_on_every_level),
+		cmocka_unit_test(blocked_softmax_rows_are_zero),
+		cmocka_unit_test(rotation_keeps_lengths_and_turns_pairs),
+		cmocka_unit_test(products_match_and_do_not_depend_on_company),
+	};
+	return cmocka_run_group_tests(tests, test_open, test_close);
+}
