@@ -412,8 +412,21 @@ SN_API const sn_column *sn_dataset_column(const sn_dataset *data, const char *na
 
 /* ==== Methods and results =========================================================================================== */
 
-typedef enum sn_role { SN_DIM, SN_MEASURE, SN_LOW, SN_HIGH, SN_COUNT_OF, SN_TEXT } sn_role;
-typedef enum sn_view { SN_VIEW_TABLE, SN_VIEW_LINE, SN_VIEW_HEAT, SN_VIEW_TEXT } sn_view;
+/* What a column of a result is. In figures the first DIM is the x axis, the second the series (LINE, BAR) or the y axis (HEAT);
+ * with FACET there is one panel a value; every MEASURE makes panels of its own. A TEXT measure makes HEAT a map of categories. */
+typedef enum sn_role {
+	SN_DIM,        /* a coordinate */
+	SN_MEASURE,
+	SN_LOW,        /* bounds of the measure named by of: bands, error bars, [low, high] in tables */
+	SN_HIGH,
+	SN_COUNT_OF,
+	SN_TEXT,       /* words beside the numbers */
+	SN_FACET,
+	SN_BASE,       /* baseline, floor or threshold of the measure named by of: drawn dashed */
+	SN_MARK,       /* TEXT, one or two characters written into the cell of a heat map */
+	SN_HATCH       /* BOOL: true where the value holds for any model (of NULL: all measures): hatched, out of the colour scale */
+} sn_role;
+typedef enum sn_view { SN_VIEW_TABLE, SN_VIEW_LINE, SN_VIEW_HEAT, SN_VIEW_TEXT, SN_VIEW_BAR } sn_view;
 
 /* A parameter of a method: one declaration for command line, help, JSON, provenance. The value lies at off in the struct:
  * INT int64_t, FLOAT double, TEXT const char *, BOOL bool. choices: "a|b|c" or NULL. */
@@ -425,20 +438,24 @@ typedef struct sn_param {
 	bool required;
 } sn_param;
 
-/* A column of a result: DIM (a coordinate), MEASURE, LOW / HIGH (bounds of the measure named by of), COUNT_OF, TEXT.
- * better: +1 higher, -1 lower, 0 neither. */
+/* A column of a result. name: stable, machine-readable; title: for people (NULL: the name); better: +1 higher, -1 lower,
+ * 0 neither. */
 typedef struct sn_col {
 	const char *name, *unit, *of;
 	sn_type type;
 	sn_role role;
 	int better;
+	const char *title;
 } sn_col;
 
+/* caption: what the reader sees and how to read it. appendix: at the end of a report, never on the terminal. */
 typedef struct sn_table {
 	const char *name, *title;
 	const sn_col *col;
 	int n_col;
 	sn_view view;
+	const char *caption;
+	bool appendix;
 } sn_table;
 
 typedef struct sn_input {
@@ -481,6 +498,18 @@ SN_API SN_CHECKED sn_status sn_method_run(sn_ctx *ctx, const sn_method *method, 
 SN_API int64_t sn_result_rows(const sn_result *result, int table);
 /* Returns row r of a table: n_col values in the order of its columns; owned by the result. */
 SN_API const sn_value *sn_result_row(const sn_result *result, int table, int64_t row);
+
+/* Sentences that go with the rows, in the order they were added. */
+typedef enum sn_line_kind { SN_LINE_SUMMARY, SN_LINE_LIMIT, SN_LINE_CITE, SN_LINE_PROVENANCE } sn_line_kind;
+typedef struct sn_line {
+	sn_line_kind kind;
+	const char *key;   /* PROVENANCE: "seed"; otherwise "" */
+	const char *text;
+} sn_line;
+/* Returns line i of a kind, or NULL past the end; owned by the result. */
+SN_API const sn_line *sn_result_line(const sn_result *result, sn_line_kind kind, int i);
+/* Returns the method the result belongs to. */
+SN_API const sn_method *sn_result_method(const sn_result *result);
 
 #ifdef __cplusplus
 }

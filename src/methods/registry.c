@@ -1,0 +1,26 @@
+/* The methods, in the order they are listed. A new method is one file that ends in its row, and two lines here. */
+#include "sonde.h"
+
+#include <string.h>
+
+/* X(variable of the row), e.g. X(sn_method_probe_linear) */
+#define METHODS(X)
+
+#define DECLARE(row) extern const sn_method row;
+METHODS(DECLARE)
+
+#define ADDRESS(row) &row,
+static const sn_method *const methods[] = { METHODS(ADDRESS) NULL };
+
+const sn_method *sn_method_at(int i)
+{
+	int n = (int)(sizeof methods / sizeof methods[0]) - 1;
+	return i >= 0 && i < n ? methods[i] : NULL;
+}
+
+const sn_method *sn_method_find(const char *family, const char *name)
+{
+	for (int i = 0; methods[i]; i++)
+		if (strcmp(methods[i]->family, family) == 0 && strcmp(methods[i]->name, name) == 0) return methods[i];
+	return NULL;
+}

@@ -1,0 +1,74 @@
+/* Running a method: defaults, provenance, the method itself. */
+#include "base/option.h"
+#include "data/result.h"
+
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static sn_status set_time(sn_result *out)
+{
+	time_t now = time(NULL);
+	struct tm utc;
+	char text[32] = "unknown";
+	if (gmtime_r(&now, &utc)) strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+	return sn_result_set(out, "time", "%s", text);
+}
+
+static sn_status set_context(sn_ctx *ctx, sn_result *out)
+{
+	char host[256] = "";
+	if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+	SN_TRY(sn_result_set(out, "sonde version", "%s", sn_version()));
+	SN_TRY(sn_result_set(out, "seed", "%llu", (unsigned long long)sn_ctx_seed(ctx)));
+	SN_TRY(sn_result_set(out, "threads", "%d", sn_ctx_threads(ctx)));
+	SN_TRY(sn_result_set(out, "precision", "f32"));
+	SN_TRY(sn_result_set(out, "host", "%s", host));
+	return set_time(out);
+}
+
+static sn_status set_data(const sn_input *input, sn_result *out)
+{
+	for (int i = 0; i < SN_COUNT(input->data); i++) {
+		const sn_dataset *data = input->data[i];
+		if (!data) continue;
+		char key[32], hash_key[32];
+		sn_format(key, sizeof key, i ? "data %d" : "data", i + 1);
+		sn_format(hash_key, sizeof hash_key, "%s sha256", key);
+		SN_TRY(sn_result_set(out, key, "%s (%lld rows)", data->source ? data->source : "", (long long)data->n));
+		if (data->sha256[0]) SN_TRY(sn_result_set(out, hash_key, "%s", data->sha256));
+	}
+	return SN_OK;
+}
+
+static sn_status fill_param(sn_ctx *ctx, const sn_method *method, sn_result *out, const void **param)
+{
+	if (*param || method->n_param == 0) return SN_OK;
+	void *defaults = sn_arena_take(sn_result_arena(out), method->param_size);
+	if (!defaults) return SN_ENOMEM;
+	sn_param_table table = { method->param, method->n_param };
+	for (int i = 0; i < table.n; i++)
+		if (table.param[i].required)
+			return sn_fail(ctx, SN_EARG, "%s needs --%s (%s)", method->name, table.param[i].name, table.param[i].help);
+	*param = defaults;
+	return sn_param_defaults(ctx, &table, sn_result_arena(out), defaults);
+}
+
+static sn_status check_input(sn_ctx *ctx, const sn_method *method, const sn_input *input)
+{
+	if ((method->needs & SN_NEEDS_MODEL) && !input->model[0])
+		return sn_fail(ctx, SN_EARG, "%s needs a model; give --model FILE", method->name);
+	if ((method->needs & SN_NEEDS_DATA) && !input->data[0])
+		return sn_fail(ctx, SN_EARG, "%s needs data; give --data FILE", method->name);
+	return SN_OK;
+}
+
+sn_status sn_method_run(sn_ctx *ctx, const sn_method *method, const sn_input *input, const void *param, sn_result *out)
+{
+	SN_TRY(check_input(ctx, method, input));
+	SN_TRY(fill_param(ctx, method, out, &param));
+	if (param) SN_TRY(sn_result_set_param(out, param));
+	SN_TRY(set_context(ctx, out));
+	SN_TRY(set_data(input, out));
+	return method->run(ctx, input, param, out);
+}
