@@ -500,10 +500,10 @@ SN_API int64_t sn_result_rows(const sn_result *result, int table);
 SN_API const sn_value *sn_result_row(const sn_result *result, int table, int64_t row);
 
 /* Sentences that go with the rows, in the order they were added. */
-typedef enum sn_line_kind { SN_LINE_SUMMARY, SN_LINE_LIMIT, SN_LINE_CITE, SN_LINE_PROVENANCE } sn_line_kind;
+typedef enum sn_line_kind { SN_LINE_SUMMARY, SN_LINE_LIMIT, SN_LINE_CITE, SN_LINE_PROVENANCE, SN_LINE_PARAM, SN_LINE_KINDS } sn_line_kind;
 typedef struct sn_line {
 	sn_line_kind kind;
-	const char *key;   /* PROVENANCE: "seed"; otherwise "" */
+	const char *key;   /* PROVENANCE, PARAM: "seed"; otherwise "" */
 	const char *text;
 } sn_line;
 /* Returns line i of a kind, or NULL past the end; owned by the result. */

@@ -156,10 +156,10 @@ static sn_status grow_lines(sn_result *r)
 	return SN_OK;
 }
 
-static sn_line *find_key(sn_result *r, const char *key)
+static sn_line *find_key(sn_result *r, sn_line_kind kind, const char *key)
 {
 	for (int i = 0; i < r->n_line; i++)
-		if (r->line[i].kind == SN_LINE_PROVENANCE && strcmp(r->line[i].key, key) == 0) return &r->line[i];
+		if (r->line[i].kind == kind && strcmp(r->line[i].key, key) == 0) return &r->line[i];
 	return NULL;
 }
 
@@ -167,7 +167,7 @@ sn_status sn_result_add_line(sn_result *r, sn_line_kind kind, const char *key, c
 {
 	const char *copy = sn_arena_string(r->arena, text), *key_copy = sn_arena_string(r->arena, key);
 	if (!copy || !key_copy) return SN_ENOMEM;
-	sn_line *same = kind == SN_LINE_PROVENANCE ? find_key(r, key) : NULL;
+	sn_line *same = key[0] ? find_key(r, kind, key) : NULL;
 	if (same) return same->text = copy, SN_OK;
 	SN_TRY(grow_lines(r));
 	r->line[r->n_line++] = (sn_line){ kind, key_copy, copy };
@@ -237,6 +237,19 @@ sn_status sn_result_set_param_json(sn_result *r, const char *json)
 	return SN_OK;
 }
 
+static sn_status add_param_lines(sn_result *r, const void *param)
+{
+	sn_status status = SN_OK;
+	for (int i = 0; i < r->method->n_param && status == SN_OK; i++) {
+		sn_buf value = { .ctx = sn_result_ctx(r) };
+		sn_buf_puts(&value, "");
+		sn_param_value(&value, &r->method->param[i], param);
+		status = value.failed ? SN_ENOMEM : sn_result_add_line(r, SN_LINE_PARAM, r->method->param[i].name, value.data);
+		sn_buf_free(&value);
+	}
+	return status;
+}
+
 sn_status sn_result_set_param(sn_result *r, const void *param)
 {
 	sn_buf buf = { .ctx = sn_result_ctx(r) };
@@ -244,5 +257,5 @@ sn_status sn_result_set_param(sn_result *r, const void *param)
 	sn_param_json(&buf, &table, param);
 	sn_status status = buf.failed ? SN_ENOMEM : sn_result_set_param_json(r, buf.data);
 	sn_buf_free(&buf);
-	return status;
+	return status == SN_OK ? add_param_lines(r, param) : status;
 }

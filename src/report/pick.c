@@ -1,0 +1,181 @@
+#include "report/pick.h"
+#include "base/write.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+sn_source sn_source_of(const sn_result *result, int table)
+{
+	return (sn_source){ result, &sn_result_method(result)->table[table], table, sn_result_rows(result, table) };
+}
+
+const sn_value *sn_source_at(const sn_source *s, int64_t row, int col) { return sn_result_row(s->result, s->index, row) + col; }
+
+double sn_source_number(const sn_source *s, int64_t row, int col)
+{
+	if (row < 0 || col < 0) return NAN;
+	sn_type type = s->table->col[col].type;
+	const sn_value *v = sn_source_at(s, row, col);
+	if (sn_value_missing(type, v) || type == SN_TYPE_TEXT) return NAN;
+	return type == SN_TYPE_FLOAT ? v->f : (double)v->i;
+}
+
+const char *sn_col_title(const sn_col *col) { return col->title ? col->title : col->name; }
+
+int sn_source_digits(const sn_source *s, int col)
+{
+	double largest = 0;
+	for (int64_t r = 0; r < s->n_row; r++) {
+		double x = fabs(sn_source_number(s, r, col));
+		if (x > largest && isfinite(x)) largest = x;
+	}
+	return largest < 10 ? 3 : largest < 100 ? 2 : largest < 1000 ? 1 : 0;
+}
+
+void sn_source_write(sn_buf *buf, const sn_source *s, int64_t row, int col, int digits)
+{
+	sn_type type = s->table->col[col].type;
+	const sn_value *v = row < 0 ? NULL : sn_source_at(s, row, col);
+	if (!v || sn_value_missing(type, v)) sn_buf_puts(buf, "–");
+	else if (type == SN_TYPE_TEXT) sn_buf_puts(buf, v->s);
+	else if (type == SN_TYPE_BOOL) sn_buf_puts(buf, v->i ? "yes" : "no");
+	else if (type == SN_TYPE_INT) sn_buf_format(buf, "%s%lld", v->i < 0 ? "−" : "", llabs((long long)v->i));
+	else sn_write_readable(buf, v->f, digits < 0 ? sn_source_digits(s, col) : digits);
+}
+
+void sn_axis_write(sn_buf *buf, const sn_source *s, const sn_axis *axis, int i)
+{
+	for (int k = 0; k < axis->n_col; k++) {
+		sn_buf_puts(buf, k ? ", " : "");
+		sn_source_write(buf, s, axis->row[i], axis->col[k], -1);
+	}
+}
+
+/* ---- distinct values ---- */
+
+static bool same_value(const sn_source *s, int64_t a, int64_t b, int col)
+{
+	sn_type type = s->table->col[col].type;
+	const sn_value *u = sn_source_at(s, a, col), *v = sn_source_at(s, b, col);
+	bool missing = sn_value_missing(type, u);
+	if (missing || sn_value_missing(type, v)) return missing && sn_value_missing(type, v);
+	if (type == SN_TYPE_TEXT) return u->s == v->s || strcmp(u->s, v->s) == 0;
+	return type == SN_TYPE_FLOAT ? !(u->f < v->f) && !(u->f > v->f) : u->i == v->i;
+}
+
+static bool same_group(const sn_source *s, const sn_axis *axis, int64_t a, int64_t b)
+{
+	for (int k = 0; k < axis->n_col; k++)
+		if (!same_value(s, a, b, axis->col[k])) return false;
+	return true;
+}
+
+static void sort_numbers(const sn_source *s, sn_axis *axis, int *rank)
+{
+	for (int i = 0; i < axis->n; i++) rank[i] = i;
+	if (axis->n_col != 1 || s->table->col[axis->col[0]].type == SN_TYPE_TEXT) return;
+	for (int i = 1; i < axis->n; i++) {   /* by insertion: axes are short and mostly in order */
+		int64_t row = axis->row[i];
+		int from = rank[i], j = i;
+		double x = sn_source_number(s, row, axis->col[0]);
+		for (; j > 0 && sn_source_number(s, axis->row[j - 1], axis->col[0]) > x; j--) {
+			axis->row[j] = axis->row[j - 1];
+			rank[j] = rank[j - 1];
+		}
+		axis->row[j] = row;
+		rank[j] = from;
+	}
+}
+
+static sn_status find_groups(const sn_source *s, sn_axis *axis, sn_arena *arena)
+{
+	SN_NEW(axis->row, arena, int64_t, s->n_row);
+	SN_NEW(axis->group, arena, int, s->n_row);
+	for (int64_t r = 0; r < s->n_row; r++) {
+		int g = r > 0 && same_group(s, axis, r, r - 1) ? axis->group[r - 1] : 0;
+		while (g < axis->n && !same_group(s, axis, r, axis->row[g])) g++;
+		if (g == axis->n) axis->row[axis->n++] = r;
+		axis->group[r] = g;
+	}
+	int *rank, *place;
+	SN_NEW(rank, arena, int, axis->n);
+	SN_NEW(place, arena, int, axis->n);
+	sort_numbers(s, axis, rank);
+	for (int i = 0; i < axis->n; i++) place[rank[i]] = i;
+	for (int64_t r = 0; r < s->n_row; r++) axis->group[r] = place[axis->group[r]];
+	return SN_OK;
+}
+
+/* ---- roles ---- */
+
+static void add_column(sn_axis *axis, int col)
+{
+	if (axis->n_col < SN_COUNT(axis->col)) axis->col[axis->n_col++] = col;
+}
+
+static void assign_dimensions(sn_pick *p)
+{
+	const sn_table *t = p->source.table;
+	for (int i = 0, dims = 0; i < t->n_col; i++) {
+		if (t->col[i].role == SN_FACET) add_column(&p->panel, i);
+		if (t->col[i].role != SN_DIM) continue;
+		add_column(dims == 0 ? &p->x : dims == 1 ? &p->y : &p->panel, i);
+		dims++;
+	}
+}
+
+static bool belongs(const sn_table *t, int col, int measure)
+{
+	const char *of = t->col[col].of;
+	return !of || strcmp(of, t->col[measure].name) == 0;
+}
+
+static sn_measure measure_of(const sn_table *t, int measure)
+{
+	sn_measure m = { .col = measure, .low = -1, .high = -1, .count = -1, .hatch = -1, .mark = -1 };
+	for (int i = 0; i < t->n_col; i++) {
+		sn_role role = t->col[i].role;
+		if (!belongs(t, i, measure)) continue;
+		if (role == SN_LOW) m.low = i;
+		if (role == SN_HIGH) m.high = i;
+		if (role == SN_COUNT_OF) m.count = i;
+		if (role == SN_HATCH) m.hatch = i;
+		if (role == SN_MARK) m.mark = i;
+		if (role == SN_BASE && m.n_base < SN_MOST_BASES) m.base[m.n_base++] = i;
+	}
+	return m;
+}
+
+static sn_status pick_measures(sn_pick *p, sn_arena *arena)
+{
+	const sn_table *t = p->source.table;
+	SN_NEW(p->measure, arena, sn_measure, t->n_col);
+	for (int i = 0; i < t->n_col; i++)
+		if (t->col[i].role == SN_MEASURE) p->measure[p->n_measure++] = measure_of(t, i);
+	return SN_OK;
+}
+
+static sn_status find_rows(sn_pick *p, sn_arena *arena)
+{
+	int64_t n = (int64_t)p->x.n * p->y.n * p->panel.n;
+	if (n > 4000000) return sn_fail(sn_arena_ctx(arena), SN_ENOMEM, "table %s has too many combinations to draw", p->source.table->name);
+	SN_NEW(p->at, arena, int64_t, n);
+	for (int64_t i = 0; i < n; i++) p->at[i] = -1;
+	for (int64_t r = 0; r < p->source.n_row; r++)
+		p->at[((int64_t)p->panel.group[r] * p->y.n + p->y.group[r]) * p->x.n + p->x.group[r]] = r;
+	return SN_OK;
+}
+
+sn_status sn_pick_table(sn_pick *p, const sn_source *source, sn_arena *arena)
+{
+	*p = (sn_pick){ .source = *source };
+	assign_dimensions(p);
+	SN_TRY(find_groups(source, &p->x, arena));
+	SN_TRY(find_groups(source, &p->y, arena));
+	SN_TRY(find_groups(source, &p->panel, arena));
+	SN_TRY(pick_measures(p, arena));
+	return find_rows(p, arena);
+}
+
+int64_t sn_pick_at(const sn_pick *p, int panel, int y, int x) { return p->at[((int64_t)panel * p->y.n + y) * p->x.n + x]; }

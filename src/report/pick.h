@@ -1,0 +1,58 @@
+/* What of a table goes where in a figure: axes, series, panels and the columns that belong to each measure. */
+#ifndef SN_REPORT_PICK_H
+#define SN_REPORT_PICK_H
+
+#include "data/result.h"
+
+/* A table of a result, as the drawing code reads it. */
+typedef struct sn_source {
+	const sn_result *result;
+	const sn_table *table;
+	int index;
+	int64_t n_row;
+} sn_source;
+
+/* The distinct values (or combinations of values) of some columns. row: a row that shows each; number columns alone are in
+ * ascending order, everything else in the order of first appearance. group: [n_row] index of each row. */
+typedef struct sn_axis {
+	int col[4], n_col;
+	int n;
+	int64_t *row;
+	int *group;
+} sn_axis;
+
+enum { SN_MOST_BASES = 3 };
+/* A measure and the columns that belong to it; -1: none. */
+typedef struct sn_measure {
+	int col, low, high, count, hatch, mark;
+	int base[SN_MOST_BASES], n_base;
+} sn_measure;
+
+/* at: row numbers by [panel][y][x], -1 where the table has none. Without a second dimension there is one y (n_col 0). */
+typedef struct sn_pick {
+	sn_source source;
+	sn_axis x, y, panel;
+	int n_measure;
+	sn_measure *measure;
+	int64_t *at;
+} sn_pick;
+
+sn_source sn_source_of(const sn_result *result, int table);
+/* The value of a column in a row, and its column. */
+const sn_value *sn_source_at(const sn_source *source, int64_t row, int col);
+/* The number in a row (INT, FLOAT, BOOL); NaN where missing, where row < 0 or col < 0, or for text. */
+double sn_source_number(const sn_source *source, int64_t row, int col);
+/* Title of a column for people. */
+const char *sn_col_title(const sn_col *col);
+/* Decimals that suit the numbers of a column: 3 for shares, fewer for larger numbers. */
+int sn_source_digits(const sn_source *source, int col);
+/* Appends a value for people; "–" where missing. digits < 0: as sn_source_digits. */
+void sn_source_write(sn_buf *buf, const sn_source *source, int64_t row, int col, int digits);
+/* Appends the label of an axis value ("subject", "12", "plural, match"). */
+void sn_axis_write(sn_buf *buf, const sn_source *source, const sn_axis *axis, int i);
+/* Picks axes and measures of a table, everything from arena. A table without DIM has an x axis of row numbers. */
+SN_CHECKED sn_status sn_pick_table(sn_pick *pick, const sn_source *source, sn_arena *arena);
+/* Row at a place, -1: none. */
+int64_t sn_pick_at(const sn_pick *pick, int panel, int y, int x);
+
+#endif

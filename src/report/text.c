@@ -1,0 +1,218 @@
+/* Results for the terminal: sentences first, then tables. */
+#include "base/write.h"
+#include "report/pick.h"
+#include "report/report.h"
+
+#include <string.h>
+
+#include <utf8proc.h>
+
+/* ---- plain tables ---- */
+
+static int display_width(const char *text)
+{
+	int width = 0;
+	size_t size = strlen(text), pos = 0;
+	if (sn_utf8_check(text, size) >= 0) return (int)size;
+	while (pos < size) width += utf8proc_charwidth((utf8proc_int32_t)sn_utf8_next(text, size, &pos));
+	return width;
+}
+
+static void add_spaces(sn_buf *buf, int n)
+{
+	for (; n > 0; n--) sn_buf_puts(buf, " ");
+}
+
+static void text_row(sn_buf *buf, const char *const *cell, const bool *right, const int *width, int n_col)
+{
+	for (int c = 0; c < n_col; c++) {
+		int space = width[c] - display_width(cell[c]);
+		sn_buf_puts(buf, c ? "  " : "");
+		if (right[c]) add_spaces(buf, space);
+		sn_buf_puts(buf, cell[c]);
+		if (!right[c] && c + 1 < n_col) add_spaces(buf, space);
+	}
+	sn_buf_puts(buf, "\n");
+}
+
+enum { MOST_COLUMNS = 64 };
+
+void sn_text_table(sn_buf *buf, const char *const *header, const bool *right, int n_col, const char *const *cell, int64_t n_row)
+{
+	int width[MOST_COLUMNS] = { 0 };
+	n_col = SN_MIN(n_col, (int)MOST_COLUMNS);
+	for (int c = 0; c < n_col; c++) {
+		width[c] = display_width(header[c]);
+		for (int64_t r = 0; r < n_row; r++) width[c] = SN_MAX(width[c], display_width(cell[r * n_col + c]));
+	}
+	text_row(buf, header, right, width, n_col);
+	int total = 2 * (n_col - 1);
+	for (int c = 0; c < n_col; c++) total += width[c];
+	for (int i = 0; i < total; i++) sn_buf_puts(buf, "─");
+	sn_buf_puts(buf, "\n");
+	for (int64_t r = 0; r < n_row; r++) text_row(buf, cell + r * n_col, right, width, n_col);
+}
+
+/* ---- a result's table as it is ---- */
+
+static bool shown(const sn_col *c) { return c->role != SN_LOW && c->role != SN_HIGH; }
+
+static sn_status take_text(sn_buf *buf, sn_arena *arena, const char **out)
+{
+	*out = buf->failed ? NULL : sn_arena_string(arena, buf->data ? buf->data : "");
+	sn_buf_free(buf);
+	return *out ? SN_OK : SN_ENOMEM;
+}
+
+static sn_status header_text(const sn_source *s, int col, sn_arena *arena, const char **out)
+{
+	const sn_col *c = &s->table->col[col];
+	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
+	sn_buf_puts(&buf, sn_col_title(c));
+	if (c->unit && c->unit[0]) sn_buf_format(&buf, " (%s)", c->unit);
+	return take_text(&buf, arena, out);
+}
+
+/* "0.934 [0.901, 0.958]" where the measure has bounds. */
+static sn_status cell_text(const sn_source *s, int64_t row, int col, int digits, sn_arena *arena, const char **out)
+{
+	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
+	int low = -1, high = -1;
+	for (int i = 0; i < s->table->n_col; i++) {
+		const sn_col *c = &s->table->col[i];
+		if (!c->of || strcmp(c->of, s->table->col[col].name) != 0) continue;
+		if (c->role == SN_LOW) low = i;
+		if (c->role == SN_HIGH) high = i;
+	}
+	sn_source_write(&buf, s, row, col, digits);
+	if (low >= 0 && high >= 0 && !sn_value_missing(s->table->col[low].type, sn_source_at(s, row, low))) {
+		sn_buf_puts(&buf, " [");
+		sn_source_write(&buf, s, row, low, digits);
+		sn_buf_puts(&buf, ", ");
+		sn_source_write(&buf, s, row, high, digits);
+		sn_buf_puts(&buf, "]");
+	}
+	return take_text(&buf, arena, out);
+}
+
+static sn_status plain_table(sn_buf *buf, const sn_source *s, int64_t n_row, sn_arena *arena)
+{
+	const char *header[MOST_COLUMNS], **cell;
+	bool right[MOST_COLUMNS];
+	int col[MOST_COLUMNS], digits[MOST_COLUMNS], n = 0;
+	for (int c = 0; c < s->table->n_col && n < MOST_COLUMNS; c++) {
+		if (!shown(&s->table->col[c])) continue;
+		SN_TRY(header_text(s, c, arena, &header[n]));
+		right[n] = s->table->col[c].type == SN_TYPE_INT || s->table->col[c].type == SN_TYPE_FLOAT;
+		digits[n] = sn_source_digits(s, c);
+		col[n++] = c;
+	}
+	SN_NEW(cell, arena, const char *, n_row * n);
+	for (int64_t r = 0; r < n_row; r++)
+		for (int c = 0; c < n; c++) SN_TRY(cell_text(s, r, col[c], digits[c], arena, &cell[r * n + c]));
+	sn_text_table(buf, header, right, n, cell, n_row);
+	return SN_OK;
+}
+
+/* ---- two dimensions as a grid ---- */
+
+static sn_status axis_text(const sn_source *s, const sn_axis *axis, int i, sn_arena *arena, const char **out)
+{
+	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
+	sn_axis_write(&buf, s, axis, i);
+	return take_text(&buf, arena, out);
+}
+
+/* Cells that hold for any model stand in parentheses. */
+static sn_status grid_cell(const sn_pick *p, const sn_measure *m, int panel, int y, int x, int digits, sn_arena *arena, const char **out)
+{
+	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
+	int64_t row = sn_pick_at(p, panel, y, x);
+	bool hatched = sn_source_number(&p->source, row, m->hatch) > 0;
+	sn_buf_puts(&buf, hatched ? "(" : "");
+	sn_source_write(&buf, &p->source, row, m->col, digits);
+	sn_buf_puts(&buf, hatched ? ")" : "");
+	return take_text(&buf, arena, out);
+}
+
+static sn_status grid(sn_buf *buf, const sn_pick *p, const sn_measure *m, int panel, sn_arena *arena)
+{
+	const sn_source *s = &p->source;
+	int n = SN_MIN(p->y.n + 1, (int)MOST_COLUMNS), digits = sn_source_digits(s, m->col);
+	const char *header[MOST_COLUMNS], **cell;
+	bool right[MOST_COLUMNS];
+	SN_TRY(header_text(s, p->x.col[0], arena, &header[0]));
+	right[0] = s->table->col[p->x.col[0]].type != SN_TYPE_TEXT;
+	for (int y = 1; y < n; y++) {
+		SN_TRY(axis_text(s, &p->y, y - 1, arena, &header[y]));
+		right[y] = s->table->col[m->col].type != SN_TYPE_TEXT;
+	}
+	SN_NEW(cell, arena, const char *, (int64_t)p->x.n * n);
+	for (int x = 0; x < p->x.n; x++) {
+		SN_TRY(axis_text(s, &p->x, x, arena, &cell[x * n]));
+		for (int y = 1; y < n; y++) SN_TRY(grid_cell(p, m, panel, y - 1, x, digits, arena, &cell[x * n + y]));
+	}
+	sn_text_table(buf, header, right, n, cell, p->x.n);
+	return SN_OK;
+}
+
+static sn_status grids(sn_buf *buf, const sn_source *s, sn_arena *arena)
+{
+	sn_pick p;
+	SN_TRY(sn_pick_table(&p, s, arena));
+	for (int i = 0; i < p.n_measure; i++) {
+		for (int panel = 0; panel < p.panel.n; panel++) {
+			const char *header;
+			SN_TRY(header_text(s, p.measure[i].col, arena, &header));
+			sn_buf_puts(buf, header);
+			if (p.panel.n_col) sn_buf_puts(buf, ": ");
+			sn_axis_write(buf, s, &p.panel, panel);
+			sn_buf_puts(buf, "\n");
+			SN_TRY(grid(buf, &p, &p.measure[i], panel, arena));
+		}
+		if (p.measure[i].hatch >= 0) sn_buf_puts(buf, "(…): holds for any model\n");
+	}
+	return SN_OK;
+}
+
+/* ---- the whole ---- */
+
+static void lines(sn_buf *buf, const sn_result *r, sn_line_kind kind, const char *title)
+{
+	const sn_line *line;
+	for (int i = 0; (line = sn_result_line(r, kind, i)); i++) {
+		if (i == 0 && title) sn_buf_format(buf, "\n%s\n", title);
+		sn_buf_format(buf, "%s%s\n", title ? "- " : "", line->text);
+	}
+}
+
+static bool is_grid(const sn_table *t)
+{
+	int dims = 0;
+	for (int c = 0; c < t->n_col; c++) dims += t->col[c].role == SN_DIM;
+	return dims >= 2 && (t->view == SN_VIEW_LINE || t->view == SN_VIEW_HEAT);
+}
+
+static sn_status one_table(sn_buf *buf, const sn_result *r, int t, int64_t max_rows, sn_arena *arena)
+{
+	sn_source s = sn_source_of(r, t);
+	if (s.n_row == 0 || s.table->appendix) return SN_OK;
+	sn_buf_format(buf, "\n%s\n", s.table->title ? s.table->title : s.table->name);
+	if (is_grid(s.table)) return grids(buf, &s, arena);
+	int64_t n = max_rows && s.n_row > max_rows ? max_rows : s.n_row;
+	SN_TRY(plain_table(buf, &s, n, arena));
+	if (n < s.n_row) sn_buf_format(buf, "… %lld more rows (--format csv prints all)\n", (long long)(s.n_row - n));
+	return SN_OK;
+}
+
+sn_status sn_report_text(sn_buf *buf, const sn_result *r, int64_t max_rows)
+{
+	sn_arena *arena;
+	lines(buf, r, SN_LINE_SUMMARY, NULL);
+	SN_TRY(sn_arena_open(&arena, sn_result_ctx(r)));
+	sn_status status = SN_OK;
+	for (int t = 0; t < sn_result_method(r)->n_table && status == SN_OK; t++) status = one_table(buf, r, t, max_rows, arena);
+	sn_arena_close(arena);
+	lines(buf, r, SN_LINE_LIMIT, "Limitations");
+	return status != SN_OK ? status : buf->failed ? SN_ENOMEM : SN_OK;
+}
