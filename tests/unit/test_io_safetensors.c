@@ -1,0 +1,224 @@
+/* Safetensors files: golden ones read right, damaged ones refused with a clear error and without harm. */
+#include "common/test.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/bytes.h"
+#include "io/dequant.h"
+#include "io/safetensors.h"
+
+#define TINY SN_TESTS "/golden/tiny/"
+
+/* Puts length, header and n zero bytes of data into out; returns the size. */
+static size_t make(uint8_t *out, const char *header, size_t n)
+{
+	uint64_t length = strlen(header);
+	memcpy(out, &length, 8);
+	memcpy(out + 8, header, length);
+	memset(out + 8 + length, 0, n);
+	return 8 + length + n;
+}
+
+static void golden_file_is_read(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_safetensors *file;
+	assert_ok(ctx, sn_safetensors_open(&file, ctx, TINY "mha-untied/model.safetensors"));
+	const sn_safetensor *t = sn_safetensors_find(file, "model.embed_tokens.weight");
+	assert_non_null(t);
+	assert_int_equal(t->dtype, SN_BF16);
+	assert_string_equal(t->dtype_name, "BF16");
+	assert_int_equal(t->ndim, 2);
+	assert_int_equal(t->dim[0], 286);
+	assert_int_equal(t->dim[1], 16);
+	assert_int_equal(t->size, 286 * 16 * 2);
+	assert_null(sn_safetensors_find(file, "no.such"));
+	assert_null(sn_safetensors_meta(file, "no.such"));
+	sn_safetensors_close(file);
+	assert_ok(ctx, sn_safetensors_open(&file, ctx, TINY "gqa-tied/sites.safetensors"));
+	assert_int_equal(sn_safetensors_find(file, "loss")->dtype, SN_F64);
+	assert_int_equal(sn_safetensors_find(file, "start")->dtype, SN_I64);
+	sn_safetensors_close(file);
+}
+
+static void dequantisation_is_bit_exact(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_safetensors *file;
+	assert_ok(ctx, sn_safetensors_open(&file, ctx, SN_TESTS "/golden/gguf_dequant.safetensors"));
+	int checked = 0;
+	const sn_ggml_type *type;
+	for (int i = 0; (type = sn_ggml_type_at(i)); i++) {
+		char name[64];
+		sn_format(name, sizeof name, "%s/blocks", type->name);
+		const sn_safetensor *blocks = sn_safetensors_find(file, name);
+		sn_format(name, sizeof name, "%s/values", type->name);
+		const sn_safetensor *values = sn_safetensors_find(file, name);
+		if (!blocks) continue;
+		assert_non_null(type->to_f32);
+		assert_int_equal(values->count / type->block * type->bytes, (int64_t)blocks->size);
+		float *out = malloc(values->size);
+		uint8_t *unaligned = malloc(blocks->size + 1);
+		memcpy(unaligned + 1, blocks->data, blocks->size);
+		type->to_f32(unaligned + 1, out, values->count);
+		if (memcmp(out, values->data, values->size) != 0) fail_msg("%s differs", type->name);
+		free(unaligned);
+		free(out);
+		checked++;
+	}
+	assert_int_equal(checked, 14);
+	sn_safetensors_close(file);
+}
+
+static void plain_types_convert(void **state)
+{
+	(void)state;
+	float out[3];
+	assert_true(sn_dtype_to_f32(SN_F64, (double[]){ 1.5, -2, 1e300 }, out, 3));
+	assert_true(out[0] == 1.5f && out[1] == -2 && out[2] > 3e38f);
+	assert_true(sn_dtype_to_f32(SN_I64, (int64_t[]){ -7, 1 << 20 }, out, 2));
+	assert_true(out[0] == -7 && out[1] == 1 << 20);
+	assert_true(sn_dtype_to_f32(SN_I32, (int32_t[]){ -7 }, out, 1) && out[0] == -7);
+	assert_true(sn_dtype_to_f32(SN_U8, (uint8_t[]){ 255 }, out, 1) && out[0] == 255);
+	assert_false(sn_dtype_to_f32(SN_DTYPE_NONE, out, out, 1));
+}
+
+static void bad_headers_are_refused(void **state)
+{
+	static const struct { const char *header; size_t data; const char *words; } cases[] = {
+		{ "{", 0, "line 1" },
+		{ "[]", 0, "expected an object" },
+		{ "{\"a\":{}}", 0, "a.dtype" },
+		{ "{\"a\":{\"dtype\":\"F7\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "a.dtype|'F7'" },
+		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, "a.data_offsets|2 numbers of 4 bytes|found 4" },
+		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, "a.shape" },
+		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 4, "a.shape" },
+		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}", 0, "a.data_offsets" },
+		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 4, "a.data_offsets|download" },
+		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,4]}}", 8, "a.data_offsets" },
+		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "'a'|offset 0|found 4" },
+		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 8, "4 bytes of data, found 8" },
+		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+		  4, "offset 4|found 0" },
+		{ "{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}",
+		  0, "duplicate" },
+		{ "{\"__metadata__\":{\"a\":1}}", 0, "__metadata__.a|a string" },
+		{ "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1, "a.shape|8 dimensions" },
+	};
+	sn_ctx *ctx = test_ctx(state);
+	for (int i = 0; i < SN_COUNT(cases); i++) {
+		uint8_t bytes[1024];
+		size_t size = make(bytes, cases[i].header, cases[i].data);
+		sn_safetensors *file;
+		assert_true(sn_safetensors_open_bytes(&file, ctx, "bad", bytes, size) != SN_OK);
+		assert_null(file);
+		char words[128];
+		sn_format(words, sizeof words, "%s", cases[i].words);
+		for (char *word = strtok(words, "|"); word; word = strtok(NULL, "|"))
+			if (!strstr(sn_error(ctx), word)) fail_msg("case %d: expected '%s' in: %s", i, word, sn_error(ctx));
+	}
+}
+
+static void scalars_empty_tensors_and_metadata_are_read(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	uint8_t bytes[1024];
+	size_t size = make(bytes, "{\"__metadata__\":{\"format\":\"pt\"},\"s\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[0,4]},"
+	                          "\"e\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]}}   ", 4);
+	sn_safetensors *file;
+	assert_ok(ctx, sn_safetensors_open_bytes(&file, ctx, "good", bytes, size));
+	assert_int_equal(sn_safetensors_count(file), 2);
+	assert_int_equal(sn_safetensors_find(file, "s")->count, 1);
+	assert_int_equal(sn_safetensors_find(file, "e")->size, 0);
+	assert_string_equal(sn_safetensors_meta(file, "format"), "pt");
+	sn_safetensors_close(file);
+}
+
+static void absurd_lengths_are_refused(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_safetensors *file;
+	static const uint64_t length[] = { 3, UINT64_MAX, UINT64_MAX - 7, 1ull << 40 };
+	for (int i = 0; i < SN_COUNT(length); i++) {
+		uint8_t bytes[10] = { 0 };
+		memcpy(bytes, &length[i], 8);
+		assert_int_equal(sn_safetensors_open_bytes(&file, ctx, "bad", bytes, sizeof bytes), SN_EPARSE);
+		assert_non_null(strstr(sn_error(ctx), "byte 0"));
+	}
+}
+
+static void every_truncation_is_refused(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_map_file map;
+	assert_ok(ctx, sn_map_open(&map, ctx, TINY "mha-untied/model.safetensors"));
+	for (size_t n = 0; n < map.size; n += n < 4096 ? 1 : 61) {
+		uint8_t *copy = malloc(n ? n : 1);
+		memcpy(copy, map.data, n);
+		sn_safetensors *file;
+		assert_int_equal(sn_safetensors_open_bytes(&file, ctx, "cut", copy, n), SN_EPARSE);
+		free(copy);
+	}
+	sn_map_close(ctx, &map);
+}
+
+static void write_shard(sn_ctx *ctx, const char *folder, const char *name, const char *tensor)
+{
+	char path[256], header[256];
+	uint8_t bytes[512];
+	sn_format(path, sizeof path, "%s/%s", folder, name);
+	sn_format(header, sizeof header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", tensor);
+	assert_ok(ctx, sn_write_file(ctx, path, bytes, make(bytes, header, 4)));
+}
+
+static sn_status open_index(sn_ctx *ctx, const char *folder, const char *json, sn_safetensors **out)
+{
+	char path[256];
+	sn_format(path, sizeof path, "%s/model.safetensors.index.json", folder);
+	assert_ok(ctx, sn_write_file(ctx, path, json, strlen(json)));
+	sn_status status = sn_safetensors_open(out, ctx, path);
+	unlink(path);
+	return status;
+}
+
+static void shards_become_one(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	char folder[] = "/tmp/sonde_shards_XXXXXX", path[256];
+	assert_non_null(mkdtemp(folder));
+	write_shard(ctx, folder, "1.safetensors", "a");
+	write_shard(ctx, folder, "2.safetensors", "b");
+	sn_safetensors *file;
+	assert_ok(ctx, open_index(ctx, folder, "{\"weight_map\":{\"b\":\"2.safetensors\",\"a\":\"1.safetensors\"}}", &file));
+	assert_int_equal(sn_safetensors_count(file), 2);
+	assert_string_equal(sn_safetensors_at(file, 0)->name, "a");
+	assert_true(sn_ends_with(sn_safetensors_find(file, "b")->path, "/2.safetensors"));
+	sn_safetensors_close(file);
+	assert_int_equal(open_index(ctx, folder, "{\"weight_map\":{\"c\":\"2.safetensors\"}}", &file), SN_EPARSE);
+	assert_non_null(strstr(sn_error(ctx), "weight_map.c"));
+	assert_int_equal(open_index(ctx, folder, "{\"weight_map\":{\"b\":\"../2.safetensors\"}}", &file), SN_EPARSE);
+	assert_int_equal(open_index(ctx, folder, "{\"weight_map\":{\"b\":\"3.safetensors\"}}", &file), SN_EIO);
+	assert_int_equal(open_index(ctx, folder, "{}", &file), SN_ENOTFOUND);
+	for (int i = 1; i <= 2; i++) {
+		sn_format(path, sizeof path, "%s/%d.safetensors", folder, i);
+		unlink(path);
+	}
+	rmdir(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(golden_file_is_read),
+		cmocka_unit_test(dequantisation_is_bit_exact),
+		cmocka_unit_test(plain_types_convert),
+		cmocka_unit_test(bad_headers_are_refused),
+		cmocka_unit_test(scalars_empty_tensors_and_metadata_are_read),
+		cmocka_unit_test(absurd_lengths_are_refused),
+		cmocka_unit_test(every_truncation_is_refused),
+		cmocka_unit_test(shards_become_one),
+	};
+	return cmocka_run_group_tests(tests, test_open, test_close);
+}
