@@ -2,8 +2,8 @@
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-MERGES = ["Ġ t", "h e", "Ġt he", "Ġ a", "r e", "Ġa re", "i n", "Ġ i", "Ġi s", "e y", "k ey", "key s", "Ġ keys", "o n", "Ġ on",
-          "a b", "ab le", "l e", "Ġt able", "T he", "Ġ c", "Ġc ab", "in e", "ine t", "Ġcab inet", "Ġ Ġ", "Ð º", "Ð¸ Ð¹", "Ð ¸", "Ð ¹"]
+MERGES = ["Ġ t", "h e", "Ġt he", "Ġ a", "r e", "Ġa re", "i n", "Ġ i", "Ġi s", "e y", "k ey", "key s", "Ġ keys", "o n",
+          "Ġ on", "a b", "l e", "T he", "Ġ c", "Ġc ab", "in e", "ine t", "Ġcab inet", "Ġ Ġ", "Ð º", "Ð ¸", "Ð ¹"]
 
 
 def byte_characters():
@@ -38,14 +38,9 @@ def build(tokens, merges, special, pre):
 
 
 def tiny(pre="smollm"):
-    """(tokenizer, tokens, merges): three special tokens, 256 bytes, then one token a merge, kept in the order of merges."""
-    tokens, merges = SPECIAL + byte_characters(), []
-    for merge in MERGES:
-        left, right = merge.split(" ")
-        if left in tokens and right in tokens and left + right not in tokens:
-            merges.append(merge)
-            tokens.append(left + right)
-    return build(tokens, merges, SPECIAL, pre), tokens, merges
+    """(tokenizer, tokens, merges): three special tokens, 256 bytes, then one token a merge, in the order of MERGES."""
+    tokens = SPECIAL + byte_characters() + [merge.replace(" ", "") for merge in MERGES]
+    return build(tokens, MERGES, SPECIAL, pre), tokens, MERGES
 
 
 def from_gguf(path, pre=None):

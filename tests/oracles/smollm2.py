@@ -14,7 +14,8 @@ OUT = GOLDEN / "smollm2"
 ABOUT = dict(made_by="tests/oracles/smollm2.py", model=SMOLLM2.name, dtype="float32",
              versions=versions("transformers", "torch", "gguf", "tokenizers"))
 PARADIGMS = ["regular_plural_subject_verb_agreement_1", "anaphor_gender_agreement", "distractor_agreement_relational_noun"]
-TEXTS = ["The keys to the cabinet are on the table.", "Ключи от шкафа лежат на столе.", "In 2026, 3 keys were lost; nobody found them.\n\nA",
+TEXTS = ["The keys to the cabinet are on the table.", "Ключи от шкафа лежат на столе.",
+         "In 2026, 3 keys were lost; nobody found them.\n\nA",
          "The farmer near the clerks knows many people who walk to work every day, and although it rains often in this part of the "
          "country, the roads between the old villages and the new railway station are seldom closed for longer than a few hours."]
 SITES = ["blocks.0.hook_resid_pre", "blocks.0.hook_resid_mid", "blocks.0.hook_resid_post", "blocks.1.hook_resid_post",
@@ -68,7 +69,7 @@ def paradigm(model, tokenizer, name):
 
 
 def sites(model, tokenizer, text):
-    """Norm of every row and first eight values of the last one, from the plain float64 computation, near transformers' float32."""
+    """Norm of every row and first eight values of the last one, computed plainly in float64."""
     ids = tokenizer.encode(text).ids
     values = plain(model).run(ids)
     with torch.no_grad():

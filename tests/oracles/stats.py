@@ -39,7 +39,8 @@ def leace_data(rng, n, d, k, onehot):
 
 def projection(x, z, shrinkage):
     """(fitter, Q) with erased x = x - Q (x - mean_x); no trace constraint, nothing truncated but exact zeros."""
-    fitter = LeaceFitter.fit(torch.from_numpy(x), torch.from_numpy(z), shrinkage=shrinkage, constrain_cov_trace=False, svd_tol=1e-10)
+    fitter = LeaceFitter.fit(torch.from_numpy(x), torch.from_numpy(z), shrinkage=shrinkage,
+                             constrain_cov_trace=False, svd_tol=1e-10)
     return fitter, (fitter.eraser.proj_left @ fitter.eraser.proj_right).numpy()
 
 
@@ -93,7 +94,8 @@ def logistic():
         x, y, weight = logistic_data(rng, n, d, classes)
         scaler = StandardScaler().fit(x)
         standard = scaler.transform(x)
-        out |= {f"{name}/x": x, f"{name}/y": y, f"{name}/weight": weight, f"{name}/mean": scaler.mean_, f"{name}/scale": scaler.scale_}
+        out |= {f"{name}/x": x, f"{name}/y": y, f"{name}/weight": weight,
+                f"{name}/mean": scaler.mean_, f"{name}/scale": scaler.scale_}
         for strength in STRENGTHS:
             for label, weights in (("", None), ("_weighted", weight)):
                 model, coefficients = fit(standard, y, strength, weights)
@@ -141,7 +143,8 @@ def metrics(losses):
         "wilson": [wilson(k, n, level) for k, n in counts for level in (0.95, 0.99)],
         "normal_quantile": [[p, stats.norm.ppf(p)] for p in probabilities],
         "normal_cdf": [[x, stats.norm.cdf(x)] for x in (-8.0, -3.0, -1.96, -0.5, 0.0, 0.3, 1.0, 2.5, 6.0)],
-        "t_quantile": [{"df": df, "p": p, "t": stats.t.ppf(p, df)} for df in (1, 2, 4, 10, 39, 999, 2.5) for p in probabilities[2:11]],
+        "t_quantile": [{"df": df, "p": p, "t": stats.t.ppf(p, df)}
+                       for df in (1, 2, 4, 10, 39, 999, 2.5) for p in probabilities[2:11]],
         "quantile": {"values": values.tolist(), "p_value": [[p, float(np.quantile(values, p))]
                                                             for p in (0.0, 0.025, 0.05, 0.25, 0.5, 0.9, 0.975, 1.0)]},
     })
