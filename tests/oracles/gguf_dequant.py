@@ -13,7 +13,7 @@ SPECIAL_BF16 = [0x0000, 0x8000, 0x0001, 0x8001, 0x007F, 0x0080, 0x7F7F, 0xFF7F, 
 
 
 def float_blocks(rng, kind):
-    """64 numbers a block: zeros, subnormals, largest, infinities, then ordinary ones (no NaN: its payload is not compared)."""
+    """64 numbers a block: zeros, subnormals, largest, infinities, then ordinary ones; no NaN, whose payload is free."""
     if kind is TYPE.F16:
         ordinary = rng.standard_normal(116).astype(np.float16).view(np.uint16)
     else:

@@ -95,14 +95,18 @@ def other_edits(model, base, source, tokens):
     cases, zero = [], torch.zeros_like(target)
     for op, towards, positions, subspace, alpha in (
             ("ZERO", zero, [3], False, 1.0), ("ZERO", zero, [2], True, 0.75), ("ZERO", zero, [1, 4], False, 0.5),
-            ("SET", target, [2], True, 1.0), ("SET", target, [1, 2, 5], True, -0.5), ("SET", target, everywhere, False, 1.0)):
+            ("SET", target, [2], True, 1.0), ("SET", target, [1, 2, 5], True, -0.5),
+            ("SET", target, everywhere, False, 1.0)):
         cases.append({"op": op, "site": resid, "positions": positions, "subspace": subspace, "alpha": alpha,
                       **edited(model, base, resid, move(towards, positions, subspace, alpha), tokens)})
     for op, at, head, positions, extra, change in (
-            ("ZERO", z, 1, everywhere, {"alpha": 1.0}, zero_head), ("ADD", resid, None, [1, 2, 3], {"alpha": 0.75}, add),
-            ("BLOCK", scores, None, [4], {"keys": [1, 2]}, block), ("BLOCK", scores, 0, [3, 4, 5], {"keys": [0]}, block_head)):
+            ("ZERO", z, 1, everywhere, {"alpha": 1.0}, zero_head),
+            ("ADD", resid, None, [1, 2, 3], {"alpha": 0.75}, add),
+            ("BLOCK", scores, None, [4], {"keys": [1, 2]}, block),
+            ("BLOCK", scores, 0, [3, 4, 5], {"keys": [0]}, block_head)):
         site = at if head is None else f"{at}[{head}]"
-        cases.append({"op": op, "site": site, "positions": positions, **extra, **edited(model, base, at, change, tokens)})
+        cases.append({"op": op, "site": site, "positions": positions, **extra,
+                      **edited(model, base, at, change, tokens)})
     return {"u": u.tolist(), "v": v.tolist(), "step": step.tolist(), "cases": cases}
 
 
@@ -113,7 +117,8 @@ def tiny(variant):
     layers = range(model.n_layer)
     write_json(OUT / f"tiny-{variant}.json", {
         **ABOUT, "base": TINY_BASE, "source": TINY_SOURCE, "tokens": TINY_TOKENS,
-        "base_logits": answer(model.run(TINY_BASE), TINY_TOKENS), "source_logits": answer(model.run(TINY_SOURCE), TINY_TOKENS),
+        "base_logits": answer(model.run(TINY_BASE), TINY_TOKENS),
+        "source_logits": answer(model.run(TINY_SOURCE), TINY_TOKENS),
         "grids": {hook: grid(model, TINY_BASE, TINY_SOURCE, hook, TINY_TOKENS, layers) for hook in GRID},
         "heads": {"attn.hook_z": heads_grid(model, TINY_BASE, TINY_SOURCE, TINY_TOKENS)},
         "edits": other_edits(model, TINY_BASE, TINY_SOURCE, TINY_TOKENS)})

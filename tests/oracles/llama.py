@@ -1,4 +1,4 @@
-"""Llama in plain torch, with every site's value under TransformerLens's names; the oracles compare it with transformers."""
+"""Llama in plain torch, with every site's value under TransformerLens's names; held against transformers."""
 import math
 
 import torch
@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 
 class Llama:
-    """weights: Hugging Face names to tensors; config: a transformers LlamaConfig. Computes in `dtype`, one row at a time."""
+    """weights: Hugging Face names to tensors; config: a LlamaConfig. Computes in `dtype`, a row at a time."""
 
     def __init__(self, weights, config, dtype=torch.float64):
         self.w = {name: tensor.to(dtype) for name, tensor in weights.items()}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Remakes every file under tests/golden/ with independent tools (`make oracles`); `git diff` then says whether anything moved.
+# Remakes every file under tests/golden/ with independent tools (`make oracles`); `git diff` then says what moved.
 # usage: tests/oracles/run.sh [SCRIPT ...]     e.g. tests/oracles/run.sh stats.py
 # SONDE_ORACLE_PYTHON   a Python that has requirements.txt already (default: a virtual environment in build/oracles)
 # SONDE_MODELS          folder with the SmolLM2 GGUF (default: models/, see tools/models.sh)

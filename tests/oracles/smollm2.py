@@ -13,14 +13,17 @@ torch.set_num_threads(1)
 OUT = GOLDEN / "smollm2"
 ABOUT = dict(made_by="tests/oracles/smollm2.py", model=SMOLLM2.name, dtype="float32",
              versions=versions("transformers", "torch", "gguf", "tokenizers"))
-PARADIGMS = ["regular_plural_subject_verb_agreement_1", "anaphor_gender_agreement", "distractor_agreement_relational_noun"]
+PARADIGMS = ["regular_plural_subject_verb_agreement_1", "anaphor_gender_agreement",
+             "distractor_agreement_relational_noun"]
 TEXTS = ["The keys to the cabinet are on the table.", "Ключи от шкафа лежат на столе.",
          "In 2026, 3 keys were lost; nobody found them.\n\nA",
-         "The farmer near the clerks knows many people who walk to work every day, and although it rains often in this part of the "
-         "country, the roads between the old villages and the new railway station are seldom closed for longer than a few hours."]
+         "The farmer near the clerks knows many people who walk to work every day, and although it rains often "
+         "in this part of the country, the roads between the old villages and the new railway station are seldom "
+         "closed for longer than a few hours."]
 SITES = ["blocks.0.hook_resid_pre", "blocks.0.hook_resid_mid", "blocks.0.hook_resid_post", "blocks.1.hook_resid_post",
          "blocks.7.hook_attn_out", "blocks.7.mlp.hook_post", "blocks.14.hook_resid_post", "blocks.15.attn.hook_z",
-         "blocks.22.hook_resid_mid", "blocks.29.hook_mlp_out", "blocks.29.hook_resid_post", "unembed.hook_in", "unembed.hook_out"]
+         "blocks.22.hook_resid_mid", "blocks.29.hook_mlp_out", "blocks.29.hook_resid_post",
+         "unembed.hook_in", "unembed.hook_out"]
 
 
 def load():
@@ -39,14 +42,15 @@ def text_record(model, tokenizer, text):
     logits = model(torch.tensor([ids])).logits[0]
     loss = token_loss(logits, ids)
     top = logits[-1].log_softmax(-1).topk(5)
-    return {"text": text, "ids": ids, "mean_loss": float(loss.double().mean()), "loss": [round(v, 6) for v in loss.tolist()],
+    return {"text": text, "ids": ids, "mean_loss": float(loss.double().mean()),
+            "loss": [round(v, 6) for v in loss.tolist()],
             "top5": [{"id": i, "text": tokenizer.decode([i], skip_special_tokens=False), "logprob": round(v, 6)}
                      for i, v in zip(top.indices.tolist(), top.values.tolist())]}
 
 
 @torch.no_grad()
 def sum_logprobs(model, rows):
-    """Summed log-probability of all tokens but the first, a row; batches hold rows of one length, so nothing is padded."""
+    """Summed log-probability of all tokens but the first, a row. A batch holds rows of one length: no padding."""
     total, order = [0.0] * len(rows), sorted(range(len(rows)), key=lambda r: len(rows[r]))
     while order:
         n = len(rows[order[0]])
@@ -92,7 +96,8 @@ def main():
     model, tokenizer = load()
     write_json(OUT / "reference.json", {
         **ABOUT, "texts": [text_record(model, tokenizer, text) for text in TEXTS],
-        "greedy": greedy(model, tokenizer, "The capital of France is", 64), "activations": sites(model, tokenizer, TEXTS[0]),
+        "greedy": greedy(model, tokenizer, "The capital of France is", 64),
+        "activations": sites(model, tokenizer, TEXTS[0]),
         "blimp": {name: paradigm(model, tokenizer, name) for name in PARADIGMS}})
 
 

@@ -1,4 +1,4 @@
-"""LEACE and its shrinkage (concept-erasure), logistic regression and metrics (scikit-learn), quantiles and intervals (scipy)."""
+"""LEACE (concept-erasure), logistic regression and metrics (scikit-learn), quantiles and intervals (scipy)."""
 import warnings
 
 import numpy as np
@@ -16,8 +16,10 @@ torch.set_num_threads(1)
 OUT = GOLDEN / "stats"
 ABOUT = dict(made_by="tests/oracles/stats.py",
              versions=versions("concept-erasure", "scikit-learn", "scipy", "torch", "numpy", "safetensors"))
-LEACE = {"n200_d8_k1": (200, 8, 1), "n60_d24_k3": (60, 24, 3), "n20_d32_k1": (20, 32, 1), "n90_d16_onehot4": (90, 16, 4)}
-LOGISTIC = {"n150_d10_c2": (150, 10, 2), "n40_d60_c2": (40, 60, 2), "n120_d6_c3": (120, 6, 3), "n160_d12_c5": (160, 12, 5)}
+LEACE = {"n200_d8_k1": (200, 8, 1), "n60_d24_k3": (60, 24, 3),
+         "n20_d32_k1": (20, 32, 1), "n90_d16_onehot4": (90, 16, 4)}
+LOGISTIC = {"n150_d10_c2": (150, 10, 2), "n40_d60_c2": (40, 60, 2),
+            "n120_d6_c3": (120, 6, 3), "n160_d12_c5": (160, 12, 5)}
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 
 
@@ -45,7 +47,7 @@ def projection(x, z, shrinkage):
 
 
 def check_projection(fitter, q):
-    """The closed form of the design: Q = Sxz (Sxz' S^-1 Sxz)^+ Sxz' S^-1, through a pseudo-inverse where S is singular."""
+    """The closed form of the design: Q = Sxz (Sxz' S^-1 Sxz)^+ Sxz' S^-1, by pseudo-inverse where S is singular."""
     sigma, cross = fitter.sigma_xx.numpy(), fitter.sigma_xz.numpy()
     inverse = np.linalg.pinv(sigma, rcond=1e-12, hermitian=True)
     closed = cross @ np.linalg.pinv(cross.T @ inverse @ cross, rcond=1e-10) @ cross.T @ inverse
@@ -70,10 +72,11 @@ def leace():
 
 
 def fit(x, y, strength, weight):
-    """Newton's answer; L-BFGS, run to 1e-10, must agree. Intercepts of several classes are centred (only differences matter)."""
+    """Newton's answer; L-BFGS, run to 1e-10, must agree. Several intercepts are centred: only differences matter."""
     solvers = {}
     for solver in ("newton-cholesky", "lbfgs"):
-        model = LogisticRegression(C=strength, solver=solver, tol=1e-10, max_iter=100000).fit(x, y, sample_weight=weight)
+        model = LogisticRegression(C=strength, solver=solver, tol=1e-10, max_iter=100000)
+        model.fit(x, y, sample_weight=weight)
         centre = model.intercept_.mean() if len(model.intercept_) > 1 else 0
         solvers[solver] = model, np.column_stack([model.coef_, model.intercept_ - centre])
     newton, other = solvers["newton-cholesky"][1], solvers["lbfgs"][1]
@@ -101,9 +104,9 @@ def logistic():
                 model, coefficients = fit(standard, y, strength, weights)
                 out[f"{name}/coef{label}_C{strength:g}"] = coefficients
                 probability = model.predict_proba(standard)
-                losses.append({"case": name, "C": strength, "weighted": bool(label),
-                               "log_loss": log_loss(y, probability, sample_weight=weights),
-                               "balanced_accuracy": balanced_accuracy_score(y, probability.argmax(1), sample_weight=weights)})
+                accuracy = balanced_accuracy_score(y, probability.argmax(1), sample_weight=weights)
+                losses.append({"case": name, "C": strength, "weighted": bool(label), "balanced_accuracy": accuracy,
+                               "log_loss": log_loss(y, probability, sample_weight=weights)})
     write_safetensors(OUT / "logistic.safetensors", out, **ABOUT)
     return losses
 

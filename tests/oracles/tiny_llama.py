@@ -20,8 +20,8 @@ transformers.logging.disable_progress_bar()
 VERSIONS = versions("torch", "transformers", "gguf", "tokenizers", "safetensors", "numpy")
 TEXTS = ["The keys to the cabinet are", "a", "Ключи 12  are<|im_end|>\non"]
 QUANT = gguf.GGMLQuantizationType
-BASE = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=4,
-            rms_norm_eps=1e-5, max_position_embeddings=64, rope_theta=10000.0, tie_word_embeddings=True)
+BASE = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+            head_dim=4, rms_norm_eps=1e-5, max_position_embeddings=64, rope_theta=10000.0, tie_word_embeddings=True)
 VARIANTS = {
     "gqa-tied": {},
     "gqa-untied": dict(num_key_value_heads=1, tie_word_embeddings=False, rms_norm_eps=1e-6, rope_theta=50000.0),
@@ -32,7 +32,8 @@ VARIANTS = {
 OLD_CONFIG = {"gqa-untied", "mha-untied"}  # rope_theta, torch_dtype and no head_dim, as transformers 4 wrote it
 SAFETENSORS_TYPE = {"mha-untied": torch.bfloat16}
 GGUF_TYPE = {"quantised": {"token_embd": QUANT.Q8_0, "attn_q": QUANT.Q4_1, "attn_k": QUANT.F16, "attn_v": QUANT.BF16,
-                           "attn_output": QUANT.Q8_0, "ffn_gate": QUANT.Q4_1, "ffn_up": QUANT.Q8_0, "ffn_down": QUANT.Q4_1}}
+                           "attn_output": QUANT.Q8_0, "ffn_gate": QUANT.Q4_1, "ffn_up": QUANT.Q8_0,
+                           "ffn_down": QUANT.Q4_1}}
 TENSOR_NAME = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
                "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "post_attention_layernorm": "ffn_norm",
                "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
@@ -74,7 +75,7 @@ def unpermute(weight, n_head):
 
 
 def quantise(variant, config, weights):
-    """{GGUF name: (stored bytes, type)} and the weights as whoever reads that file sees them (rows in Hugging Face order)."""
+    """{GGUF name: (stored bytes, type)} and the weights as a reader of that file sees them (Hugging Face order)."""
     stored, seen = {}, {}
     for name, tensor in weights.items():
         full, part = gguf_name(name)
@@ -130,10 +131,12 @@ def write_folder(folder, variant, config, tokenizer, weights):
                    "torch_dtype": values.pop("dtype"), "transformers_version": "4.40.1"}
         del values["head_dim"]
         write_json(folder / "config.json", values)
-    save_file({k: v.to(kind).contiguous() for k, v in weights.items()}, folder / "model.safetensors", metadata={"format": "pt"})
+    stored = {k: v.to(kind).contiguous() for k, v in weights.items()}
+    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|im_start|>",
-                                                  "eos_token": "<|im_end|>", "unk_token": "<|endoftext|>"})
+    write_json(folder / "tokenizer_config.json", {
+        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|im_start|>", "eos_token": "<|im_end|>",
+        "unk_token": "<|endoftext|>"})
 
 
 def relative(a, b):
@@ -155,7 +158,8 @@ def check(folder, rows, runs):
 
 
 def write_sites(folder, rows, runs, only=None):
-    tensors = {"tokens": np.concatenate(rows).astype(np.int32), "start": np.cumsum([0, *map(len, rows)]).astype(np.int64)}
+    tensors = {"tokens": np.concatenate(rows).astype(np.int32),
+               "start": np.cumsum([0, *map(len, rows)]).astype(np.int64)}
     losses = [token_loss(site["unembed.hook_out"], ids) for ids, site in zip(rows, runs)]
     tensors["loss"] = np.array([float(loss.mean()) for loss in losses])
     for r, site in enumerate(runs):

@@ -1,4 +1,4 @@
-"""Byte-level BPE as the `tokenizers` package does it: hashes for every sentence of the treebanks, and a list of hard texts."""
+"""Byte-level BPE as the `tokenizers` package does it: hashes for treebank sentences, a list of hard texts."""
 import transformers
 
 import bpe
@@ -19,15 +19,22 @@ TORTURE = [
     "many          spaces          here   ", "trailing   \n", "x  1  2   3",
     "1 12 123 1234567890 3.14159 1,000,000 2026-11-22 12:34:56", "a1b2c3 v2.0 x86_64 9a", "½ ¼ ² ³ ① ⑫ Ⅷ ٣٤٥ १२३ 四 五",
     "Ключи от шкафа лежат на столе.", "съёмка Ёлка ёж, чьё-то подъезд № 5 «кавычки»", "e\u0301 и\u0306 е\u0308 й ё é",
-    "Z\u0351\u036b\u0343a\u0322\u0321l\u0336g\u0335o\u0334", "नमस्ते दुनिया ক্ষ", "สวัสดีชาวโลก", "שלום עולם \u200fabc\u200e مرحبا بالعالم ١٢٣",
+    "Z\u0351\u036b\u0343a\u0322\u0321l\u0336g\u0335o\u0334", "नमस्ते दुनिया ক্ষ", "สวัสดีชาวโลก",
+    "שלום עולם \u200fabc\u200e مرحبا بالعالم ١٢٣",
     "中文测试，没有空格。日本語のテスト、カタカナ 한국어 시험", "ｆｕｌｌ ｗｉｄｔｈ １２３",
-    "😀 👍🏽 👩‍👩‍👧‍👦 🏳️‍🌈 🇷🇺🇬🇧 ❤️‍🔥", "a😀b  😀 c", "𝕳𝖊𝖑𝖑𝖔 𝟙𝟚𝟛 𐍈 \U00010348", "a\u00a0b\u2003c\u3000d\u2028e\u2029f\u0085g\u200bh\ufeffi", "\ufeffBOM first",
+    "😀 👍🏽 👩‍👩‍👧‍👦 🏳️‍🌈 🇷🇺🇬🇧 ❤️‍🔥", "a😀b  😀 c",
+    "𝕳𝖊𝖑𝖑𝖔 𝟙𝟚𝟛 𐍈 \U00010348",
+    "a\u00a0b\u2003c\u3000d\u2028e\u2029f\u0085g\u200bh\ufeffi", "\ufeffBOM first",
     "nul\x00byte bell\x07 esc\x1b[0m del\x7f", "a\x04b", "\U00040000x", "\u00ad soft\u00adhyphen \u2060",
-    "<|endoftext|>", "<|im_start|>user\nHi<|im_end|>\n", "a<|im_end|>b", " <|im_end|> ", "<|im_end|><|im_end|>", "<|im_end", "<|IM_END|>", "<|im_end|>|>",
-    "https://example.org/a_b-c?d=e&f=%20#g user@mail.example", "int main(void) { return 0; }  /* x */\n\tfor (;;) ++i;\n",
-    "snake_case camelCase SCREAMING_CASE kebab-case", "!!! ??? ... ---- ==== $$$ ~~~ ((())) [[]] {{}}", "a.b,c;d:e!f?g", "\\n \\t \\\\ \"quoted\" `code`",
+    "<|endoftext|>", "<|im_start|>user\nHi<|im_end|>\n", "a<|im_end|>b", " <|im_end|> ", "<|im_end|><|im_end|>",
+    "<|im_end", "<|IM_END|>", "<|im_end|>|>",
+    "https://example.org/a_b-c?d=e&f=%20#g user@mail.example",
+    "int main(void) { return 0; }  /* x */\n\tfor (;;) ++i;\n",
+    "snake_case camelCase SCREAMING_CASE kebab-case", "!!! ??? ... ---- ==== $$$ ~~~ ((())) [[]] {{}}",
+    "a.b,c;d:e!f?g", "\\n \\t \\\\ \"quoted\" `code`",
     "antidisestablishmentarianism pneumonoultramicroscopicsilicovolcanoconiosis", "превысокомногорассмотрительствующий",
-    "a" * 700, "ab" * 400, "é" * 200, "Ж" * 150, " " * 300, "\n" * 150, "1" * 100, "!" * 200, "the" * 150, " the" * 100, "😀" * 40,
+    "a" * 700, "ab" * 400, "é" * 200, "Ж" * 150, " " * 300, "\n" * 150,
+    "1" * 100, "!" * 200, "the" * 150, " the" * 100, "😀" * 40,
 ]
 
 
@@ -69,7 +76,8 @@ def torture(tokenizers):
     records = [head]
     for text in TORTURE:
         encoded = {name: tokenizer.encode(text) for name, tokenizer in tokenizers.items()}
-        records.append({"text": text} | {name: {"ids": e.ids, "offsets": [list(o) for o in e.offsets]} for name, e in encoded.items()})
+        records.append({"text": text} | {name: {"ids": e.ids, "offsets": [list(o) for o in e.offsets]}
+                                         for name, e in encoded.items()})
     write_jsonl(OUT / "torture.jsonl", records)
 
 
