@@ -1,0 +1,34 @@
+/* The commands that are no methods, in the order they are listed. */
+#include "cli/cli.h"
+
+/* X(variable of the row) */
+#define COMMANDS(X)                                                                                                    \
+	X(sn_command_methods)                                                                                              \
+	X(sn_command_runs_list)                                                                                            \
+	X(sn_command_runs_show)                                                                                            \
+	X(sn_command_runs_export)
+
+#define DECLARE(row) extern const sn_command row;
+COMMANDS(DECLARE)
+
+#define ADDRESS(row) &row,
+static const sn_command *const commands[] = { COMMANDS(ADDRESS) NULL };
+
+const sn_command *sn_command_at(int i) { return i >= 0 && i < SN_COUNT(commands) - 1 ? commands[i] : NULL; }
+
+static const sn_param common[] = {
+	{ .name = "format", .help = "how results are printed", .def = "table", .choices = "table|json|csv", .type = SN_TYPE_TEXT,
+	  .off = offsetof(sn_common, format) },
+	{ .name = "out", .help = "folder for report.html, result.json, rows.csv and the figures", .type = SN_TYPE_TEXT,
+	  .off = offsetof(sn_common, out) },
+	{ .name = "store", .help = "SQLite file that keeps runs; by default runs.sqlite in the folder of --out, or $SONDE_STORE",
+	  .type = SN_TYPE_TEXT, .off = offsetof(sn_common, store) },
+	{ .name = "seed", .help = "key of every random draw", .def = "1", .type = SN_TYPE_INT, .off = offsetof(sn_common, seed), .max = 9e18 },
+	{ .name = "threads", .help = "threads; 0 uses every processor", .def = "0", .type = SN_TYPE_INT, .off = offsetof(sn_common, threads),
+	  .max = 4096 },
+	{ .name = "precision", .help = "of the matrix products", .def = "f32", .choices = "f32", .type = SN_TYPE_TEXT,
+	  .off = offsetof(sn_common, precision) },
+	{ .name = "quiet", .help = "no progress and no notes on standard error", .type = SN_TYPE_BOOL, .off = offsetof(sn_common, quiet) },
+	{ .name = "help", .help = "explain the command", .type = SN_TYPE_BOOL, .off = offsetof(sn_common, help) },
+};
+const sn_param_table sn_common_table = { common, SN_COUNT(common) };

@@ -1,0 +1,214 @@
+/* sonde: finds the command, parses its words, runs it, turns its status into the exit code. */
+#include "cli/cli.h"
+#include "cli/method.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+/* The one thing a signal handler can reach. */
+static sn_ctx *volatile running;
+
+static void on_interrupt(int signal_number)
+{
+	if (running) sn_cancel(running);
+	signal(signal_number, SIG_DFL);   /* a second Ctrl-C ends at once */
+}
+
+static int fail(const char *text, sn_status status)
+{
+	fprintf(stderr, "sonde: %s\n", text);
+	return sn_status_exit_code(status);
+}
+
+/* ---- finding ---- */
+
+/* What the first words name: a command or a method, and how many words that took. */
+typedef struct found {
+	const sn_command *command;
+	const sn_method *method;
+	int words;
+} found;
+
+static bool names(const char *family, const char *name, int argc, char **argv, int *words)
+{
+	*words = family[0] ? 2 : 1;
+	if (argc < *words) return false;
+	if (!family[0]) return strcmp(argv[0], name) == 0;
+	return strcmp(argv[0], family) == 0 && strcmp(argv[1], name) == 0;
+}
+
+static found find(int argc, char **argv)
+{
+	found f = { 0 };
+	for (int i = 0; (f.command = sn_command_at(i)); i++)
+		if (names(f.command->family, f.command->name, argc, argv, &f.words)) return f;
+	for (int i = 0; (f.method = sn_method_at(i)); i++)
+		if (names(f.method->family, f.method->name, argc, argv, &f.words)) return f;
+	return f;
+}
+
+enum { MOST_WORDS = 256 };
+
+/* The words that may stand first, or second after family. */
+static int words_after(const char *family, const char **word)
+{
+	int n = 0;
+	const sn_command *c;
+	const sn_method *m;
+	for (int i = 0; (c = sn_command_at(i)) && n < MOST_WORDS; i++)
+		if (!family) word[n++] = c->family[0] ? c->family : c->name;
+		else if (strcmp(c->family, family) == 0) word[n++] = c->name;
+	for (int i = 0; (m = sn_method_at(i)) && n < MOST_WORDS; i++)
+		if (!family) word[n++] = m->family[0] ? m->family : m->name;
+		else if (strcmp(m->family, family) == 0) word[n++] = m->name;
+	return n;
+}
+
+static int unknown_command(const char *family, const char *text)
+{
+	const char *word[MOST_WORDS];
+	int n = words_after(family, word), nearest = sn_nearest(text, word, n);
+	const char *before = family ? family : "", *space = family ? " " : "";
+	fprintf(stderr, "sonde: unknown command \"%s%s%s\"", before, space, text);
+	if (nearest >= 0) fprintf(stderr, "; did you mean \"%s%s%s\"?", before, space, word[nearest]);
+	fprintf(stderr, " `sonde%s%s --help` lists all\n", space, before);
+	return sn_status_exit_code(SN_EARG);
+}
+
+/* ---- running ---- */
+
+static sn_parser make_parser(sn_cli *cli, const found *f, const char *name, void *param, sn_method_input *input)
+{
+	sn_parser p = { .ctx = cli->ctx, .arena = cli->arena, .command = name };
+	if (f->command) {
+		p.target[p.n_target++] = (sn_target){ { f->command->param, f->command->n_param }, param };
+		p.max_operand = f->command->max_operand;
+	} else {
+		p.target[p.n_target++] = (sn_target){ { f->method->param, f->method->n_param }, param };
+		p.target[p.n_target++] = (sn_target){ sn_method_input_table(f->method), input };
+	}
+	p.target[p.n_target++] = (sn_target){ sn_common_table, &cli->common };
+	return p;
+}
+
+static sn_status check_words(const sn_parser *p, const found *f)
+{
+	SN_TRY(sn_parse_check(p));
+	if (f->command && p->n_operand < f->command->min_operand)
+		return sn_fail(p->ctx, SN_EARG, "expected %s; see `sonde %s --help`", f->command->operands, p->command);
+	return SN_OK;
+}
+
+/* The context that the work runs in; the one that parsed keeps the texts of the options. */
+static sn_status run_found(sn_cli *cli, const found *f, const sn_method_input *input, sn_meter *meter)
+{
+	sn_options options = { .size = sizeof options, .threads = (int)cli->common.threads, .seed = (uint64_t)cli->common.seed,
+		.progress = sn_meter_progress, .note = sn_meter_note, .payload = meter };
+	sn_ctx *front = cli->ctx;
+	sn_status status = sn_ctx_open(&cli->ctx, &options);
+	if (status != SN_OK) return cli->ctx = front, sn_fail(front, status, "out of memory to begin");
+	running = cli->ctx;
+	cli->out = (sn_buf){ .ctx = cli->ctx };
+	status = f->command ? f->command->run(cli) : sn_method_command(cli, input);
+	sn_meter_clear(meter);
+	sn_status flushed = sn_cli_flush(cli);
+	if (status == SN_OK) status = flushed;
+	if (status != SN_OK) (void)sn_fail(front, status, "%s", sn_error(cli->ctx));
+	running = NULL;
+	sn_buf_free(&cli->out);
+	sn_ctx_close(cli->ctx);
+	cli->ctx = front;
+	return status;
+}
+
+static sn_status print_help(sn_cli *cli, const found *f)
+{
+	if (f->command) sn_help_command(&cli->out, f->command);
+	else sn_help_method(&cli->out, f->method);
+	return sn_cli_flush(cli);
+}
+
+static sn_status parse_and_run(sn_cli *cli, const found *f, int argc, char **argv)
+{
+	const char *family = f->command ? f->command->family : f->method->family, *name = f->command ? f->command->name : f->method->name;
+	char full[128];
+	sn_format(full, sizeof full, "%s%s%s", family, family[0] ? " " : "", name);
+	size_t size = f->command ? f->command->param_size : f->method->param_size;
+	void *param = sn_arena_take(cli->arena, size);
+	if (!param) return SN_ENOMEM;
+	sn_method_input input = { 0 };
+	sn_parser p = make_parser(cli, f, full, param, &input);
+	SN_TRY(sn_parse_words(&p, argc, argv));
+	if (cli->common.help) return print_help(cli, f);
+	SN_TRY(check_words(&p, f));
+	cli->param = param;
+	cli->method = f->method;
+	memcpy(cli->operand, p.operand, sizeof p.operand);
+	cli->n_operand = p.n_operand;
+	sn_meter meter = sn_meter_make(cli->common.quiet);
+	return run_found(cli, f, &input, &meter);
+}
+
+/* Prints what append leaves in a buffer. */
+static sn_status print_overview(sn_cli *cli, const char *family)
+{
+	if (family) (void)sn_help_family(&cli->out, family);
+	else sn_help_overview(&cli->out);
+	return sn_cli_flush(cli);
+}
+
+static bool is_help(const char *word) { return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0; }
+
+static bool is_family(const char *word)
+{
+	const char *unused[MOST_WORDS];
+	return word[0] && words_after(word, unused) > 0;
+}
+
+/* Words that name no command: help, the version, a family alone, or a mistake. */
+static int other_words(sn_cli *cli, int argc, char **argv, sn_status *status)
+{
+	if (argc == 0 || is_help(argv[0])) return *status = print_overview(cli, NULL), -1;
+	if (strcmp(argv[0], "--version") == 0) {
+		sn_buf_format(&cli->out, "sonde %s\n", sn_version());
+		return *status = sn_cli_flush(cli), -1;
+	}
+	if (!is_family(argv[0])) return unknown_command(NULL, argv[0]);
+	if (argc == 1 || is_help(argv[1])) return *status = print_overview(cli, argv[0]), -1;
+	return unknown_command(argv[0], argv[1]);
+}
+
+static int run_words(sn_cli *cli, int argc, char **argv)
+{
+	sn_status status = SN_OK;
+	if (argc > 1 && strcmp(argv[0], "help") == 0) {   /* sonde help X = sonde X --help */
+		argv++;
+		argc--;
+		cli->common.help = true;
+	}
+	found f = find(argc, argv);
+	int code = -1;
+	if (!f.command && !f.method) code = other_words(cli, argc, argv, &status);
+	else if (cli->common.help) status = print_help(cli, &f);
+	else status = parse_and_run(cli, &f, argc - f.words, argv + f.words);
+	if (code >= 0) return code;
+	return status == SN_OK ? 0 : fail(sn_error(cli->ctx), status);
+}
+
+int main(int argc, char **argv)
+{
+	sn_options options = { .size = sizeof options, .threads = 1 };
+	sn_cli cli = { 0 };
+	if (sn_ctx_open(&cli.ctx, &options) != SN_OK || sn_arena_open(&cli.arena, cli.ctx) != SN_OK)
+		return fail("out of memory to begin", SN_ENOMEM);
+	struct sigaction action = { .sa_handler = on_interrupt };
+	sigaction(SIGINT, &action, NULL);
+	cli.out = (sn_buf){ .ctx = cli.ctx };
+	int code = run_words(&cli, argc - 1, argv + 1);
+	sn_buf_free(&cli.out);
+	sn_arena_close(cli.arena);
+	sn_ctx_close(cli.ctx);
+	if (fclose(stdout) != 0 && code == 0) return fail(strerror(errno), errno == ENOSPC ? SN_EDISK : SN_EIO);
+	return code;
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# usage: run.sh SONDE   – the command line from outside: help, mistakes, exit codes, formats, locale, full disk.
+set -uo pipefail
+sonde=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+unset SONDE_STORE
+failed=0 passed=0
+
+# check NAME EXPECTED_CODE [STDERR_PATTERN] -- COMMAND...   stdout is left in $work/out
+check() {
+	local name=$1 want=$2 pattern=; shift 2
+	[ "$1" = -- ] || { pattern=$1; shift; }
+	shift
+	"$@" >"$work/out" 2>"$work/err" </dev/null
+	local got=$?
+	if [ $got -ne "$want" ]; then
+		echo "FAILED $name: exit code $got, expected $want: $(head -1 "$work/err")"; failed=$((failed + 1)); return
+	fi
+	if [ -n "$pattern" ] && ! grep -qE -- "$pattern" "$work/err"; then
+		echo "FAILED $name: standard error lacks /$pattern/: $(head -1 "$work/err")"; failed=$((failed + 1)); return
+	fi
+	if [ "$want" -ne 0 ] && [ "$(wc -l <"$work/err")" -ne 1 ]; then
+		echo "FAILED $name: an error is one line: $(cat "$work/err")"; failed=$((failed + 1)); return
+	fi
+	passed=$((passed + 1))
+}
+# holds NAME COMMAND...: the command succeeds
+holds() {
+	local name=$1; shift
+	if "$@" >"$work/holds" 2>&1; then passed=$((passed + 1)); else echo "FAILED $name: $(head -3 "$work/holds")"; failed=$((failed + 1)); fi
+}
+
+check "no words" 0 -- "$sonde"
+holds "the overview lists commands" grep -q 'runs list' "$work/out"
+check "--help" 0 -- "$sonde" --help
+check "--version" 0 -- "$sonde" --version
+holds "the version is a version" grep -qE '^sonde [0-9]+\.[0-9]+\.[0-9]+$' "$work/out"
+
+# every command and every method explains itself, with its usage, and an example that begins as it is called
+commands=$("$sonde" --help | sed -n '/^Commands:/,/^$/p' | sed -nE 's/^  ([a-z]+( [a-z]+)?)  .*/\1/p')
+[ -n "$commands" ] || { echo "FAILED: no commands found in the overview"; failed=$((failed + 1)); }
+while read -r command; do
+	# shellcheck disable=SC2086
+	check "help of $command" 0 -- "$sonde" $command --help
+	holds "usage of $command" grep -q "^Usage: sonde $command" "$work/out"
+	holds "example of $command" grep -q "^  sonde $command" "$work/out"
+	# shellcheck disable=SC2086
+	check "unknown option of $command" 2 'did you mean --format' -- "$sonde" $command --fromat json
+	# shellcheck disable=SC2086
+	check "bad choice of $command" 2 'one of table\|json\|csv' -- "$sonde" $command --format xml
+done <<<"$commands"
+
+check "unknown command" 2 'did you mean "methods"' -- "$sonde" metods
+check "unknown member" 2 'did you mean "runs list"' -- "$sonde" runs lis
+check "family alone" 0 -- "$sonde" runs
+check "help word" 0 -- "$sonde" help runs list
+check "stray operand" 2 'takes options only' -- "$sonde" methods stray
+check "missing operand" 2 'expected RUN' -- "$sonde" runs show
+check "missing value" 2 'needs a value' -- "$sonde" methods --format
+check "bad number" 2 'an integer from 0 to 4096' -- "$sonde" methods --threads many
+check "single dash" 2 '--name value' -- "$sonde" methods -x
+check "no store" 2 'which store' -- "$sonde" runs list
+check "absent store" 2 'no such store' -- "$sonde" runs list --store "$work/none.sqlite"
+echo "not a database, only some text that is long enough to be read as a header" >"$work/text"
+check "not a store" 2 'not a database' -- "$sonde" runs list --store "$work/text"
+
+check "methods as JSON" 0 -- "$sonde" methods --format json
+holds "valid JSON" python3 -m json.tool "$work/out"
+check "methods as CSV" 0 -- "$sonde" methods --format=csv
+holds "valid CSV" python3 -c 'import csv,sys; r=list(csv.reader(open(sys.argv[1]))); assert r and all(len(x)==len(r[0]) for x in r)' "$work/out"
+
+"$sonde" --help >"$work/plain"
+LC_ALL=ru_RU.UTF-8 "$sonde" --help >"$work/russian" 2>"$work/err"
+holds "the locale changes no byte" cmp "$work/plain" "$work/russian"
+
+if [ -w /dev/full ]; then
+	"$sonde" --help >/dev/full 2>"$work/err"
+	[ $? -eq 3 ] && passed=$((passed + 1)) || { echo "FAILED full disk: $(cat "$work/err")"; failed=$((failed + 1)); }
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
