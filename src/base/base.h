@@ -138,6 +138,8 @@ SN_CHECKED sn_status sn_read_file(sn_ctx *ctx, const char *path, size_t limit, s
  * disk is SN_EDISK. Also opened for reading by sn_file_open_read. */
 SN_CHECKED sn_status sn_file_create(sn_file **out, sn_ctx *ctx, const char *path);
 SN_CHECKED sn_status sn_file_open_read(sn_file **out, sn_ctx *ctx, const char *path);
+/* A nameless file beside path, for writing and reading back (seek in between); gone when closed. */
+SN_CHECKED sn_status sn_file_scratch(sn_file **out, sn_ctx *ctx, const char *path);
 SN_CHECKED sn_status sn_file_write(sn_file *file, const void *bytes, size_t size);
 SN_CHECKED sn_status sn_file_read(sn_file *file, void *bytes, size_t size);
 SN_CHECKED sn_status sn_file_seek(sn_file *file, uint64_t offset);

@@ -100,15 +100,19 @@ sn_status sn_read_file(sn_ctx *ctx, const char *path, size_t limit, sn_arena *ar
 
 /* ---- streams ---- */
 
-static sn_status open_stream(sn_file *file, const char *path, bool write)
+typedef enum open_mode { READ, CREATE, SCRATCH } open_mode;
+
+static sn_status open_stream(sn_file *file, const char *path, open_mode mode)
 {
+	static const char *const stream_mode[] = { "rb", "wb", "w+b" };
+	bool write = mode != READ;
 	sn_ctx *ctx = file->ctx;
 	file->path = copy_path(ctx, path, "");
 	file->temporary = write ? copy_path(ctx, path, ".XXXXXX") : NULL;
 	if (!file->path || (write && !file->temporary)) return SN_ENOMEM;
 	int fd = write ? mkostemp(file->temporary, O_CLOEXEC) : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0 && write) fchmod(fd, 0644);
-	file->stream = fd < 0 ? NULL : fdopen(fd, write ? "wb" : "rb");
+	file->stream = fd < 0 ? NULL : fdopen(fd, stream_mode[mode]);
 	if (file->stream) return SN_OK;
 	sn_status status = io_error(ctx, path, write ? "create" : "open");
 	if (fd >= 0) close(fd);
@@ -116,20 +120,28 @@ static sn_status open_stream(sn_file *file, const char *path, bool write)
 	return status;
 }
 
-static sn_status file_open(sn_file **out, sn_ctx *ctx, const char *path, bool write)
+static sn_status file_open(sn_file **out, sn_ctx *ctx, const char *path, open_mode mode)
 {
 	sn_file *file = sn_alloc(ctx, sizeof *file);
 	*out = NULL;
 	if (!file) return SN_ENOMEM;
 	file->ctx = ctx;
-	sn_status status = open_stream(file, path, write);
+	sn_status status = open_stream(file, path, mode);
 	if (status == SN_OK) *out = file;
 	else sn_file_close(file);
 	return status;
 }
 
-sn_status sn_file_create(sn_file **out, sn_ctx *ctx, const char *path) { return file_open(out, ctx, path, true); }
-sn_status sn_file_open_read(sn_file **out, sn_ctx *ctx, const char *path) { return file_open(out, ctx, path, false); }
+sn_status sn_file_create(sn_file **out, sn_ctx *ctx, const char *path) { return file_open(out, ctx, path, CREATE); }
+sn_status sn_file_open_read(sn_file **out, sn_ctx *ctx, const char *path) { return file_open(out, ctx, path, READ); }
+
+sn_status sn_file_scratch(sn_file **out, sn_ctx *ctx, const char *path)
+{
+	SN_TRY(file_open(out, ctx, path, SCRATCH));
+	unlink((*out)->temporary);
+	(*out)->temporary[0] = '\0';
+	return SN_OK;
+}
 
 sn_status sn_file_write(sn_file *file, const void *bytes, size_t size)
 {

@@ -45,14 +45,14 @@ static inline float sn_float_of(uint32_t bits)
 /* Returns the value of a bfloat16; exact. */
 static inline float sn_bf16(uint16_t bits) { return sn_float_of((uint32_t)bits << 16); }
 
-/* Returns the value of a half-precision number; exact, subnormals, infinities and NaN payloads included. Masks instead of
- * branches, so that loops over it become vector code. */
+/* Returns the value of a half-precision number; exact, subnormals, infinities and NaN payloads included. Masks instead
+ * of branches, so that loops over it become vector code. */
 static inline float sn_f16(uint16_t bits)
 {
-	int32_t magnitude = (bits & 0x7fff) << 13;   /* the float32 of exponent - 112 */
+	int32_t magnitude = (bits & 0x7fff) << 13; /* the float32 of exponent - 112 */
 	int32_t is_small = -(magnitude < 1 << 23), is_infinite = -(magnitude >= 31 << 23);
 	int32_t large = magnitude + (112 << 23) + (is_infinite & 112 << 23), small_bits;
-	float small = (float)(bits & 0x7fff) * 0x1p-24f;   /* zero and subnormals */
+	float small = (float)(bits & 0x7fff) * 0x1p-24f; /* zero and subnormals */
 	memcpy(&small_bits, &small, sizeof small_bits);
 	int32_t size = large ^ ((large ^ small_bits) & is_small);
 	return sn_float_of((uint32_t)size | (uint32_t)(bits & 0x8000) << 16);

@@ -4,7 +4,7 @@
 
 #include "io/bytes.h"
 
-enum { SUPER = 256 };   /* numbers in a block of the K family */
+enum { SUPER = 256 }; /* numbers in a block of the K family */
 
 /* ---- plain numbers ---- */
 
@@ -184,7 +184,10 @@ static inline int packed_scale(const uint8_t *s, int j)
 	return j < 4 ? s[j] & 63 : (s[j + 4] & 15) | (s[j - 4] >> 2 & 0x30);
 }
 
-static inline int packed_min(const uint8_t *s, int j) { return j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | (s[j] >> 2 & 0x30); }
+static inline int packed_min(const uint8_t *s, int j)
+{
+	return j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | (s[j] >> 2 & 0x30);
+}
 
 /* y = d scale q - dmin min, for each of eight runs of 32. head: d, dmin, packed scales [12]. */
 static inline void scale_runs(const uint8_t *head, const int8_t *q, float *y)
@@ -298,14 +301,29 @@ const sn_ggml_type *sn_ggml_type_find(uint32_t id)
 bool sn_dtype_to_f32(sn_dtype dtype, const void *src, float *dst, int64_t n)
 {
 	switch (dtype) {
-	case SN_F32: f32_to_f32(src, dst, n); return true;
-	case SN_F64: f64_to_f32(src, dst, n); return true;
-	case SN_I32: i32_to_f32(src, dst, n); return true;
-	case SN_I64: i64_to_f32(src, dst, n); return true;
-	case SN_U8: u8_to_f32(src, dst, n); return true;
-	case SN_F16: f16_to_f32(src, dst, n); return true;
-	case SN_BF16: bf16_to_f32(src, dst, n); return true;
-	case SN_DTYPE_NONE: break;
+	case SN_F32:
+		f32_to_f32(src, dst, n);
+		return true;
+	case SN_F64:
+		f64_to_f32(src, dst, n);
+		return true;
+	case SN_I32:
+		i32_to_f32(src, dst, n);
+		return true;
+	case SN_I64:
+		i64_to_f32(src, dst, n);
+		return true;
+	case SN_U8:
+		u8_to_f32(src, dst, n);
+		return true;
+	case SN_F16:
+		f16_to_f32(src, dst, n);
+		return true;
+	case SN_BF16:
+		bf16_to_f32(src, dst, n);
+		return true;
+	case SN_DTYPE_NONE:
+		break;
 	}
 	return false;
 }

@@ -1,5 +1,5 @@
-/* Reads the header of a GGUF file. A cursor hands out bytes only where the file has them; counts are checked against the
- * bytes that so many entries take at least, before anything is allocated for them. */
+/* Reads the header of a GGUF file. A cursor hands out bytes only where the file has them; counts are checked against
+ * the bytes that so many entries take at least, before anything is allocated for them. */
 #include "io/gguf.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@ enum { MIN_KEY = 8 + 1 + 4 + 1, MIN_TENSOR = 8 + 1 + 4 + 4 + 8, DEFAULT_ALIGNMEN
 typedef struct cursor {
 	sn_gguf *file;
 	size_t pos;
-	sn_slice name;   /* key or tensor being read, for error texts */
+	sn_slice name; /* key or tensor being read, for error texts */
 } cursor;
 
 static size_t left(const cursor *c) { return c->file->size - c->pos; }
@@ -20,9 +20,10 @@ static int shown(sn_slice name) { return (int)SN_MIN(name.size, (size_t)80); }
 
 static sn_status truncated(const cursor *c, const char *what, uint64_t need)
 {
-	return sn_fail(c->file->ctx, SN_EPARSE, "%s: byte %zu: the file ends in %s ('%.*s'): %llu more bytes expected, %zu found; "
-	               "it is damaged or its download is incomplete", c->file->source, c->pos, what, shown(c->name), c->name.data,
-	               (unsigned long long)need, left(c));
+	return sn_fail(c->file->ctx, SN_EPARSE,
+				   "%s: byte %zu: the file ends in %s ('%.*s'): %llu more bytes expected, %zu found; "
+				   "it is damaged or its download is incomplete",
+				   c->file->source, c->pos, what, shown(c->name), c->name.data, (unsigned long long)need, left(c));
 }
 
 static sn_status take(cursor *c, uint64_t n, const char *what, const uint8_t **out)
@@ -65,8 +66,10 @@ static sn_status take_name(cursor *c, const char *what)
 	c->name = (sn_slice){ "?", 1 };
 	SN_TRY(take_text(c, what, &c->name));
 	if (c->name.size > 0 && !memchr(c->name.data, 0, c->name.size)) return SN_OK;
-	return sn_fail(c->file->ctx, SN_EPARSE, "%s: byte %zu: expected %s, found an empty one or one with a NUL byte; the file is "
-	               "damaged", c->file->source, start, what);
+	return sn_fail(c->file->ctx, SN_EPARSE,
+				   "%s: byte %zu: expected %s, found an empty one or one with a NUL byte; the file is "
+				   "damaged",
+				   c->file->source, start, what);
 }
 
 /* ---- keys ---- */
@@ -76,9 +79,10 @@ static sn_status take_kind(cursor *c, gguf_kind *out)
 	uint32_t kind;
 	SN_TRY(take_u32(c, "the kind of a value", &kind));
 	if (kind >= GGUF_KINDS)
-		return sn_fail(c->file->ctx, SN_EPARSE, "%s: byte %zu: key '%.*s': expected a kind of value from 0 to %d, found %u; the "
-		               "file is damaged or of a newer format", c->file->source, c->pos - 4, shown(c->name), c->name.data,
-		               GGUF_KINDS - 1, kind);
+		return sn_fail(c->file->ctx, SN_EPARSE,
+					   "%s: byte %zu: key '%.*s': expected a kind of value from 0 to %d, found %u; the "
+					   "file is damaged or of a newer format",
+					   c->file->source, c->pos - 4, shown(c->name), c->name.data, GGUF_KINDS - 1, kind);
 	*out = (gguf_kind)kind;
 	return SN_OK;
 }
@@ -89,8 +93,9 @@ static sn_status skip_array(cursor *c, gguf_key *key)
 	const uint8_t *p;
 	SN_TRY(take_kind(c, &key->element));
 	if (key->element == GGUF_ARRAY)
-		return sn_fail(c->file->ctx, SN_EPARSE, "%s: byte %zu: key '%.*s' is an array of arrays, which no known model uses",
-		               c->file->source, c->pos - 4, shown(c->name), c->name.data);
+		return sn_fail(c->file->ctx, SN_EPARSE,
+					   "%s: byte %zu: key '%.*s' is an array of arrays, which no known model uses", c->file->source,
+					   c->pos - 4, shown(c->name), c->name.data);
 	SN_TRY(take_u64(c, "the length of an array", &n));
 	size_t size = key->element == GGUF_STRING ? 8 : sn_gguf_kind_size(key->element);
 	if (n > left(c) / size) return truncated(c, "an array", n > UINT64_MAX / size ? UINT64_MAX : n * size);
@@ -135,7 +140,7 @@ static sn_status read_keys(cursor *c)
 	for (int64_t i = 1; i < file->n_key; i++)
 		if (compare_keys(&file->key[i - 1], &file->key[i]) == 0)
 			return sn_fail(file->ctx, SN_EPARSE, "%s: key '%.*s' is there twice; the file is damaged", file->source,
-			               shown(file->key[i].name), file->key[i].name.data);
+						   shown(file->key[i].name), file->key[i].name.data);
 	return SN_OK;
 }
 
@@ -146,7 +151,7 @@ static sn_status bad_tensor(const cursor *c, size_t at, const char *format, unsi
 	char text[160];
 	sn_format(text, sizeof text, format, found);
 	return sn_fail(c->file->ctx, SN_EPARSE, "%s: byte %zu: tensor '%.*s': %s; the file is damaged", c->file->source, at,
-	               shown(c->name), c->name.data, text);
+				   shown(c->name), c->name.data, text);
 }
 
 static sn_status read_dims(cursor *c, sn_gguf_tensor *t)
@@ -173,14 +178,18 @@ static sn_status read_type(cursor *c, sn_gguf_tensor *t)
 	SN_TRY(take_u32(c, "the type of a tensor", &id));
 	t->type = sn_ggml_type_find(id);
 	if (!t->type)
-		return sn_fail(c->file->ctx, SN_EUNKNOWN, "%s: byte %zu: tensor '%s' has the unknown type %u; convert the model to a "
-		               "type such as Q8_0 or F16", c->file->source, c->pos - 4, t->name, id);
+		return sn_fail(c->file->ctx, SN_EUNKNOWN,
+					   "%s: byte %zu: tensor '%s' has the unknown type %u; convert the model to a "
+					   "type such as Q8_0 or F16",
+					   c->file->source, c->pos - 4, t->name, id);
 	if (t->dim[0] % t->type->block)
-		return sn_fail(c->file->ctx, SN_EPARSE, "%s: byte %zu: tensor '%s' of type %s: expected rows of a multiple of %d, found "
-		               "%lld; the file is damaged", c->file->source, c->pos - 4, t->name, t->type->name, t->type->block,
-		               (long long)t->dim[0]);
+		return sn_fail(c->file->ctx, SN_EPARSE,
+					   "%s: byte %zu: tensor '%s' of type %s: expected rows of a multiple of %d, found "
+					   "%lld; the file is damaged",
+					   c->file->source, c->pos - 4, t->name, t->type->name, t->type->block, (long long)t->dim[0]);
 	if (__builtin_mul_overflow((uint64_t)t->count / (uint64_t)t->type->block, (uint64_t)t->type->bytes, &t->size))
-		return bad_tensor(c, c->pos - 4, "expected fewer bytes than 2^64, found %llu numbers", (unsigned long long)t->count);
+		return bad_tensor(c, c->pos - 4, "expected fewer bytes than 2^64, found %llu numbers",
+						  (unsigned long long)t->count);
 	return SN_OK;
 }
 
@@ -199,12 +208,15 @@ static sn_status place_tensor(const sn_gguf *file, sn_gguf_tensor *t, size_t dat
 {
 	size_t room = file->size > data_start ? file->size - data_start : 0;
 	if (t->offset % (uint64_t)alignment)
-		return sn_fail(file->ctx, SN_EPARSE, "%s: tensor '%s': expected an offset that is a multiple of %lld, found %llu; the "
-		               "file is damaged", file->source, t->name, (long long)alignment, (unsigned long long)t->offset);
+		return sn_fail(file->ctx, SN_EPARSE,
+					   "%s: tensor '%s': expected an offset that is a multiple of %lld, found %llu; the "
+					   "file is damaged",
+					   file->source, t->name, (long long)alignment, (unsigned long long)t->offset);
 	if (t->offset > room || t->size > room - t->offset)
-		return sn_fail(file->ctx, SN_EPARSE, "%s: tensor '%s': expected %zu bytes at offset %llu of the data, which start at byte "
-		               "%zu of a file of %zu; it is damaged or its download is incomplete", file->source, t->name, t->size,
-		               (unsigned long long)t->offset, data_start, file->size);
+		return sn_fail(file->ctx, SN_EPARSE,
+					   "%s: tensor '%s': expected %zu bytes at offset %llu of the data, which start at byte "
+					   "%zu of a file of %zu; it is damaged or its download is incomplete",
+					   file->source, t->name, t->size, (unsigned long long)t->offset, data_start, file->size);
 	t->offset += data_start;
 	t->data = file->data + t->offset;
 	return SN_OK;
@@ -227,12 +239,13 @@ static sn_status check_tensors(sn_gguf *file)
 	qsort(t, (size_t)file->n_tensor, sizeof *t, compare_tensor_places);
 	for (int64_t i = 1; i < file->n_tensor; i++)
 		if (t[i].offset - t[i - 1].offset < t[i - 1].size)
-			return sn_fail(file->ctx, SN_EPARSE, "%s: tensors '%s' and '%s' overlap at byte %llu; the file is damaged", file->source,
-			               t[i - 1].name, t[i].name, (unsigned long long)t[i].offset);
+			return sn_fail(file->ctx, SN_EPARSE, "%s: tensors '%s' and '%s' overlap at byte %llu; the file is damaged",
+						   file->source, t[i - 1].name, t[i].name, (unsigned long long)t[i].offset);
 	qsort(t, (size_t)file->n_tensor, sizeof *t, compare_tensor_names);
 	for (int64_t i = 1; i < file->n_tensor; i++)
 		if (strcmp(t[i - 1].name, t[i].name) == 0)
-			return sn_fail(file->ctx, SN_EPARSE, "%s: tensor '%s' is there twice; the file is damaged", file->source, t[i].name);
+			return sn_fail(file->ctx, SN_EPARSE, "%s: tensor '%s' is there twice; the file is damaged", file->source,
+						   t[i].name);
 	return SN_OK;
 }
 
@@ -242,8 +255,10 @@ static sn_status read_tensors(cursor *c)
 	int64_t alignment;
 	SN_TRY(sn_gguf_i64_or(file, "general.alignment", DEFAULT_ALIGNMENT, &alignment));
 	if (alignment < 1 || alignment > MAX_ALIGNMENT || (alignment & (alignment - 1)))
-		return sn_fail(file->ctx, SN_EPARSE, "%s: key 'general.alignment': expected a power of two up to %d, found %lld; the file "
-		               "is damaged", file->source, MAX_ALIGNMENT, (long long)alignment);
+		return sn_fail(file->ctx, SN_EPARSE,
+					   "%s: key 'general.alignment': expected a power of two up to %d, found %lld; the file "
+					   "is damaged",
+					   file->source, MAX_ALIGNMENT, (long long)alignment);
 	SN_NEW(file->tensor, file->arena, sn_gguf_tensor, file->n_tensor);
 	for (int64_t i = 0; i < file->n_tensor; i++) SN_TRY(read_tensor(c, &file->tensor[i]));
 	size_t data_start = (c->pos + (size_t)alignment - 1) / (size_t)alignment * (size_t)alignment;
@@ -258,8 +273,10 @@ static sn_status read_count(cursor *c, const char *what, size_t least, int64_t *
 	uint64_t n;
 	SN_TRY(take_u64(c, what, &n));
 	if (n > left(c) / least)
-		return sn_fail(c->file->ctx, SN_EPARSE, "%s: byte %zu: %s is %llu, more than the file's %zu bytes can hold; it is damaged "
-		               "or its download is incomplete", c->file->source, c->pos - 8, what, (unsigned long long)n, c->file->size);
+		return sn_fail(c->file->ctx, SN_EPARSE,
+					   "%s: byte %zu: %s is %llu, more than the file's %zu bytes can hold; it is damaged "
+					   "or its download is incomplete",
+					   c->file->source, c->pos - 8, what, (unsigned long long)n, c->file->size);
 	*out = (int64_t)n;
 	return SN_OK;
 }
@@ -273,8 +290,9 @@ static sn_status read_header(cursor *c)
 	SN_TRY(take(c, 4, "the header", &magic));
 	SN_TRY(take_u32(c, "the header", &file->version));
 	if (file->version != 2 && file->version != 3)
-		return sn_fail(file->ctx, SN_EPARSE, "%s: byte 4: expected GGUF version 2 or 3, found %u%s; convert the model again",
-		               file->source, file->version, file->version >= 1u << 24 ? " (a big-endian file)" : "");
+		return sn_fail(file->ctx, SN_EPARSE,
+					   "%s: byte 4: expected GGUF version 2 or 3, found %u%s; convert the model again", file->source,
+					   file->version, file->version >= 1u << 24 ? " (a big-endian file)" : "");
 	SN_TRY(read_count(c, "the number of tensors", MIN_TENSOR, &file->n_tensor));
 	SN_TRY(read_count(c, "the number of keys", MIN_KEY, &file->n_key));
 	SN_TRY(read_keys(c));

@@ -3,9 +3,9 @@
  *   keys: name (u64 length, bytes), kind u32, value (an array: kind of its elements u32, count u64, elements),
  *   tensors: name, number of dimensions u32, dimensions u64 each (fastest first), type u32, offset u64 from the data,
  *   padding to `general.alignment` (32), data: every tensor at a multiple of the alignment.
- * Opening checks every length, count, offset and alignment against the size of the file before it is used, so what these
- * functions return always lies inside the mapping. All fail with SN_EPARSE (SN_EUNKNOWN for a tensor type, SN_ENOTFOUND for
- * a missing key) and text naming the file, the key or tensor, and for damage the byte offset. */
+ * Opening checks every length, count, offset and alignment against the size of the file before it is used, so what
+ * these functions return always lies inside the mapping. All fail with SN_EPARSE (SN_EUNKNOWN for a tensor type,
+ * SN_ENOTFOUND for a missing key) and text naming the file, the key or tensor, and for damage the byte offset. */
 #ifndef SN_IO_GGUF_H
 #define SN_IO_GGUF_H
 
@@ -15,17 +15,17 @@
 
 typedef struct sn_gguf sn_gguf;
 
-/* size = product of dim / type->block * type->bytes; data lies at offset in the file, at any alignment of memory that the
- * file's own alignment gives (32 bytes as a rule). */
+/* size = product of dim / type->block * type->bytes; data lies at offset in the file, at any alignment of memory that
+ * the file's own alignment gives (32 bytes as a rule). */
 typedef struct sn_gguf_tensor {
 	const char *name;
 	const sn_ggml_type *type;
-	int ndim;              /* 0 .. 4 */
-	int64_t dim[4];        /* fastest first; 1 beyond ndim */
-	int64_t count;         /* numbers */
-	uint64_t offset;       /* from the start of the file */
-	size_t size;           /* bytes */
-	const uint8_t *data;   /* into the mapping */
+	int ndim;            /* 0 .. 4 */
+	int64_t dim[4];      /* fastest first; 1 beyond ndim */
+	int64_t count;       /* numbers */
+	uint64_t offset;     /* from the start of the file */
+	size_t size;         /* bytes */
+	const uint8_t *data; /* into the mapping */
 } sn_gguf_tensor;
 
 /* Opens a file; cost: its header. Names of tensors and keys are unique and tensors do not overlap, or it is refused. */
@@ -63,7 +63,8 @@ SN_CHECKED sn_status sn_gguf_i64_or(const sn_gguf *file, const char *key, int64_
 SN_CHECKED sn_status sn_gguf_f64_or(const sn_gguf *file, const char *key, double missing, double *out);
 SN_CHECKED sn_status sn_gguf_bool_or(const sn_gguf *file, const char *key, bool missing, bool *out);
 
-/* Arrays, from arena: views into the mapping for text, converted copies for numbers (integers outside int32 are refused). */
+/* Arrays, from arena: views into the mapping for text, converted copies for numbers (integers outside int32 are
+ * refused). */
 SN_CHECKED sn_status sn_gguf_texts(const sn_gguf *file, const char *key, sn_arena *arena, sn_slice **out, int64_t *n);
 SN_CHECKED sn_status sn_gguf_i32s(const sn_gguf *file, const char *key, sn_arena *arena, int32_t **out, int64_t *n);
 SN_CHECKED sn_status sn_gguf_f32s(const sn_gguf *file, const char *key, sn_arena *arena, float **out, int64_t *n);

@@ -24,15 +24,15 @@ typedef enum gguf_kind {
 #define SN_GGUF_KIND_ENUM(kind, number, name, size) GGUF_##kind = number,
 	SN_GGUF_KIND_MAP(SN_GGUF_KIND_ENUM)
 #undef SN_GGUF_KIND_ENUM
-	GGUF_KINDS
+		GGUF_KINDS
 } gguf_kind;
 
 const char *sn_gguf_kind_name(gguf_kind kind);
 /* Returns the bytes of one value; 0 for strings and arrays. */
 size_t sn_gguf_kind_size(gguf_kind kind);
 
-/* kind ARRAY: count values of kind element at value; otherwise one value (a string: its length stands at value). All of it
- * lies inside the file. */
+/* kind ARRAY: count values of kind element at value; otherwise one value (a string: its length stands at value). All of
+ * it lies inside the file. */
 typedef struct gguf_key {
 	sn_slice name;
 	gguf_kind kind, element;
@@ -43,14 +43,14 @@ typedef struct gguf_key {
 struct sn_gguf {
 	sn_ctx *ctx;
 	sn_arena *arena;
-	sn_map_file map;       /* empty when opened from bytes */
+	sn_map_file map; /* empty when opened from bytes */
 	const char *source;
 	const uint8_t *data;
 	size_t size;
 	uint32_t version;
 	int64_t n_key, n_tensor;
-	gguf_key *key;             /* ascending names */
-	sn_gguf_tensor *tensor;    /* ascending names */
+	gguf_key *key;          /* ascending names */
+	sn_gguf_tensor *tensor; /* ascending names */
 };
 
 #endif

@@ -35,8 +35,10 @@ const sn_gguf_tensor *sn_gguf_tensor_find(const sn_gguf *file, const char *name)
 		int64_t middle = low + (high - low) / 2;
 		int order = strcmp(name, file->tensor[middle].name);
 		if (order == 0) return &file->tensor[middle];
-		if (order < 0) high = middle;
-		else low = middle + 1;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
 	}
 	return NULL;
 }
@@ -50,8 +52,10 @@ static const gguf_key *find_key(const sn_gguf *file, const char *name)
 		int order = memcmp(name, other.data, SN_MIN(size, other.size));
 		if (order == 0) order = (size > other.size) - (size < other.size);
 		if (order == 0) return &file->key[middle];
-		if (order < 0) high = middle;
-		else low = middle + 1;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
 	}
 	return NULL;
 }
@@ -62,30 +66,47 @@ static sn_status need_key(const sn_gguf *file, const char *name, const gguf_key 
 {
 	*out = find_key(file, name);
 	if (*out) return SN_OK;
-	return sn_fail(file->ctx, SN_ENOTFOUND, "%s: the key '%s' is missing; the file is no model of this kind, or damaged",
-	               file->source, name);
+	return sn_fail(file->ctx, SN_ENOTFOUND,
+				   "%s: the key '%s' is missing; the file is no model of this kind, or damaged", file->source, name);
 }
 
 static sn_status wrong_kind(const sn_gguf *file, const char *name, const gguf_key *key, const char *expected)
 {
 	bool array = key->kind == GGUF_ARRAY;
-	return sn_fail(file->ctx, SN_EPARSE, "%s: byte %zu: key '%s': expected %s, found %s%s; the file is damaged", file->source,
-	               (size_t)(key->value - file->data), name, expected, array ? "an array of " : "",
-	               sn_gguf_kind_name(array ? key->element : key->kind));
+	return sn_fail(file->ctx, SN_EPARSE, "%s: byte %zu: key '%s': expected %s, found %s%s; the file is damaged",
+				   file->source, (size_t)(key->value - file->data), name, expected, array ? "an array of " : "",
+				   sn_gguf_kind_name(array ? key->element : key->kind));
 }
 
 static bool load_int(gguf_kind kind, const uint8_t *p, int64_t *out)
 {
 	switch (kind) {
-	case GGUF_U8: *out = p[0]; return true;
-	case GGUF_I8: *out = (int8_t)p[0]; return true;
-	case GGUF_U16: *out = sn_load_u16(p); return true;
-	case GGUF_I16: *out = (int16_t)sn_load_u16(p); return true;
-	case GGUF_U32: *out = sn_load_u32(p); return true;
-	case GGUF_I32: *out = (int32_t)sn_load_u32(p); return true;
-	case GGUF_I64: *out = (int64_t)sn_load_u64(p); return true;
-	case GGUF_U64: *out = (int64_t)sn_load_u64(p); return *out >= 0;
-	default: return false;
+	case GGUF_U8:
+		*out = p[0];
+		return true;
+	case GGUF_I8:
+		*out = (int8_t)p[0];
+		return true;
+	case GGUF_U16:
+		*out = sn_load_u16(p);
+		return true;
+	case GGUF_I16:
+		*out = (int16_t)sn_load_u16(p);
+		return true;
+	case GGUF_U32:
+		*out = sn_load_u32(p);
+		return true;
+	case GGUF_I32:
+		*out = (int32_t)sn_load_u32(p);
+		return true;
+	case GGUF_I64:
+		*out = (int64_t)sn_load_u64(p);
+		return true;
+	case GGUF_U64:
+		*out = (int64_t)sn_load_u64(p);
+		return *out >= 0;
+	default:
+		return false;
 	}
 }
 
@@ -140,7 +161,8 @@ sn_status sn_gguf_string(const sn_gguf *file, const char *name, sn_arena *arena,
 	sn_slice text = { 0 };
 	SN_TRY(sn_gguf_text(file, name, &text));
 	if (memchr(text.data, 0, text.size))
-		return sn_fail(file->ctx, SN_EPARSE, "%s: key '%s': the string holds a NUL byte; the file is damaged", file->source, name);
+		return sn_fail(file->ctx, SN_EPARSE, "%s: key '%s': the string holds a NUL byte; the file is damaged",
+					   file->source, name);
 	*out = sn_arena_copy(arena, text.data, text.size);
 	return *out ? SN_OK : SN_ENOMEM;
 }

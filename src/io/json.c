@@ -19,7 +19,7 @@ static sn_status parse(sn_json *doc, const char *text, size_t size)
 	if (json_error_code(&error) == json_error_out_of_memory)
 		return sn_fail(doc->ctx, SN_ENOMEM, "%s: out of memory to read it", doc->source);
 	return sn_fail(doc->ctx, SN_EPARSE, "%s: line %d, column %d: %s; correct the JSON there", doc->source, error.line,
-	               error.column, error.text);
+				   error.column, error.text);
 }
 
 static sn_status new_doc(sn_json **out, sn_ctx *ctx, const char *source)
@@ -78,8 +78,10 @@ static bool add_path(sn_buf *path, const json_t *from, const json_t *at);
 static bool add_step(sn_buf *path, const char *key, size_t index, const json_t *value, const json_t *at)
 {
 	size_t size = path->size;
-	if (key) sn_buf_format(path, "%s%s", size ? "." : "", key);
-	else sn_buf_format(path, "[%zu]", index);
+	if (key)
+		sn_buf_format(path, "%s%s", size ? "." : "", key);
+	else
+		sn_buf_format(path, "[%zu]", index);
 	if (add_path(path, value, at)) return true;
 	if (!path->failed) path->data[path->size = size] = '\0';
 	return false;
@@ -93,11 +95,9 @@ static bool add_path(sn_buf *path, const json_t *from, const json_t *at)
 	json_t *value;
 	size_t index;
 	if (json_is_object(from)) {
-		json_object_foreach((json_t *)(uintptr_t)from, key, value)
-			if (add_step(path, key, 0, value, at)) return true;
+		json_object_foreach((json_t *)(uintptr_t)from, key, value) if (add_step(path, key, 0, value, at)) return true;
 	} else if (json_is_array(from)) {
-		json_array_foreach(from, index, value)
-			if (add_step(path, NULL, index, value, at)) return true;
+		json_array_foreach(from, index, value) if (add_step(path, NULL, index, value, at)) return true;
 	}
 	return false;
 }
@@ -112,8 +112,10 @@ sn_status sn_json_fail(const sn_json *doc, const json_t *at, const char *key, sn
 	va_start(args, format);
 	sn_vformat(text, sizeof text, format, args);
 	va_end(args);
-	if (path.size) (void)sn_fail(doc->ctx, status, "%s: %s: %s", doc->source, path.data, text);
-	else (void)sn_fail(doc->ctx, status, "%s: %s", doc->source, text);
+	if (path.size)
+		(void)sn_fail(doc->ctx, status, "%s: %s: %s", doc->source, path.data, text);
+	else
+		(void)sn_fail(doc->ctx, status, "%s: %s", doc->source, text);
 	sn_buf_free(&path);
 	return status;
 }
@@ -121,8 +123,9 @@ sn_status sn_json_fail(const sn_json *doc, const json_t *at, const char *key, sn
 const char *sn_json_type_name(const json_t *value)
 {
 	static const char *const name[] = {
-		[JSON_OBJECT] = "an object",  [JSON_ARRAY] = "an array", [JSON_STRING] = "a string", [JSON_INTEGER] = "an integer",
-		[JSON_REAL] = "a fraction", [JSON_TRUE] = "true",      [JSON_FALSE] = "false",     [JSON_NULL] = "null",
+		[JSON_OBJECT] = "an object",   [JSON_ARRAY] = "an array",  [JSON_STRING] = "a string",
+		[JSON_INTEGER] = "an integer", [JSON_REAL] = "a fraction", [JSON_TRUE] = "true",
+		[JSON_FALSE] = "false",        [JSON_NULL] = "null",
 	};
 	return value ? name[json_typeof(value)] : "nothing";
 }
@@ -134,7 +137,8 @@ static sn_status member(const sn_json *doc, const json_t *object, const char *ke
 {
 	*out = NULL;
 	if (!json_is_object(object))
-		return sn_json_fail(doc, object, NULL, SN_EPARSE, "expected an object with '%s', found %s", key, sn_json_type_name(object));
+		return sn_json_fail(doc, object, NULL, SN_EPARSE, "expected an object with '%s', found %s", key,
+							sn_json_type_name(object));
 	json_t *value = json_object_get(object, key);
 	if (!json_is_null(value)) *out = value;
 	return SN_OK;
@@ -146,7 +150,8 @@ static sn_status need(const sn_json *doc, const json_t *object, const char *key,
 	return *out ? SN_OK : sn_json_fail(doc, object, key, SN_ENOTFOUND, "expected %s, found nothing; add it", expected);
 }
 
-static sn_status wrong(const sn_json *doc, const json_t *object, const char *key, const char *expected, const json_t *found)
+static sn_status wrong(const sn_json *doc, const json_t *object, const char *key, const char *expected,
+					   const json_t *found)
 {
 	return sn_json_fail(doc, object, key, SN_EPARSE, "expected %s, found %s", expected, sn_json_type_name(found));
 }
@@ -159,7 +164,7 @@ static bool is_c_string(const json_t *value)
 }
 
 /* The getter of a required member: name, C type, what errors call it, test of the Jansson value, conversion. */
-#define REQUIRED(name, type, expected, test, convert)                                                                 \
+#define REQUIRED(name, type, expected, test, convert)                                                                  \
 	sn_status sn_json_##name(const sn_json *doc, const json_t *object, const char *key, type *out)                     \
 	{                                                                                                                  \
 		json_t *value;                                                                                                 \
@@ -176,7 +181,7 @@ REQUIRED(object, json_t *, "an object", json_is_object, same)
 REQUIRED(array, json_t *, "an array", json_is_array, same)
 
 /* Its twin for a member that may be missing. */
-#define OPTIONAL(name, type)                                                                                          \
+#define OPTIONAL(name, type)                                                                                           \
 	sn_status sn_json_##name##_or(const sn_json *doc, const json_t *object, const char *key, type missing, type *out)  \
 	{                                                                                                                  \
 		json_t *value;                                                                                                 \

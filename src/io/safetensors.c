@@ -6,7 +6,7 @@
 #include "io/bytes.h"
 #include "io/json.h"
 
-enum { MAX_HEADER = 100000000 };   /* the format's own limit */
+enum { MAX_HEADER = 100000000 }; /* the format's own limit */
 
 typedef struct meta {
 	const char *key, *value;
@@ -17,7 +17,7 @@ struct sn_safetensors {
 	sn_arena *arena;
 	const char *source;
 	int64_t n, n_meta, n_map;
-	sn_safetensor *tensor;   /* ascending names */
+	sn_safetensor *tensor; /* ascending names */
 	meta *meta;
 	sn_map_file *map;
 };
@@ -26,16 +26,31 @@ struct sn_safetensors {
 typedef struct shard {
 	sn_safetensors *file;
 	const char *source;
-	const uint8_t *data;   /* the numbers */
-	size_t size;           /* bytes of numbers */
+	const uint8_t *data; /* the numbers */
+	size_t size;         /* bytes of numbers */
 	sn_json *header;
 } shard;
 
-static const struct { const char *name; sn_dtype dtype; size_t size; } dtypes[] = {
-	{ "F32", SN_F32, 4 }, { "F16", SN_F16, 2 }, { "BF16", SN_BF16, 2 }, { "F64", SN_F64, 8 },
-	{ "I64", SN_I64, 8 }, { "I32", SN_I32, 4 }, { "U8", SN_U8, 1 }, { "BOOL", SN_U8, 1 },
-	{ "I8", SN_DTYPE_NONE, 1 }, { "I16", SN_DTYPE_NONE, 2 }, { "U16", SN_DTYPE_NONE, 2 }, { "U32", SN_DTYPE_NONE, 4 },
-	{ "U64", SN_DTYPE_NONE, 8 }, { "F8_E4M3", SN_DTYPE_NONE, 1 }, { "F8_E5M2", SN_DTYPE_NONE, 1 },
+static const struct {
+	const char *name;
+	sn_dtype dtype;
+	size_t size;
+} dtypes[] = {
+	{ "F32", SN_F32, 4 },
+	{ "F16", SN_F16, 2 },
+	{ "BF16", SN_BF16, 2 },
+	{ "F64", SN_F64, 8 },
+	{ "I64", SN_I64, 8 },
+	{ "I32", SN_I32, 4 },
+	{ "U8", SN_U8, 1 },
+	{ "BOOL", SN_U8, 1 },
+	{ "I8", SN_DTYPE_NONE, 1 },
+	{ "I16", SN_DTYPE_NONE, 2 },
+	{ "U16", SN_DTYPE_NONE, 2 },
+	{ "U32", SN_DTYPE_NONE, 4 },
+	{ "U64", SN_DTYPE_NONE, 8 },
+	{ "F8_E4M3", SN_DTYPE_NONE, 1 },
+	{ "F8_E5M2", SN_DTYPE_NONE, 1 },
 };
 
 /* ---- one tensor ---- */
@@ -51,8 +66,8 @@ static sn_status read_dtype(const shard *s, const json_t *entry, sn_safetensor *
 		*size = dtypes[i].size;
 		return SN_OK;
 	}
-	return sn_json_fail(s->header, entry, "dtype", SN_EUNKNOWN, "the type '%s' is unknown; convert the tensor to F32, F16 or BF16",
-	                    name);
+	return sn_json_fail(s->header, entry, "dtype", SN_EUNKNOWN,
+						"the type '%s' is unknown; convert the tensor to F32, F16 or BF16", name);
 }
 
 static sn_status read_shape(const shard *s, const json_t *entry, sn_safetensor *t)
@@ -60,15 +75,16 @@ static sn_status read_shape(const shard *s, const json_t *entry, sn_safetensor *
 	json_t *shape;
 	SN_TRY(sn_json_array(s->header, entry, "shape", &shape));
 	if (json_array_size(shape) > SN_SAFETENSORS_NDIM)
-		return sn_json_fail(s->header, shape, NULL, SN_EPARSE, "expected at most %d dimensions, found %zu", SN_SAFETENSORS_NDIM,
-		                    json_array_size(shape));
+		return sn_json_fail(s->header, shape, NULL, SN_EPARSE, "expected at most %d dimensions, found %zu",
+							SN_SAFETENSORS_NDIM, json_array_size(shape));
 	t->ndim = (int)json_array_size(shape);
 	t->count = 1;
 	for (int i = 0; i < t->ndim; i++) {
 		const json_t *n = json_array_get(shape, (size_t)i);
 		t->dim[i] = json_integer_value(n);
 		if (!json_is_integer(n) || t->dim[i] < 0 || __builtin_mul_overflow(t->count, t->dim[i], &t->count))
-			return sn_json_fail(s->header, shape, NULL, SN_EPARSE, "expected sizes from 0 that memory can hold; the file is damaged");
+			return sn_json_fail(s->header, shape, NULL, SN_EPARSE,
+								"expected sizes from 0 that memory can hold; the file is damaged");
 	}
 	return SN_OK;
 }
@@ -81,12 +97,16 @@ static sn_status read_place(const shard *s, const json_t *entry, sn_safetensor *
 	json_int_t a = json_integer_value(first), b = json_integer_value(last);
 	bool two = json_array_size(offsets) == 2 && json_is_integer(first) && json_is_integer(last);
 	if (!two || a < 0 || b < a || (uint64_t)b > s->size)
-		return sn_json_fail(s->header, offsets, NULL, SN_EPARSE, "expected [first, end) within the %zu bytes of data, found [%lld, "
-		                    "%lld); it is damaged or its download is incomplete", s->size, (long long)a, (long long)b);
+		return sn_json_fail(s->header, offsets, NULL, SN_EPARSE,
+							"expected [first, end) within the %zu bytes of data, found [%lld, "
+							"%lld); it is damaged or its download is incomplete",
+							s->size, (long long)a, (long long)b);
 	size_t size;
 	if (__builtin_mul_overflow((uint64_t)t->count, dtype_size, &size) || size != (uint64_t)(b - a))
-		return sn_json_fail(s->header, offsets, NULL, SN_EPARSE, "expected %lld numbers of %zu bytes each, found %lld bytes; the "
-		                    "file is damaged", (long long)t->count, dtype_size, (long long)(b - a));
+		return sn_json_fail(s->header, offsets, NULL, SN_EPARSE,
+							"expected %lld numbers of %zu bytes each, found %lld bytes; the "
+							"file is damaged",
+							(long long)t->count, dtype_size, (long long)(b - a));
 	t->size = size;
 	t->data = s->data + a;
 	return SN_OK;
@@ -109,7 +129,7 @@ static int compare_places(const void *a, const void *b)
 {
 	const sn_safetensor *x = a, *y = b;
 	if (x->data != y->data) return x->data < y->data ? -1 : 1;
-	return (x->size > y->size) - (x->size < y->size);   /* empty ones first */
+	return (x->size > y->size) - (x->size < y->size); /* empty ones first */
 }
 
 static sn_status check_places(const shard *s, sn_safetensor *t, int64_t n)
@@ -118,11 +138,13 @@ static sn_status check_places(const shard *s, sn_safetensor *t, int64_t n)
 	if (n) qsort(t, (size_t)n, sizeof *t, compare_places);
 	for (int64_t i = 0; i < n; end = t[i].data + t[i].size, i++)
 		if (t[i].data != end)
-			return sn_fail(s->file->ctx, SN_EPARSE, "%s: tensor '%s': expected its data at offset %td, right behind the tensor before "
-			               "it, found %td; the file is damaged", s->source, t[i].name, end - s->data, t[i].data - s->data);
+			return sn_fail(s->file->ctx, SN_EPARSE,
+						   "%s: tensor '%s': expected its data at offset %td, right behind the tensor before "
+						   "it, found %td; the file is damaged",
+						   s->source, t[i].name, end - s->data, t[i].data - s->data);
 	if (end != s->data + s->size)
-		return sn_fail(s->file->ctx, SN_EPARSE, "%s: expected %td bytes of data, found %zu; the file is damaged", s->source,
-		               end - s->data, s->size);
+		return sn_fail(s->file->ctx, SN_EPARSE, "%s: expected %td bytes of data, found %zu; the file is damaged",
+					   s->source, end - s->data, s->size);
 	return SN_OK;
 }
 
@@ -132,12 +154,14 @@ static sn_status read_meta(const shard *s, json_t *object)
 	const char *key;
 	json_t *value;
 	if (!json_is_object(object))
-		return sn_json_fail(s->header, object, NULL, SN_EPARSE, "expected an object of strings, found %s", sn_json_type_name(object));
+		return sn_json_fail(s->header, object, NULL, SN_EPARSE, "expected an object of strings, found %s",
+							sn_json_type_name(object));
 	meta *all;
 	SN_NEW(all, file->arena, meta, (size_t)file->n_meta + json_object_size(object));
 	if (file->n_meta) memcpy(all, file->meta, (size_t)file->n_meta * sizeof *all);
 	file->meta = all;
-	json_object_foreach(object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		const char *text;
 		SN_TRY(sn_json_string(s->header, object, key, &text));
 		meta *m = &all[file->n_meta++];
@@ -159,9 +183,12 @@ static sn_status read_entries(shard *s)
 	SN_NEW(all, file->arena, sn_safetensor, (size_t)file->n + json_object_size(root));
 	if (file->n) memcpy(all, file->tensor, (size_t)file->n * sizeof *all);
 	int64_t n = 0;
-	json_object_foreach(root, name, entry) {
-		if (strcmp(name, "__metadata__") == 0) SN_TRY(read_meta(s, entry));
-		else SN_TRY(read_tensor(s, name, entry, &all[file->n + n++]));
+	json_object_foreach(root, name, entry)
+	{
+		if (strcmp(name, "__metadata__") == 0)
+			SN_TRY(read_meta(s, entry));
+		else
+			SN_TRY(read_tensor(s, name, entry, &all[file->n + n++]));
 	}
 	SN_TRY(check_places(s, all + file->n, n));
 	file->tensor = all;
@@ -175,9 +202,10 @@ static sn_status read_shard(sn_safetensors *file, const char *source, const uint
 	if (!s.source) return SN_ENOMEM;
 	uint64_t header = size < 8 ? 0 : sn_load_u64(bytes);
 	if (size < 8 || header > size - 8 || header > MAX_HEADER)
-		return sn_fail(file->ctx, SN_EPARSE, "%s: byte 0: expected the length of the header, at most %zu here, found %llu; this is no "
-		               "safetensors file, or its download is incomplete", source, SN_MIN(size < 8 ? 0 : size - 8, (size_t)MAX_HEADER),
-		               (unsigned long long)header);
+		return sn_fail(file->ctx, SN_EPARSE,
+					   "%s: byte 0: expected the length of the header, at most %zu here, found %llu; this is no "
+					   "safetensors file, or its download is incomplete",
+					   source, SN_MIN(size < 8 ? 0 : size - 8, (size_t)MAX_HEADER), (unsigned long long)header);
 	s.data = bytes + 8 + header;
 	s.size = size - 8 - (size_t)header;
 	char name[512];
@@ -199,15 +227,18 @@ static sn_status map_shard(sn_safetensors *file, const char *path)
 /* ---- shards ---- */
 
 /* The shards' file names, each once, from the index. */
-static sn_status shard_names(const sn_json *index, const json_t *weights, sn_arena *arena, const char ***out, int64_t *n)
+static sn_status shard_names(const sn_json *index, const json_t *weights, sn_arena *arena, const char ***out,
+							 int64_t *n)
 {
 	const char *name, *shard_name;
 	json_t *value;
 	SN_NEW(*out, arena, const char *, json_object_size(weights));
-	json_object_foreach((json_t *)(uintptr_t)weights, name, value) {
+	json_object_foreach((json_t *)(uintptr_t)weights, name, value)
+	{
 		SN_TRY(sn_json_string(index, weights, name, &shard_name));
 		if (!shard_name[0] || strchr(shard_name, '/') || shard_name[0] == '.')
-			return sn_json_fail(index, weights, name, SN_EPARSE, "expected the name of a file beside the index, found '%s'", shard_name);
+			return sn_json_fail(index, weights, name, SN_EPARSE,
+								"expected the name of a file beside the index, found '%s'", shard_name);
 		bool known = *n > 0 && strcmp((*out)[*n - 1], shard_name) == 0;
 		for (int64_t i = 0; i < *n && !known; i++) known = strcmp((*out)[i], shard_name) == 0;
 		if (!known) (*out)[(*n)++] = shard_name;
@@ -238,11 +269,12 @@ static sn_status check_index(const sn_safetensors *file, const sn_json *index)
 	const char *name;
 	json_t *weights, *value;
 	SN_TRY(sn_json_object(index, index->root, "weight_map", &weights));
-	json_object_foreach(weights, name, value) {
+	json_object_foreach(weights, name, value)
+	{
 		const sn_safetensor *t = sn_safetensors_find(file, name);
 		if (!t || !sn_ends_with(t->path, json_string_value(value)))
-			return sn_json_fail(index, weights, name, SN_EPARSE, "the tensor is not in '%s'; fetch the model's files again",
-			                    json_string_value(value));
+			return sn_json_fail(index, weights, name, SN_EPARSE,
+								"the tensor is not in '%s'; fetch the model's files again", json_string_value(value));
 	}
 	return SN_OK;
 }
@@ -260,8 +292,8 @@ static sn_status sort_tensors(sn_safetensors *file)
 	if (file->n) qsort(t, (size_t)file->n, sizeof *t, compare_names);
 	for (int64_t i = 1; i < file->n; i++)
 		if (strcmp(t[i - 1].name, t[i].name) == 0)
-			return sn_fail(file->ctx, SN_EPARSE, "%s: tensor '%s' is in two files, %s and %s; remove one", file->source, t[i].name,
-			               t[i - 1].path, t[i].path);
+			return sn_fail(file->ctx, SN_EPARSE, "%s: tensor '%s' is in two files, %s and %s; remove one", file->source,
+						   t[i].name, t[i - 1].path, t[i].path);
 	return SN_OK;
 }
 
@@ -309,7 +341,8 @@ sn_status sn_safetensors_open(sn_safetensors **out, sn_ctx *ctx, const char *pat
 	return finish(out, status);
 }
 
-sn_status sn_safetensors_open_bytes(sn_safetensors **out, sn_ctx *ctx, const char *source, const void *bytes, size_t size)
+sn_status sn_safetensors_open_bytes(sn_safetensors **out, sn_ctx *ctx, const char *source, const void *bytes,
+									size_t size)
 {
 	sn_status status = new_file(out, ctx, source);
 	if (status == SN_OK) status = read_shard(*out, source, bytes, size);

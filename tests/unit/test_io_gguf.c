@@ -146,7 +146,7 @@ static void every_kind_of_value_is_read(void **state)
 	assert_int_equal(i, -5);
 	assert_ok(ctx, sn_gguf_f64(file, "u16", &f));
 	assert_true(f == 65535);
-	assert_int_equal(sn_gguf_i64(file, "u64", &i), SN_EPARSE);   /* does not fit */
+	assert_int_equal(sn_gguf_i64(file, "u64", &i), SN_EPARSE); /* does not fit */
 	assert_ok(ctx, sn_gguf_f64(file, "f32", &f));
 	assert_true(f == 0.25);
 	assert_ok(ctx, sn_gguf_f64(file, "f64", &f));
@@ -187,7 +187,12 @@ static void absurd_headers_are_refused_before_any_allocation(void **state)
 
 static void bad_tensors_are_refused(void **state)
 {
-	static const struct { uint32_t type; uint64_t dim, offset; sn_status status; const char *words; } cases[] = {
+	static const struct {
+		uint32_t type;
+		uint64_t dim, offset;
+		sn_status status;
+		const char *words;
+	} cases[] = {
 		{ 0, 4, 16, SN_EPARSE, "'t'|multiple of 32|16" },
 		{ 0, 1000, 0, SN_EPARSE, "'t'|4000 bytes" },
 		{ 0, 4, 1ull << 62, SN_EPARSE, "'t'|offset" },
@@ -242,7 +247,7 @@ static void every_truncation_is_refused(void **state)
 		assert_int_equal(sn_gguf_open_bytes(&file, ctx, "cut", copy, n), SN_EPARSE);
 		assert_non_null(strstr(sn_error(ctx), "cut"));
 		free(copy);
-		if (n > 16384) step = 97;   /* tensor data: all alike */
+		if (n > 16384) step = 97; /* tensor data: all alike */
 	}
 	sn_map_close(ctx, &map);
 }

@@ -15,7 +15,9 @@ static sn_json *parse(void **state, const char *text)
 static void values_and_defaults_are_read(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
-	sn_json *doc = parse(state, "\xef\xbb\xbf{\"i\": 3, \"f\": 2.5, \"b\": true, \"s\": \"\xd1\x91\", \"n\": null, \"a\": [1], \"o\": {}}");
+	sn_json *doc = parse(
+		state,
+		"\xef\xbb\xbf{\"i\": 3, \"f\": 2.5, \"b\": true, \"s\": \"\xd1\x91\", \"n\": null, \"a\": [1], \"o\": {}}");
 	int64_t i;
 	double f;
 	bool b;
@@ -74,7 +76,9 @@ static void bad_syntax_names_line_and_column(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
 	sn_json *doc;
-	static const char *const bad[] = { "", "{\n\"a\": }", "{\"a\": 1, \"a\": 2}", "[1] x", "\"\xff\"", "{\"a\": 1e999}" };
+	static const char *const bad[] = {
+		"", "{\n\"a\": }", "{\"a\": 1, \"a\": 2}", "[1] x", "\"\xff\"", "{\"a\": 1e999}"
+	};
 	for (int i = 0; i < SN_COUNT(bad); i++) {
 		assert_int_equal(sn_json_parse(&doc, ctx, "bad.json", bad[i], strlen(bad[i])), SN_EPARSE);
 		assert_null(doc);

@@ -87,12 +87,17 @@ static void plain_types_convert(void **state)
 
 static void bad_headers_are_refused(void **state)
 {
-	static const struct { const char *header; size_t data; const char *words; } cases[] = {
+	static const struct {
+		const char *header;
+		size_t data;
+		const char *words;
+	} cases[] = {
 		{ "{", 0, "line 1" },
 		{ "[]", 0, "expected an object" },
 		{ "{\"a\":{}}", 0, "a.dtype" },
 		{ "{\"a\":{\"dtype\":\"F7\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "a.dtype|'F7'" },
-		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, "a.data_offsets|2 numbers of 4 bytes|found 4" },
+		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4,
+		  "a.data_offsets|2 numbers of 4 bytes|found 4" },
 		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, "a.shape" },
 		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 4, "a.shape" },
 		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}", 0, "a.data_offsets" },
@@ -100,12 +105,15 @@ static void bad_headers_are_refused(void **state)
 		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,4]}}", 8, "a.data_offsets" },
 		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "'a'|offset 0|found 4" },
 		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 8, "4 bytes of data, found 8" },
-		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+		{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],"
+		  "\"data_offsets\":[0,4]}}",
 		  4, "offset 4|found 0" },
-		{ "{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}",
+		{ "{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_"
+		  "offsets\":[0,0]}}",
 		  0, "duplicate" },
 		{ "{\"__metadata__\":{\"a\":1}}", 0, "__metadata__.a|a string" },
-		{ "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1, "a.shape|8 dimensions" },
+		{ "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1,
+		  "a.shape|8 dimensions" },
 	};
 	sn_ctx *ctx = test_ctx(state);
 	for (int i = 0; i < SN_COUNT(cases); i++) {
@@ -125,8 +133,11 @@ static void scalars_empty_tensors_and_metadata_are_read(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
 	uint8_t bytes[1024];
-	size_t size = make(bytes, "{\"__metadata__\":{\"format\":\"pt\"},\"s\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[0,4]},"
-	                          "\"e\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]}}   ", 4);
+	size_t size =
+		make(bytes,
+			 "{\"__metadata__\":{\"format\":\"pt\"},\"s\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[0,4]},"
+			 "\"e\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]}}   ",
+			 4);
 	sn_safetensors *file;
 	assert_ok(ctx, sn_safetensors_open_bytes(&file, ctx, "good", bytes, size));
 	assert_int_equal(sn_safetensors_count(file), 2);
@@ -191,7 +202,8 @@ static void shards_become_one(void **state)
 	write_shard(ctx, folder, "1.safetensors", "a");
 	write_shard(ctx, folder, "2.safetensors", "b");
 	sn_safetensors *file;
-	assert_ok(ctx, open_index(ctx, folder, "{\"weight_map\":{\"b\":\"2.safetensors\",\"a\":\"1.safetensors\"}}", &file));
+	assert_ok(ctx,
+			  open_index(ctx, folder, "{\"weight_map\":{\"b\":\"2.safetensors\",\"a\":\"1.safetensors\"}}", &file));
 	assert_int_equal(sn_safetensors_count(file), 2);
 	assert_string_equal(sn_safetensors_at(file, 0)->name, "a");
 	assert_true(sn_ends_with(sn_safetensors_find(file, "b")->path, "/2.safetensors"));
@@ -208,6 +220,95 @@ static void shards_become_one(void **state)
 	rmdir(folder);
 }
 
+/* Rows first .. first + n - 1 of a tensor whose number (r, c) is 10 r + c. */
+static void append_rows(sn_ctx *ctx, sn_safetensors_writer *w, int id, int first, int n)
+{
+	float rows[64][3];
+	for (int r = 0; r < n; r++)
+		for (int c = 0; c < 3; c++) rows[r][c] = (float)(10 * (first + r) + c);
+	assert_ok(ctx, sn_safetensors_append(w, id, rows, n));
+}
+
+static void check_rows(const sn_safetensor *t, int n)
+{
+	assert_non_null(t);
+	assert_int_equal(t->dtype, SN_F32);
+	assert_int_equal(t->dim[0], n);
+	assert_int_equal(t->dim[1], 3);
+	for (int i = 0; i < 3 * n; i++) {
+		float v;
+		memcpy(&v, t->data + 4 * i, 4);
+		assert_true(v == 10 * (i / 3) + i % 3);
+	}
+}
+
+static void interleaved_streams_are_read_back(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	char folder[] = "/tmp/sonde_write_XXXXXX", path[256];
+	assert_non_null(mkdtemp(folder));
+	sn_format(path, sizeof path, "%s/out.safetensors", folder);
+	sn_safetensors_writer *w;
+	int grows[2], fixed, bytes, scalar, empty;
+	assert_ok(ctx, sn_safetensors_create(&w, ctx, path));
+	assert_ok(ctx, sn_safetensors_put_meta(w, "model", "\"quoted\" \xd1\x91"));
+	assert_ok(ctx, sn_safetensors_declare(w, "bytes", SN_U8, 1, (int64_t[]){ 5 }, &bytes));
+	for (int i = 0; i < 2; i++)
+		assert_ok(ctx,
+				  sn_safetensors_declare(w, i ? "grows.1" : "grows.0", SN_F32, 2, (int64_t[]){ -1, 3 }, &grows[i]));
+	assert_ok(ctx, sn_safetensors_declare(w, "fixed", SN_F32, 2, (int64_t[]){ 20, 3 }, &fixed));
+	assert_ok(ctx, sn_safetensors_declare(w, "scalar", SN_F64, 0, NULL, &scalar));
+	assert_ok(ctx, sn_safetensors_declare(w, "empty", SN_I32, 2, (int64_t[]){ -1, 7 }, &empty));
+	for (int i = 0; i < 20; i++) {
+		append_rows(ctx, w, grows[i % 2], i / 2 * 3, 3);
+		append_rows(ctx, w, fixed, i, 1);
+	}
+	assert_ok(ctx, sn_safetensors_append(w, bytes, "abcde", 5));
+	assert_ok(ctx, sn_safetensors_append(w, scalar, &(double){ 0.1 }, 1));
+	assert_int_equal(access(path, F_OK), -1);
+	assert_ok(ctx, sn_safetensors_commit(w));
+	sn_safetensors_writer_close(w);
+	sn_safetensors *file;
+	assert_ok(ctx, sn_safetensors_open(&file, ctx, path));
+	assert_int_equal(sn_safetensors_count(file), 6);
+	check_rows(sn_safetensors_find(file, "grows.0"), 30);
+	check_rows(sn_safetensors_find(file, "grows.1"), 30);
+	check_rows(sn_safetensors_find(file, "fixed"), 20);
+	assert_memory_equal(sn_safetensors_find(file, "bytes")->data, "abcde", 5);
+	assert_memory_equal(sn_safetensors_find(file, "scalar")->data, &(double){ 0.1 }, 8);
+	assert_int_equal(sn_safetensors_find(file, "empty")->dim[0], 0);
+	assert_string_equal(sn_safetensors_meta(file, "model"), "\"quoted\" \xd1\x91");
+	sn_safetensors_close(file);
+	unlink(path);
+	assert_int_equal(rmdir(folder), 0); /* nothing else was left there */
+}
+
+static void wrong_use_of_the_writer_is_refused(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	char folder[] = "/tmp/sonde_write_XXXXXX", path[256];
+	assert_non_null(mkdtemp(folder));
+	sn_format(path, sizeof path, "%s/out.safetensors", folder);
+	sn_safetensors_writer *w;
+	int id, other;
+	assert_ok(ctx, sn_safetensors_create(&w, ctx, path));
+	assert_ok(ctx, sn_safetensors_declare(w, "a", SN_F32, 1, (int64_t[]){ 2 }, &id));
+	assert_ok(ctx, sn_safetensors_declare(w, "g", SN_F32, 1, (int64_t[]){ -1 }, &other));
+	assert_int_equal(sn_safetensors_declare(w, "a", SN_F32, 1, (int64_t[]){ 2 }, &other), SN_EARG);
+	assert_int_equal(sn_safetensors_declare(w, "b", SN_F32, 2, (int64_t[]){ 2, -1 }, &other), SN_EARG);
+	assert_int_equal(sn_safetensors_declare(w, "b", SN_DTYPE_NONE, 0, NULL, &other), SN_EARG);
+	assert_int_equal(sn_safetensors_declare(w, "b", SN_F32, 2, (int64_t[]){ INT64_MAX, 2 }, &other), SN_EARG);
+	assert_int_equal(sn_safetensors_put_meta(w, "k", "\xff"), SN_EARG);
+	assert_ok(ctx, sn_safetensors_append(w, id, (float[]){ 1 }, 1));
+	assert_int_equal(sn_safetensors_declare(w, "c", SN_F32, 0, NULL, &other), SN_EARG);
+	assert_int_equal(sn_safetensors_append(w, id, (float[]){ 1, 2 }, 2), SN_ESHAPE);
+	assert_int_equal(sn_safetensors_append(w, 7, (float[]){ 1 }, 1), SN_EARG);
+	assert_int_equal(sn_safetensors_commit(w), SN_ESHAPE);
+	assert_non_null(strstr(sn_error(ctx), "'a': expected 2 rows, found 1"));
+	sn_safetensors_writer_close(w);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +320,8 @@ int main(void)
 		cmocka_unit_test(absurd_lengths_are_refused),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(shards_become_one),
+		cmocka_unit_test(interleaved_streams_are_read_back),
+		cmocka_unit_test(wrong_use_of_the_writer_is_refused),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }
