@@ -16,6 +16,10 @@ typedef struct sn_rows {
 	const double *weight;
 } sn_rows;
 
+/* SN_EARG for a weight that is negative or not finite, SN_ENUMERIC for such a number in a row of weight > 0; both
+ * name the row. */
+SN_CHECKED sn_status sn_rows_check(sn_ctx *ctx, const sn_rows *rows);
+
 /* Invariants: sums of centred products, e.g. sxz = Σ w (x - mean_x)(z - mean_z)'. Divide by weight for covariances. */
 typedef struct sn_cov {
 	int64_t d, k;            /* widths of x and z; k may be 0 */
@@ -32,8 +36,8 @@ SN_CHECKED sn_status sn_cov_init(sn_cov *out, sn_arena *arena, int64_t d, int64_
 /* Adds rows and their labels z [rows->n, k] (NULL if k is 0). Uses the context's threads. SN_ENUMERIC names the first
  * row with a number that is not finite; nothing is added then. n d² multiplications. */
 SN_CHECKED sn_status sn_cov_add(sn_cov *m, sn_arena *scratch, const sn_rows *rows, const double *z);
-/* Adds all of other's rows; the shapes must agree. */
-void sn_cov_merge(sn_cov *m, const sn_cov *other);
+/* Adds all of other's rows; SN_ESHAPE when the shapes differ. */
+SN_CHECKED sn_status sn_cov_merge(sn_cov *m, sn_arena *scratch, const sn_cov *other);
 
 /* Column means and standard deviations, the features' common scale for a probe. Columns without variation (standard
  * deviation below 1e-7 of the largest |x| there, i.e. rounding of float32) have sd 0 and inv_sd 0: standardised, they

@@ -22,6 +22,11 @@ void sn_gemm_f64(int threads, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
 void sn_gemm_f32(int threads, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                  int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
+/* Lower triangle of c [m, m] <- op(a) op(a)' + beta c, inner size k; ta: a is stored [k, m]. Like sn_gemm_f64 at half
+ * the work. */
+void sn_gram_f64(int threads, bool ta, int64_t m, int64_t k, const double *a, int64_t lda, double beta, double *c,
+                 int64_t ldc);
+
 /* Copies the lower triangle of a [n, n] to the upper. */
 void sn_mirror_f64(int64_t n, double *a, int64_t ld);
 

@@ -14,12 +14,12 @@ typedef struct sn_logreg {
 	double *coef;         /* [n_vec, d] */
 	double *intercept;    /* [n_vec] */
 	double objective;     /* at the solution, nats */
-	double gradient;      /* largest |gradient| relative to Σ weight: what the stopping rule saw */
+	double gradient;      /* Euclidean norm of the gradient over Σ weight: what the stopping rule saw */
 	int iterations;
 	bool converged;       /* false: stopped at max_iter or where rounding forbids progress; report it */
 } sn_logreg;
 
-/* tol: stops when the largest |gradient| <= tol Σ weight; 0: 1e-8. max_iter 0: 200. start: warm start of the same
+/* tol: stops when |gradient| <= tol Σ weight; 0: 1e-8. max_iter 0: 200. start: warm start of the same
  * shape, or NULL. */
 typedef struct sn_logreg_options {
 	double c, tol;
