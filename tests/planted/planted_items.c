@@ -1,6 +1,8 @@
 /* The planted models' items: token ids made in memory. */
 #include "planted/planted.h"
 
+#include <string.h>
+
 enum { N_PROBE = 2 * 16 * PLANTED_LEMMAS, N_MAIN = 8 * PLANTED_LEMMAS, N_FLIP = 4 * PLANTED_LEMMAS, N_SWAP = 4 * PLANTED_LEMMAS,
 	   N_PAIR = N_MAIN + N_FLIP + N_SWAP, N_ITEM = N_PROBE + N_PAIR, MAX_TOKENS = 7 };
 
@@ -16,7 +18,7 @@ typedef struct maker {
 	planted_feature controller;
 	sn_item *item;
 	int32_t *token, (*span)[2];
-	int64_t *start, n;
+	int64_t (*bytes)[2], *start, n;
 	int8_t *z;
 	sn_pair *pair;
 	int64_t n_pair;
@@ -48,11 +50,14 @@ static recipe start_recipe(int lemma, int context, int turn)
 
 static int sign(int bit) { return bit & 1 ? 1 : -1; }
 
+/* Lead-ins 0 .. 7 are for training, 8 .. 15 for tests; PT_TEST_LEAD follows PT_TRAIN_LEAD. */
+static int lead_of(const recipe *r) { return (5 * r->turn + 3 * r->context) % PLANTED_LEADS + (r->test_lead ? PLANTED_LEADS : 0); }
+
 static int write_tokens(const recipe *r, int32_t *t)
 {
-	int n = 0, lead = (r->test_lead ? PT_TEST_LEAD : PT_TRAIN_LEAD) + (5 * r->turn + 3 * r->context) % PLANTED_LEADS;
+	int n = 0;
 	t[n++] = PT_FIRST;
-	t[n++] = lead;
+	t[n++] = PT_TRAIN_LEAD + lead_of(r);
 	t[n++] = PT_SUBJECT + noun(r->lemma, r->n, r->g);
 	if (r->context < 2) {
 		t[n++] = PT_ATTRACTOR + noun(r->attractor, r->attractor_n, r->attractor_g);
@@ -67,9 +72,19 @@ static int write_tokens(const recipe *r, int32_t *t)
 
 static const char *write_text(sn_arena *arena, const recipe *r)
 {
-	const char *lead = r->test_lead ? "test" : "train", *s = r->n > 0 ? "pl" : "sg", *a = r->attractor_n > 0 ? "pl" : "sg";
-	if (r->context >= 2) return sn_arena_format(arena, "%s noun%d.%s filler word last", lead, r->lemma, s);
-	return sn_arena_format(arena, "%s noun%d.%s noun%d.%s word last", lead, r->lemma, s, r->attractor, a);
+	const char *s = r->n > 0 ? "pl" : "sg", *a = r->attractor_n > 0 ? "pl" : "sg";
+	if (r->context >= 2) return sn_arena_format(arena, "lead%d noun%d.%s filler word word last", lead_of(r), r->lemma, s);
+	return sn_arena_format(arena, "lead%d noun%d.%s noun%d.%s word last", lead_of(r), r->lemma, s, r->attractor, a);
+}
+
+/* Words stand one space apart, and token 0 is none of them. */
+static void find_bytes(const char *text, const int32_t span[2], int64_t bytes[2])
+{
+	const char *word = text, *end;
+	for (int i = 1; i < span[0]; i++) word = strchr(word, ' ') + 1;
+	end = strchr(word, ' ');
+	bytes[0] = span[0] < 0 ? -1 : word - text;
+	bytes[1] = span[0] < 0 ? -1 : end ? end - text : (int64_t)strlen(text);
 }
 
 static sn_status add_item(maker *m, const recipe *r, int64_t *out)
@@ -84,15 +99,18 @@ static sn_status add_item(maker *m, const recipe *r, int64_t *out)
 		                    .condition = !attracted ? -1 : attractor == feature ? 0 : 1, .n = (int8_t)feature,
 		                    .attractor_n = (int8_t)attractor, .lemma = r->lemma, .attractor = r->attractor,
 		                    .form = noun(r->lemma, r->n, r->g), .group = r->lemma % 4, .fold = fold_of(r->lemma),
-		                    .test_lead = r->test_lead, .twin = -1 };
+		                    .lead = lead_of(r), .test_lead = r->test_lead, .twin = -1 };
+	if (!m->item[i].text) return SN_ENOMEM;
 	int32_t(*span)[2] = m->span + i * PLANTED_ROLES;
 	span[PR_SUBJECT][0] = 2, span[PR_SUBJECT][1] = 3;
 	span[PR_ATTRACTOR][0] = attracted ? 3 : -1, span[PR_ATTRACTOR][1] = attracted ? 4 : -1;
 	span[PR_LAST][0] = length - 1, span[PR_LAST][1] = length;
 	m->z[2 * i] = (int8_t)feature;
 	m->z[2 * i + 1] = (int8_t)other;
-	if (out) *out = i;
-	return m->item[i].text ? SN_OK : SN_ENOMEM;
+	for (int role = 0; role < PLANTED_ROLES; role++)
+		find_bytes(m->item[i].text, span[role], m->bytes[i * PLANTED_ROLES + role]);
+	*out = i;
+	return SN_OK;
 }
 
 static sn_status add_probes(maker *m)
@@ -173,13 +191,17 @@ static sn_status add_names(sn_items *out, sn_arena *arena)
 {
 	static const char *const role[] = { "subject", "attractor", "last" }, *const frame[] = { "attractor", "filler" };
 	static const char *const condition[] = { "match", "mismatch" }, *const group[] = { "A-C-", "A+C-", "A-C+", "A+C+" };
-	const char **lemma, **form;
+	const char **lemma, **form, **lead;
 	SN_NEW(lemma, arena, const char *, PLANTED_LEMMAS);
 	SN_NEW(form, arena, const char *, 4 * PLANTED_LEMMAS);
 	for (int i = 0; i < PLANTED_LEMMAS; i++)
 		if (!(lemma[i] = sn_arena_format(arena, "noun%d", i))) return SN_ENOMEM;
 	for (int i = 0; i < 4 * PLANTED_LEMMAS; i++)
 		if (!(form[i] = sn_arena_format(arena, "noun%d.%s.%c", i / 4, i & 1 ? "pl" : "sg", i & 2 ? 'x' : 'y'))) return SN_ENOMEM;
+	SN_NEW(lead, arena, const char *, 2 * PLANTED_LEADS);
+	for (int i = 0; i < 2 * PLANTED_LEADS; i++)
+		if (!(lead[i] = sn_arena_format(arena, "lead%d", i))) return SN_ENOMEM;
+	out->n_lead = 2 * PLANTED_LEADS, out->lead = lead;
 	out->n_role = PLANTED_ROLES, out->role = role;
 	out->n_frame = 2, out->frame = frame;
 	out->n_condition = 2, out->condition = condition;
@@ -201,6 +223,7 @@ static sn_status add_choices(sn_items *out, sn_arena *arena)
 			if (!choice[k].text[form]) return SN_ENOMEM;
 		}
 	out->n_choice = PLANTED_CHOICES;
+	out->n_choice_set = 1;
 	out->choice = choice;
 	return SN_OK;
 }
@@ -212,7 +235,8 @@ static sn_status open_maker(maker *m, sn_arena *arena, planted_feature controlle
 	SN_NEW(m->token, arena, int32_t, (N_ITEM) * MAX_TOKENS);
 	SN_NEW(m->start, arena, int64_t, N_ITEM + 1);
 	m->span = sn_arena_take(arena, sn_size3(sizeof *m->span, N_ITEM, PLANTED_ROLES));
-	if (!m->span) return SN_ENOMEM;
+	m->bytes = sn_arena_take(arena, sn_size3(sizeof *m->bytes, N_ITEM, PLANTED_ROLES));
+	if (!m->span || !m->bytes) return SN_ENOMEM;
 	SN_NEW(m->z, arena, int8_t, 2 * (N_ITEM));
 	SN_NEW(m->pair, arena, sn_pair, N_PAIR);
 	return SN_OK;
@@ -220,7 +244,8 @@ static sn_status open_maker(maker *m, sn_arena *arena, planted_feature controlle
 
 sn_status planted_items(sn_items *out, sn_arena *arena, planted_feature controller)
 {
-	static const char *const number[] = { "n", "g" }, *const idle[] = { "g", "n" };
+	static const char *const number[] = { "number", "idle" }, *const idle[] = { "idle", "number" };
+	static const char *number_value[][2] = { { "pl", "sg" }, { "x", "y" } }, *idle_value[][2] = { { "x", "y" }, { "pl", "sg" } };
 	maker m;
 	*out = (sn_items){ 0 };
 	SN_TRY(open_maker(&m, arena, controller));
@@ -235,6 +260,8 @@ sn_status planted_items(sn_items *out, sn_arena *arena, planted_feature controll
 	out->n = m.n, out->item = m.item, out->token = m.token, out->start = m.start;
 	out->span = (const int32_t(*)[2])m.span;
 	out->n_label = 2, out->label = controller == PLANTED_NUMBER ? number : idle, out->z = m.z;
+	out->value = controller == PLANTED_NUMBER ? number_value : idle_value;
+	out->bytes = (const int64_t(*)[2])m.bytes;
 	out->n_probe = N_PROBE;
 	out->n_pair = m.n_pair, out->pair = m.pair;
 	out->n_generated = m.n;
