@@ -141,12 +141,12 @@ static bool varies(const sn_cov *m)
 	return false;
 }
 
-static sn_status project(sn_leace *out, sn_arena *arena, const sn_cov *m, sn_shrink shrink)
+/* Puts Σxz into out->u, Σ⁻¹ Σxz into out->v and Σzz into *szz. */
+static sn_status project(sn_leace *out, sn_arena *arena, const sn_cov *m, sn_shrink shrink, double *szz)
 {
 	int64_t d = m->d, k = m->k;
-	double *sigma, *szz;
+	double *sigma;
 	SN_NEW(sigma, arena, double, sn_size3((size_t)d, (size_t)d, 1));
-	SN_NEW(szz, arena, double, k * k);
 	for (int64_t i = 0; i < d * d; i++) sigma[i] = m->sxx[i] / m->weight;
 	for (int64_t i = 0; i < k * k; i++) szz[i] = m->szz[i] / m->weight;
 	for (int64_t i = 0; i < d * k; i++) out->u[i] = out->v[i] = m->sxz[i] / m->weight;
@@ -158,7 +158,7 @@ static sn_status project(sn_leace *out, sn_arena *arena, const sn_cov *m, sn_shr
 			SN_TRY(apply_pinv(arena, d, sigma, k, out->v));
 		}
 	}
-	return finish(out, arena, m->mean_x, szz);
+	return SN_OK;
 }
 
 sn_status sn_leace_fit(sn_leace *out, sn_arena *arena, const sn_cov *m, sn_shrink shrink)
@@ -167,7 +167,10 @@ sn_status sn_leace_fit(sn_leace *out, sn_arena *arena, const sn_cov *m, sn_shrin
 	if (!m->sxx) return sn_fail(sn_arena_ctx(arena), SN_EARG, "LEACE needs moments with sxx (sn_cov_init with_xx)");
 	SN_TRY(start(out, arena, m->d, m->k));
 	sn_mark mark = sn_arena_mark(arena);
-	SN_TRY(project(out, arena, m, shrink));
+	double *szz;
+	SN_NEW(szz, arena, double, m->k * m->k);
+	SN_TRY(project(out, arena, m, shrink, szz));
+	SN_TRY(finish(out, arena, m->mean_x, szz));
 	sn_arena_reset(arena, mark);
 	return SN_OK;
 }
@@ -191,14 +194,13 @@ static sn_status centred_rows(sn_arena *arena, const sn_rows *rows, const double
 
 /* Fewer rows than columns: Σ⁻¹ A' = A' (alpha A A' + gamma I)⁻¹ with Σ = alpha A'A + gamma I, and A A' has A'A's
  * trace and norm. */
-static sn_status project_rows(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, const sn_cov *m)
+static sn_status project_rows(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, const sn_cov *m, double *szz)
 {
 	int64_t n = m->n, d = m->d, k = m->k;
 	int threads = sn_ctx_threads(sn_arena_ctx(arena));
-	double *a, *zc, *gram, *szz, trace, square;
+	double *a, *zc, *gram, trace, square;
 	SN_TRY(centred_rows(arena, rows, z, m, &a, &zc));
 	SN_NEW(gram, arena, double, n * n);
-	SN_NEW(szz, arena, double, k * k);
 	sn_gram_f64(threads, false, n, d, a, d, 0, gram, n);
 	sn_mirror_f64(n, gram, n);
 	sn_gemm_f64(1, true, false, k, k, n, 1, zc, k, zc, k, 0, szz, k);
@@ -211,21 +213,54 @@ static sn_status project_rows(sn_leace *out, sn_arena *arena, const sn_rows *row
 		SN_TRY(apply_inverse(arena, n, gram, k, zc));
 		sn_gemm_f64(threads, true, false, d, k, n, 1, a, d, zc, k, 0, out->v, k);
 	}
-	return finish(out, arena, m->mean_x, szz);
+	return SN_OK;
+}
+
+/* The same from rows: by columns or by rows, whichever are fewer. */
+static sn_status project_either(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, sn_shrink shrink, sn_cov *m,
+                                double *szz)
+{
+	int64_t used = 0;
+	for (int64_t i = 0; i < rows->n; i++) used += !rows->weight || rows->weight[i] > 0;
+	bool by_rows = shrink == SN_SHRINK_LINEAR && used < rows->d;
+	SN_TRY(sn_cov_init(m, arena, rows->d, out->k, !by_rows));
+	SN_TRY(sn_cov_add(m, arena, rows, z));
+	SN_TRY(check(sn_arena_ctx(arena), m));
+	return by_rows ? project_rows(out, arena, rows, z, m, szz) : project(out, arena, m, shrink, szz);
 }
 
 sn_status sn_leace_fit_rows(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, int64_t k, sn_shrink shrink)
 {
 	SN_TRY(start(out, arena, rows->d, k));
 	sn_mark mark = sn_arena_mark(arena);
-	int64_t used = 0;
-	for (int64_t i = 0; i < rows->n; i++) used += !rows->weight || rows->weight[i] > 0;
-	bool by_rows = shrink == SN_SHRINK_LINEAR && used < rows->d;
 	sn_cov m;
-	SN_TRY(sn_cov_init(&m, arena, rows->d, k, !by_rows));
-	SN_TRY(sn_cov_add(&m, arena, rows, z));
-	SN_TRY(check(sn_arena_ctx(arena), &m));
-	SN_TRY(by_rows ? project_rows(out, arena, rows, z, &m) : project(out, arena, &m, shrink));
+	double *szz;
+	SN_NEW(szz, arena, double, k * k);
+	SN_TRY(project_either(out, arena, rows, z, shrink, &m, szz));
+	SN_TRY(finish(out, arena, m.mean_x, szz));
+	sn_arena_reset(arena, mark);
+	return SN_OK;
+}
+
+sn_status sn_leace_fit_each(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, int64_t k, sn_shrink shrink)
+{
+	for (int64_t c = 0; c < k; c++) SN_TRY(start(&out[c], arena, rows->d, 1));
+	sn_mark mark = sn_arena_mark(arena);
+	sn_leace all;
+	sn_cov m;
+	double *szz;
+	SN_TRY(start(&all, arena, rows->d, k));
+	SN_NEW(szz, arena, double, k * k);
+	SN_TRY(project_either(&all, arena, rows, z, shrink, &m, szz));
+	for (int64_t c = 0; c < k; c++) {
+		for (int64_t i = 0; i < rows->d; i++) {
+			out[c].u[i] = all.u[i * k + c];
+			out[c].v[i] = all.v[i * k + c];
+		}
+		out[c].alpha = all.alpha;
+		out[c].beta = all.beta;
+		SN_TRY(finish(&out[c], arena, m.mean_x, &szz[c * k + c]));
+	}
 	sn_arena_reset(arena, mark);
 	return SN_OK;
 }

@@ -200,6 +200,32 @@ static void nothing_to_erase_is_no_error(void **state)
 	sn_arena_close(arena);
 }
 
+/* Both by columns (n > d) and by rows (n < d). */
+static void each_label_alone_equals_its_own_fit(void **state)
+{
+	enum { N = 24, K = 3 };
+	sn_ctx *ctx = test_ctx(state);
+	sn_arena *arena;
+	assert_ok(ctx, sn_arena_open(&arena, ctx));
+	for (int64_t d = 10; d <= 40; d += 30) {
+		float *x = SN_TAKE(arena, float, N * d);
+		double z[N * K], own[N];
+		sn_rng rng = sn_rng_make(5, (uint64_t)d);
+		for (int64_t i = 0; i < N * d; i++) x[i] = (float)sn_rng_normal(&rng);
+		for (int i = 0; i < N * K; i++) z[i] = sn_rng_below(&rng, 2) ? 1 : -1;
+		sn_rows rows = { .x = x, .n = N, .d = d };
+		sn_leace each[K], alone;
+		assert_ok(ctx, sn_leace_fit_each(each, arena, &rows, z, K, SN_SHRINK_LINEAR));
+		for (int c = 0; c < K; c++) {
+			for (int i = 0; i < N; i++) own[i] = z[i * K + c];
+			assert_ok(ctx, sn_leace_fit_rows(&alone, arena, &rows, own, 1, SN_SHRINK_LINEAR));
+			assert_int_equal(each[c].rank, 1);
+			assert_true(golden_gap(product(arena, &each[c]), product(arena, &alone), d * d) < 1e-12);
+		}
+	}
+	sn_arena_close(arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +234,7 @@ int main(void)
 		cmocka_unit_test(erasing_the_fitting_rows_leaves_no_linear_signal),
 		cmocka_unit_test(chunks_merges_and_threads_agree),
 		cmocka_unit_test(nothing_to_erase_is_no_error),
+		cmocka_unit_test(each_label_alone_equals_its_own_fit),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }
