@@ -1,0 +1,16 @@
+/* Checks of batches and plans: SN_EARG or SN_ESHAPE with the number of the row, edit or goal and what was expected. */
+#ifndef SN_MODEL_CHECK_H
+#define SN_MODEL_CHECK_H
+
+#include "model/model.h"
+#include "model/places.h"
+#include "model/state.h"
+
+SN_CHECKED sn_status sn_batch_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_state *state);
+/* n_place: places of the edit or goal in the batch. */
+SN_CHECKED sn_status sn_edit_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_edit *e, int i,
+                                   int64_t n_place);
+SN_CHECKED sn_status sn_goal_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_goal *g, int i,
+                                   int64_t n_place);
+
+#endif

@@ -1,0 +1,265 @@
+/* The end of a pass: final norm, unembedding, and the goals over logits – only for the places that are scored, and only the
+ * wanted words' logits where no distribution is needed. */
+#include "model/pass.h"
+
+#include "model/site.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One logit that some goal wants. */
+typedef struct ask { int64_t slot; int32_t id; float value; } ask;
+
+/* One place of a goal: its wanted and foil logits are asks [want, foil) and [foil, end). */
+typedef struct scored { int goal; int32_t row, pos; int64_t slot, ref_slot, want, foil, end; } scored;
+
+typedef struct finish {
+	sn_pass *p;
+	scored *place;
+	int64_t n_place;
+	ask *ask;
+	int64_t n_ask;
+	bool distribution, everything;   /* some goal needs log p; logits are needed whole (touched, or KL) */
+	double *lse;                     /* [m] log-sum-exp of each slot, where known */
+	float *logits;                   /* [m, V] where everything */
+} finish;
+
+static bool over_logits(const sn_goal *g) { return g->metric != SN_DOT; }
+
+/* ---- what is asked ---- */
+
+static void ask_ids(finish *f, int64_t slot, const int32_t *ids, const int64_t *start, int64_t index)
+{
+	int64_t first = start ? start[index] : index, last = start ? start[index + 1] : index + 1;
+	for (int64_t i = first; i < last; i++, f->n_ask++)
+		if (f->ask) f->ask[f->n_ask] = (ask){ slot, ids[i], 0 };
+}
+
+static void ask_place(finish *f, int g, int64_t i)
+{
+	sn_pass *p = f->p;
+	const sn_goal *goal = &p->c->plan->goal[g];
+	int32_t row = p->c->goal[g].row[i], pos = p->c->goal[g].pos[i];
+	scored s = { .goal = g, .row = row, .pos = pos, .slot = sn_slot(p, &p->now, row, pos), .ref_slot = -1, .want = f->n_ask };
+	SN_ASSERT(s.slot >= 0);
+	int64_t index = p->c->goal_index[g][i];
+	if (goal->metric == SN_KL) s.ref_slot = sn_slot(p, &p->now, goal->ref_row[row], pos);
+	else if (goal->want) ask_ids(f, s.slot, goal->want, goal->want_start, index);
+	else ask_ids(f, s.slot, p->batch->token + p->batch->start[row] + pos + 1, NULL, 0);
+	s.foil = f->n_ask;
+	if (goal->metric == SN_LOGIT_DIFF) ask_ids(f, s.slot, goal->foil, goal->foil_start, index);
+	s.end = f->n_ask;
+	if (f->place) f->place[f->n_place] = s;
+	f->n_place++;
+}
+
+static void ask_all(finish *f)
+{
+	f->n_ask = f->n_place = 0;
+	for (int g = 0; g < f->p->c->plan->n_goal; g++) {
+		const sn_places *places = &f->p->c->goal[g];
+		if (!over_logits(&f->p->c->plan->goal[g])) continue;
+		for (int32_t r = 0; r < f->p->n_row; r++)
+			for (int64_t i = sn_places_of_row(places, f->p->row[r]); i < places->n && places->row[i] == f->p->row[r]; i++) ask_place(f, g, i);
+	}
+}
+
+static sn_status list_asks(finish *f)
+{
+	ask_all(f);
+	int64_t n_place = f->n_place, n_ask = f->n_ask;
+	SN_NEW(f->place, f->p->arena, scored, n_place);
+	SN_NEW(f->ask, f->p->arena, ask, n_ask);
+	ask_all(f);
+	for (int g = 0; g < f->p->c->plan->n_goal; g++) {
+		sn_metric m = f->p->c->plan->goal[g].metric;
+		f->distribution |= m == SN_LOSS || m == SN_LOGPROB;
+		f->everything |= m == SN_KL;
+	}
+	f->everything |= sn_pass_touched(f->p, SN_SITE_LOGITS);
+	return SN_OK;
+}
+
+/* ---- a few words' logits ---- */
+
+static int compare_ids(const void *a, const void *b)
+{
+	int32_t x = (*(const ask *const *)a)->id, y = (*(const ask *const *)b)->id;
+	return (x > y) - (x < y);
+}
+
+static sn_status ask_words(finish *f)
+{
+	sn_pass *p = f->p;
+	int64_t d = p->model->shape.d_model;
+	ask **by_id;
+	float *w;
+	SN_NEW(by_id, p->arena, ask *, f->n_ask);
+	SN_NEW(w, p->arena, float, d);
+	for (int64_t i = 0; i < f->n_ask; i++) by_id[i] = &f->ask[i];
+	qsort(by_id, (size_t)f->n_ask, sizeof *by_id, compare_ids);
+	for (int64_t i = 0; i < f->n_ask; i++) {
+		int32_t id = by_id[i]->id;
+		if (i == 0 || by_id[i - 1]->id != id)
+			SN_TRY(p->model->source.read(p->ctx, p->model->source.arg, sn_unembed_part(p->model), 0, id, 1, w));
+		by_id[i]->value = p->model->kernels->dot(p->h + by_id[i]->slot * d, w, d);
+	}
+	return SN_OK;
+}
+
+/* ---- whole distributions, a chunk of the vocabulary at a time ---- */
+
+/* Slots that need a log-sum-exp, gathered densely: the n-th is slot[n], and rank[slot] = n. */
+typedef struct gathered { int64_t *slot, *rank, n; float *x, *y; } gathered;
+
+static sn_status gather_slots(finish *f, gathered *g)
+{
+	sn_pass *p = f->p;
+	int64_t d = p->model->shape.d_model, m = p->now.m, room;
+	SN_NEW(g->slot, p->arena, int64_t, m);
+	SN_NEW(g->rank, p->arena, int64_t, m);
+	for (int64_t i = 0; i < m; i++) g->rank[i] = -1;
+	for (int64_t i = 0; i < f->n_place; i++)
+		if (g->rank[f->place[i].slot] < 0) g->rank[g->slot[g->n] = f->place[i].slot] = g->n, g->n++;
+	room = sn_gemm_room(g->n);
+	SN_NEW(g->x, p->arena, float, room * d);
+	SN_NEW(g->y, p->arena, float, room * SN_UNEMBED_CHUNK);
+	for (int64_t i = 0; i < g->n; i++) memcpy(g->x + i * d, p->h + g->slot[i] * d, (size_t)d * sizeof *g->x);
+	return SN_OK;
+}
+
+/* Picks the asked logits out of one chunk; asks come sorted by nothing, so all are looked at. */
+static void pick(finish *f, const gathered *g, int64_t id0, int64_t n)
+{
+	for (int64_t i = 0; i < f->n_ask; i++)
+		if (f->ask[i].id >= id0 && f->ask[i].id < id0 + n)
+			f->ask[i].value = g->y[g->rank[f->ask[i].slot] * n + f->ask[i].id - id0];
+}
+
+static sn_status stream_distributions(finish *f)
+{
+	sn_pass *p = f->p;
+	gathered g = { 0 };
+	SN_TRY(sn_model_need_unembed(p->ctx, p->model));
+	SN_TRY(gather_slots(f, &g));
+	float *maximum;
+	double *sum;
+	SN_NEW(maximum, p->arena, float, g.n);
+	SN_NEW(sum, p->arena, double, g.n);
+	for (int64_t i = 0; i < g.n; i++) maximum[i] = -INFINITY;
+	for (int c = 0; c < p->model->n_chunk; c++) {
+		int64_t id0 = (int64_t)c * SN_UNEMBED_CHUNK, n = SN_MIN((int64_t)SN_UNEMBED_CHUNK, p->model->shape.d_vocab - id0);
+		SN_TRY(sn_gemm_run(p->model->gemm, p->model->unembed[c], g.x, g.n, g.y));
+#pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
+		for (int64_t i = 0; i < g.n; i++) p->model->kernels->logsumexp(g.y + i * n, n, &maximum[i], &sum[i]);
+		pick(f, &g, id0, n);
+	}
+	for (int64_t i = 0; i < g.n; i++) f->lse[g.slot[i]] = maximum[i] + log(sum[i]);
+	return SN_OK;
+}
+
+/* ---- all logits, where something reads or changes them ---- */
+
+static sn_status compute_logits(finish *f)
+{
+	sn_pass *p = f->p;
+	int64_t m = p->now.m, V = p->model->shape.d_vocab;
+	float *chunk;
+	SN_TRY(sn_model_need_unembed(p->ctx, p->model));
+	SN_NEW(f->logits, p->arena, float, m * V);
+	SN_NEW(chunk, p->arena, float, sn_gemm_room(m) * SN_UNEMBED_CHUNK);
+	for (int c = 0; c < p->model->n_chunk; c++) {
+		int64_t id0 = (int64_t)c * SN_UNEMBED_CHUNK, n = SN_MIN((int64_t)SN_UNEMBED_CHUNK, V - id0);
+		SN_TRY(sn_gemm_run(p->model->gemm, p->model->unembed[c], p->h, m, chunk));
+		for (int64_t i = 0; i < m; i++) memcpy(f->logits + i * V + id0, chunk + i * n, (size_t)n * sizeof *chunk);
+	}
+	return sn_visit(p, SN_SITE_LOGITS, f->logits, V);
+}
+
+static void sum_logits(finish *f)
+{
+	int64_t V = f->p->model->shape.d_vocab;
+#pragma omp parallel for num_threads(sn_ctx_threads(f->p->ctx))
+	for (int64_t i = 0; i < f->p->now.m; i++) {
+		float maximum = -INFINITY;
+		double sum = 0;
+		f->p->model->kernels->logsumexp(f->logits + i * V, V, &maximum, &sum);
+		f->lse[i] = maximum + log(sum);
+	}
+	for (int64_t i = 0; i < f->n_ask; i++) f->ask[i].value = f->logits[f->ask[i].slot * V + f->ask[i].id];
+}
+
+/* ---- scores ---- */
+
+/* Returns the log of the summed exp of asks [first, last): one logit, or a set of alternatives. */
+static double combine(const finish *f, int64_t first, int64_t last)
+{
+	if (last == first + 1) return f->ask[first].value;
+	double m = -INFINITY, sum = 0;
+	for (int64_t i = first; i < last; i++) m = SN_MAX(m, (double)f->ask[i].value);
+	for (int64_t i = first; i < last; i++) sum += exp(f->ask[i].value - m);
+	return m + log(sum);
+}
+
+static double divergence(const finish *f, int64_t ref, int64_t slot)
+{
+	int64_t V = f->p->model->shape.d_vocab;
+	const float *r = f->logits + ref * V, *x = f->logits + slot * V;
+	double sum = 0;
+	for (int64_t i = 0; i < V; i++) {
+		double log_p = r[i] - f->lse[ref], log_q = x[i] - f->lse[slot];
+		sum += exp(log_p) * (log_p - log_q);
+	}
+	return SN_MAX(sum, 0);
+}
+
+static double value_of(const finish *f, const scored *s)
+{
+	switch (f->p->c->plan->goal[s->goal].metric) {
+	case SN_LOSS: return f->lse[s->slot] - combine(f, s->want, s->foil);
+	case SN_LOGPROB: return combine(f, s->want, s->foil) - f->lse[s->slot];
+	case SN_LOGIT: return combine(f, s->want, s->foil);
+	case SN_LOGIT_DIFF: return combine(f, s->want, s->foil) - combine(f, s->foil, s->end);
+	case SN_KL: return divergence(f, s->ref_slot, s->slot);
+	case SN_DOT: case SN_METRIC_NONE: break;
+	}
+	return 0;
+}
+
+static void score_places(const finish *f)
+{
+	sn_pass *p = f->p;
+	for (int64_t i = 0; i < f->n_place; i++) {
+		const scored *s = &f->place[i];
+		const float *weight = p->c->plan->goal[s->goal].weight;
+		p->score[(int64_t)s->goal * p->batch->n + s->row] += (weight ? weight[s->row] : 1) * value_of(f, s);
+	}
+}
+
+static sn_status score_logits(finish *f)
+{
+	SN_NEW(f->lse, f->p->arena, double, f->p->now.m);
+	if (f->everything) {
+		SN_TRY(compute_logits(f));
+		sum_logits(f);
+	} else if (f->distribution) {
+		SN_TRY(stream_distributions(f));
+	} else {
+		SN_TRY(ask_words(f));
+	}
+	score_places(f);
+	return SN_OK;
+}
+
+sn_status sn_finish(sn_pass *p)
+{
+	finish f = { .p = p };
+	sn_mark mark = sn_arena_mark(p->arena);
+	SN_TRY(sn_norm_rows(p, p->model->final_norm, SN_SITE_LN_FINAL_SCALE, SN_SITE_LN_FINAL_NORMALIZED));
+	SN_TRY(sn_visit(p, SN_SITE_UNEMBED_IN, p->h, p->model->shape.d_model));
+	SN_TRY(list_asks(&f));
+	if (f.n_place || f.everything) SN_TRY(score_logits(&f));
+	sn_arena_reset(p->arena, mark);
+	return SN_OK;
+}

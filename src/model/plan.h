@@ -1,0 +1,66 @@
+/* A plan made concrete for one batch: every edit, tap and goal as places, and from them what must be computed at all.
+ *
+ * Stages: 0 embedding, 1 .. L the blocks, L + 1 final norm and unembedding. For each row and stage the first position that
+ * differs from the row's parent is one integer (`dirty`); positions before it are read from the parent. */
+#ifndef SN_MODEL_PLAN_H
+#define SN_MODEL_PLAN_H
+
+#include "model/model.h"
+#include "model/places.h"
+#include "model/state.h"
+
+/* One place that an edit changes. origin is the row that the plan names: the row itself, or the ancestor whose edit a fork
+ * inherits. */
+typedef struct sn_edit_place {
+	int32_t edit, row, pos, origin;
+	int64_t index;                 /* number of the place among the edit's own: row of a [m, d] src */
+	int32_t from_row, from_pos;    /* SET from a row of the batch; otherwise -1 */
+} sn_edit_place;
+
+typedef struct sn_compiled {
+	sn_ctx *ctx;
+	sn_model *model;
+	const sn_batch *batch;
+	const sn_plan *plan;
+	const sn_state *state;         /* rows that parents -2 - r name; NULL: none */
+	sn_arena *arena;
+	int n_stage;                   /* n_layer + 2 */
+	bool keep;                     /* every block must run for every row */
+
+	sn_edit_place *edit;           /* sorted by row, then edit, then position */
+	int64_t *edit_start;           /* [n + 1] of each row's edits */
+	sn_places *tap, *goal;         /* [n_tap], [n_goal] */
+	int64_t **goal_index;          /* [n_goal][places]: which want a place has */
+	uint8_t *touched;              /* [n_stage * SN_SITE_COUNT]: bit 0 edits, 1 taps, 2 DOT goals */
+
+	int32_t *dirty;                /* [n * n_stage] first position computed */
+	int32_t *need;                 /* [n] last stage to be computed; -1: none */
+	int32_t *final_from;           /* [n] first position needed in the last stage */
+} sn_compiled;
+
+enum { SN_TOUCH_EDIT = 1, SN_TOUCH_TAP = 2, SN_TOUCH_DOT = 4 };
+
+/* Checks a batch and a plan and compiles them into arena. */
+SN_CHECKED sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan,
+                                     const sn_state *state, bool keep, sn_arena *arena);
+
+static inline uint8_t sn_touched(const sn_compiled *c, sn_site_kind kind, int stage)
+{
+	return c->touched[stage * SN_SITE_COUNT + (int)kind];
+}
+
+/* Returns the row of the same batch that a row is a fork of, or -1. */
+static inline int32_t sn_parent_of(const sn_batch *batch, int32_t row)
+{
+	return batch->parent && batch->parent[row] >= 0 ? batch->parent[row] : -1;
+}
+
+/* Returns the row of the kept state that a row is a fork of, or -1. */
+static inline int32_t sn_state_parent_of(const sn_batch *batch, int32_t row)
+{
+	return batch->parent && batch->parent[row] <= -2 ? -2 - batch->parent[row] : -1;
+}
+
+static inline int32_t *sn_dirty(const sn_compiled *c, int64_t row) { return c->dirty + row * c->n_stage; }
+
+#endif

@@ -1,0 +1,17 @@
+/* Sites: names, patterns, widths, stages. */
+#ifndef SN_MODEL_SITE_H
+#define SN_MODEL_SITE_H
+
+#include "sonde.h"
+
+/* Computation runs in stages: 0 embedding, 1 .. n_layer the blocks, n_layer + 1 final norm and unembedding. */
+int sn_site_stage(const sn_site *site, int n_layer);
+/* Checks numbers against the model: SN_EARG names the site and the range. */
+SN_CHECKED sn_status sn_site_check(sn_ctx *ctx, const sn_model *model, const sn_site *site);
+/* The columns [*first, *last) of the site's full width that its head and unit select. */
+void sn_site_columns(const sn_model *model, const sn_site *site, int64_t *first, int64_t *last);
+/* The width letter of SN_SITE_MAP. */
+char sn_site_letter(sn_site_kind kind);
+const char *sn_site_name(sn_site_kind kind);
+
+#endif
