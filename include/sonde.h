@@ -321,7 +321,7 @@ typedef struct sn_model_info {
 /* Opens a GGUF file or a Hugging Face folder. Weights stay mapped and are dequantised and packed when first used.
  * SN_EPARSE, SN_ESHAPE, SN_EUNKNOWN (architecture), SN_ENOMEM. */
 SN_API SN_CHECKED sn_status sn_model_open(sn_model **out, sn_ctx *ctx, const char *path);
-/* A model of the same shape and tokenizer with random weights: N(0, 0.02) matrices and embeddings, norm gains 1, biases 0. */
+/* A model of the same shape, without tokenizer, with random weights: N(0, 0.02) matrices and embeddings, norm gains 1, biases 0. */
 SN_API SN_CHECKED sn_status sn_model_open_random(sn_model **out, sn_ctx *ctx, const sn_model *like, uint64_t seed);
 SN_API void sn_model_close(sn_model *model);
 SN_API const sn_model_info *sn_model_get_info(const sn_model *model);

@@ -1,0 +1,52 @@
+/* Raw weights by matrix and head, right-multiplying as in TransformerLens. */
+#include "model/model.h"
+
+typedef struct matrix_row { sn_part part; int heads; bool split_input; } matrix_row;
+
+/* heads: 0 none, 1 query heads, 2 key/value heads. split_input: a head owns rows of [d_in, d_out] (W_O), not columns. */
+static const matrix_row matrices[] = {
+	[SN_W_E] = { SN_PART_EMBED, 0, false }, [SN_W_Q] = { SN_PART_Q, 1, false }, [SN_W_K] = { SN_PART_K, 2, false },
+	[SN_W_V] = { SN_PART_V, 2, false }, [SN_W_O] = { SN_PART_O, 1, true }, [SN_W_GATE] = { SN_PART_GATE, 0, false },
+	[SN_W_IN] = { SN_PART_UP, 0, false }, [SN_W_OUT] = { SN_PART_DOWN, 0, false }, [SN_W_U] = { SN_PART_UNEMBED, 0, false },
+};
+
+static sn_status check(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer, int head)
+{
+	if (matrix <= SN_W_NONE || matrix > SN_W_U) return sn_fail(ctx, SN_EARG, "matrix %d is none", (int)matrix);
+	int heads = matrices[matrix].heads == 1 ? m->shape.n_head : matrices[matrix].heads == 2 ? m->shape.n_kv_head : 0;
+	if (head < -1 || head >= SN_MAX(heads, 0))
+		return sn_fail(ctx, SN_EARG, "head %d; this matrix has %d (-1: all)", head, heads);
+	if (layer < 0 || layer >= m->shape.n_layer) return sn_fail(ctx, SN_EARG, "block %d; the model has %d", layer, m->shape.n_layer);
+	return SN_OK;
+}
+
+/* out [k, n] = transpose of file rows [n, k]. */
+static void transpose(const float *rows, int64_t n, int64_t k, int64_t stride, float *out)
+{
+	for (int64_t i = 0; i < n; i++)
+		for (int64_t j = 0; j < k; j++) out[j * n + i] = rows[i * stride + j];
+}
+
+sn_status sn_weight(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer, int head, sn_arena *arena, sn_tensor *out)
+{
+	SN_TRY(check(ctx, m, matrix, layer, head));
+	const matrix_row *row = &matrices[matrix];
+	sn_part part = matrix == SN_W_U ? sn_unembed_part(m) : row->part;
+	int64_t n = sn_part_rows(&m->shape, part), k = sn_part_columns(&m->shape, part), d = m->shape.d_head;
+	int64_t row0 = head >= 0 && !row->split_input ? head * d : 0, n_row = head >= 0 && !row->split_input ? d : n;
+	int64_t column0 = head >= 0 && row->split_input ? head * d : 0, n_column = head >= 0 && row->split_input ? d : k;
+	float *rows, *result;
+	SN_NEW(result, arena, float, n_row * n_column);
+	if (matrix == SN_W_E) {   /* a look-up table: already [d_vocab, d_model] */
+		*out = sn_tensor_f32(result, n, k);
+		return sn_model_read(ctx, m, part, layer, 0, n, result);
+	}
+	sn_arena *scratch;
+	SN_TRY(sn_arena_open(&scratch, ctx));
+	rows = SN_TAKE(scratch, float, n_row * k);
+	sn_status status = rows ? sn_model_read(ctx, m, part, layer, row0, n_row, rows) : SN_ENOMEM;
+	if (status == SN_OK) transpose(rows + column0, n_row, n_column, k, result);
+	sn_arena_close(scratch);
+	*out = sn_tensor_f32(result, n_column, n_row);
+	return status;
+}
