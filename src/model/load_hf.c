@@ -81,7 +81,7 @@ static sn_status refuse_unknown(const sn_json *doc)
 static sn_status read_shape(sn_ctx *ctx, const sn_json *doc, sn_shape *s)
 {
 	const char *type;
-	int d_model;
+	int d_model = 0;
 	SN_TRY(sn_json_string(doc, doc->root, "model_type", &type));
 	SN_TRY(sn_arch_find_hf(ctx, doc->source, type, &s->arch));
 	SN_TRY(refuse_unknown(doc));
