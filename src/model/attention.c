@@ -140,7 +140,7 @@ static bool key_named(const sn_pass *p, const sn_edit *e, int32_t row, int32_t k
 	return false;
 }
 
-static sn_status attend_observed(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto, float *out);
+static sn_status attend_before(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto, float *out);
 
 static sn_status edit_keys(sn_pass *p, const sn_edit_place *place, int32_t n_key, float *x)
 {
@@ -153,7 +153,7 @@ static sn_status edit_keys(sn_pass *p, const sn_edit_place *place, int32_t n_key
 		SN_NEW(other, p->arena, float, (int64_t)p->model->shape.n_head * n_key);
 		history source;
 		SN_TRY(find_history(p, place->from_row, p->arena, &source));
-		SN_TRY(attend_observed(p, place->from_row, &source, place->from_pos, (sn_site_kind)e->at.kind, other));
+		SN_TRY(attend_before(p, place->from_row, &source, place->from_pos, (sn_site_kind)e->at.kind, other));
 	}
 	for (int32_t key = 0; key < n_key; key++) {
 		if (!key_named(p, e, place->origin, key)) continue;
@@ -179,17 +179,24 @@ static sn_status visit_keys(sn_pass *p, sn_site_kind kind, int32_t row, int32_t 
 	return SN_OK;
 }
 
-/* Scores of all heads at one position, edited; and, where upto is the pattern, softmax and its edits. out: [heads, pos + 1] */
-static sn_status attend_observed(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto, float *out)
+/* Scores of all heads at one position, or, upto the pattern, their softmax; without the edits of that last site, as sources of
+ * edits are read. out: [heads, pos + 1] */
+static sn_status attend_before(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto, float *out)
 {
 	int32_t n_key = pos + 1;
 	int64_t slot = sn_slot(p, &p->now, row, pos);
 	SN_ASSERT(slot >= 0);
 	for (int h = 0; h < p->model->shape.n_head; h++) score_head(p, past, query_of(p, slot), h, n_key, out + (int64_t)h * n_key);
-	SN_TRY(visit_keys(p, SN_SITE_ATTN_SCORES, row, pos, out));
 	if (upto == SN_SITE_ATTN_SCORES) return SN_OK;
+	SN_TRY(visit_keys(p, SN_SITE_ATTN_SCORES, row, pos, out));
 	for (int h = 0; h < p->model->shape.n_head; h++) p->model->kernels->softmax(out + (int64_t)h * n_key, n_key);
-	return visit_keys(p, SN_SITE_PATTERN, row, pos, out);
+	return SN_OK;
+}
+
+static sn_status attend_observed(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto, float *out)
+{
+	SN_TRY(attend_before(p, row, past, pos, upto, out));
+	return visit_keys(p, upto, row, pos, out);
 }
 
 static sn_status attend_row(sn_pass *p, int32_t row, const history *past)
