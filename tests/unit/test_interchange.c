@@ -1,0 +1,216 @@
+/* Interchange on the tiny models: every cell of the grids that PyTorch computed by brute force, and two identities. */
+#include "common/test.h"
+
+#include "io/json.h"
+#include "model/interchange.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MOST = 64 };
+
+/* One pair of prefixes as items; the two asked tokens are its only choice. */
+typedef struct pair_items {
+	sn_items items;
+	sn_item item[2];
+	int32_t token[2 * MOST];
+	int64_t start[3];
+	sn_choice choice;
+	sn_pair pair[2];
+} pair_items;
+
+static int read_tokens(const json_t *list, int32_t *out)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) out[i] = (int32_t)json_integer_value(json_array_get(list, i));
+	return (int)json_array_size(list);
+}
+
+static void load_items(pair_items *p, const json_t *root)
+{
+	memset(p, 0, sizeof *p);
+	int n = read_tokens(json_object_get(root, "base"), p->token);
+	assert_int_equal(read_tokens(json_object_get(root, "source"), p->token + n), n);
+	read_tokens(json_object_get(root, "tokens"), p->choice.form);
+	p->start[1] = n;
+	p->start[2] = 2 * n;
+	p->pair[0] = (sn_pair){ 0, 1, SN_PAIR_MAIN };
+	p->pair[1] = (sn_pair){ 1, 0, SN_PAIR_MAIN };
+	p->items = (sn_items){ .source = "test", .n = 2, .item = p->item, .token = p->token, .start = p->start, .n_fold = 1,
+		                   .n_choice = 1, .n_choice_set = 1, .choice = &p->choice, .n_pair = 2, .pair = p->pair };
+}
+
+static double difference(const json_t *logits)
+{
+	return json_real_value(json_array_get(logits, 0)) - json_real_value(json_array_get(logits, 1));
+}
+
+typedef struct world {
+	sn_ctx *ctx;
+	sn_arena *arena;
+	sn_model *model;
+	sn_json *json;
+	pair_items p;
+	int n;   /* tokens */
+} world;
+
+static void open_world(world *w, void **state, const char *variant)
+{
+	char path[512];
+	w->ctx = test_ctx(state);
+	assert_ok(w->ctx, sn_arena_open(&w->arena, w->ctx));
+	snprintf(path, sizeof path, SN_TESTS "/golden/tiny/%s", variant);
+	assert_ok(w->ctx, sn_model_open(&w->model, w->ctx, path));
+	snprintf(path, sizeof path, SN_TESTS "/golden/interchange/tiny-%s.json", variant);
+	assert_ok(w->ctx, sn_json_load(&w->json, w->ctx, path, 0));
+	load_items(&w->p, w->json->root);
+	w->n = (int)w->p.start[1];
+}
+
+static void close_world(world *w)
+{
+	sn_json_close(w->json);
+	sn_model_close(w->model);
+	sn_arena_close(w->arena);
+}
+
+static sn_patch patch_at(const world *w, const char *site, int layer, int head, int pos)
+{
+	char text[128];
+	sn_patch patch = { .spot = { .place = SN_PLACE_AT, .arg = pos } };
+	snprintf(text, sizeof text, "blocks.%d.%s", layer, site);
+	assert_ok(w->ctx, sn_site_parse(w->ctx, w->model, text, &patch.spot.site));
+	patch.spot.site.head = (int16_t)(head + 1);
+	return patch;
+}
+
+/* All cells of one hook in one call; by_head: the lists hold a list of heads. */
+static void check_grid(world *w, const char *hook, const json_t *grid, bool by_head)
+{
+	static sn_patch patch[1024];
+	static double want[1024];
+	int n = 0;
+	for (int l = 0; l < (int)json_array_size(grid); l++)
+		for (int pos = 0; pos < w->n; pos++) {
+			const json_t *cell = json_array_get(json_array_get(grid, (size_t)l), (size_t)pos);
+			int heads = by_head ? (int)json_array_size(cell) : 1;
+			for (int h = 0; h < heads; h++, n++) {
+				assert_true(n < SN_COUNT(patch));
+				patch[n] = patch_at(w, hook, l, by_head ? h : -1, pos);
+				want[n] = difference(by_head ? json_array_get(cell, (size_t)h) : cell);
+			}
+		}
+	sn_exchange out;
+	assert_ok(w->ctx, sn_interchange(&out, w->ctx, w->model, &w->p.items, w->p.pair, 1, patch, n, true, w->arena));
+	assert_true(fabs(out.base[0] - difference(json_object_get(w->json->root, "base_logits"))) < 1e-5);
+	assert_true(fabs(out.source[0] - difference(json_object_get(w->json->root, "source_logits"))) < 1e-5);
+	for (int i = 0; i < n; i++) {
+		if (!(fabs(out.ld[i] - want[i]) < 2e-5)) fail_msg("%s cell %d: %.9g, expected %.9g", hook, i, out.ld[i], want[i]);
+		assert_true(out.each[i] == out.ld[i]);
+	}
+}
+
+static void grids_equal_pytorchs(void **state)
+{
+	static const char *const variant[] = { "gqa-tied", "gqa-untied", "mha-untied", "rope-theta" };
+	for (int v = 0; v < SN_COUNT(variant); v++) {
+		world w;
+		const char *hook;
+		json_t *grid;
+		open_world(&w, state, variant[v]);
+		json_object_foreach(json_object_get(w.json->root, "grids"), hook, grid) check_grid(&w, hook, grid, false);
+		json_object_foreach(json_object_get(w.json->root, "heads"), hook, grid) check_grid(&w, hook, grid, true);
+		close_world(&w);
+	}
+}
+
+/* The whole residual stream of a layer taken from the source gives the source's logits; from itself, the base's to the bit. */
+static void whole_residual_is_the_source(void **state)
+{
+	world w;
+	open_world(&w, state, "gqa-tied");
+	const sn_model_info *info = sn_model_get_info(w.model);
+	int32_t span[2][2] = { { 0, w.n }, { 0, w.n } };   /* a role that holds everything */
+	static const char *const role[] = { "all" };
+	w.p.items.n_role = 1;
+	w.p.items.role = role;
+	w.p.items.span = (const int32_t(*)[2])span;
+	sn_patch patch[16];
+	int n = 0;
+	for (int l = 0; l <= info->n_layer; l++) patch[n++].spot = sn_spot_role(l, info->n_layer, 0);
+	for (int l = 0; l < n; l++) patch[l].U = patch[l].V = NULL;
+	sn_exchange out;
+	assert_ok(w.ctx, sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, patch, n, false, w.arena));
+	for (int p = 0; p < 2; p++)
+		for (int l = 0; l < n; l++) assert_true(fabs(out.ld[p * n + l] - out.source[p]) < 1e-5);
+	sn_pair self = { 0, 0, SN_PAIR_MAIN };
+	assert_ok(w.ctx, sn_interchange(&out, w.ctx, w.model, &w.p.items, &self, 1, patch, n, false, w.arena));
+	for (int l = 0; l < n; l++) assert_true(out.ld[l] == out.base[0]);
+	close_world(&w);
+}
+
+/* Through Q = 1 everything comes over, through Q = 0 nothing does. */
+static void projections_let_through_what_they_should(void **state)
+{
+	world w;
+	open_world(&w, state, "mha-untied");
+	int64_t d = sn_model_get_info(w.model)->d_model;
+	float *eye = SN_TAKE(w.arena, float, d * d), *zero = SN_TAKE(w.arena, float, d);
+	for (int64_t i = 0; i < d; i++) eye[i * d + i] = 1;
+	sn_tensor all = sn_tensor_f32(eye, d, d), none = sn_tensor_f32(zero, d, 1);
+	sn_patch patch[3];
+	for (int i = 0; i < 3; i++) patch[i] = patch_at(&w, "hook_resid_pre", 1, -1, 1);
+	patch[1].U = patch[1].V = &all;
+	patch[2].U = patch[2].V = &none;
+	sn_exchange out;
+	assert_ok(w.ctx, sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, patch, 3, false, w.arena));
+	assert_true(fabs(out.ld[1] - out.ld[0]) < 1e-5);
+	assert_true(out.ld[2] == out.base[0]);
+	close_world(&w);
+}
+
+static void bad_input_is_named(void **state)
+{
+	world w;
+	sn_exchange out;
+	open_world(&w, state, "gqa-tied");
+	sn_patch patch = patch_at(&w, "hook_resid_pre", 0, -1, 0);
+	sn_pair beyond = { 0, 7, SN_PAIR_MAIN };
+	assert_int_equal(sn_interchange(&out, w.ctx, w.model, &w.p.items, &beyond, 1, &patch, 1, false, w.arena), SN_EARG);
+	w.p.start[2]--;   /* the source is one token shorter now */
+	assert_int_equal(sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena), SN_EARG);
+	assert_non_null(strstr(sn_error(w.ctx), "equal lengths"));
+	w.p.start[2]++;
+	patch.spot.place = SN_PLACE_NONE;
+	assert_int_equal(sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena), SN_EARG);
+	patch = patch_at(&w, "hook_resid_pre", 0, -1, MOST);   /* a place that no prefix has */
+	assert_ok(w.ctx, sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena));
+	assert_true(isnan(out.ld[0]) && isfinite(out.base[0]));
+	w.p.items.n_choice = 0;
+	assert_int_equal(sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena), SN_EARG);
+	close_world(&w);
+}
+
+static void cancelled_runs_leave_nan(void **state)
+{
+	world w;
+	sn_exchange out;
+	open_world(&w, state, "gqa-tied");
+	sn_patch patch = patch_at(&w, "hook_resid_pre", 0, -1, 0);
+	sn_cancel(w.ctx);
+	assert_int_equal(sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena), SN_ECANCEL);
+	assert_true(isnan(out.base[0]) && isnan(out.ld[0]));
+	close_world(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(grids_equal_pytorchs, test_open, test_close),
+		cmocka_unit_test_setup_teardown(whole_residual_is_the_source, test_open, test_close),
+		cmocka_unit_test_setup_teardown(projections_let_through_what_they_should, test_open, test_close),
+		cmocka_unit_test_setup_teardown(bad_input_is_named, test_open, test_close),
+		cmocka_unit_test_setup_teardown(cancelled_runs_leave_nan, test_open, test_close),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
