@@ -94,9 +94,10 @@ void sn_write_readable(sn_buf *buf, double x, int digits)
 	}
 	double size = fabs(x);
 	char text[40];
-	if (size == 0 || (size < 1e15 && size == floor(size) && size >= 1000)) sn_format(text, sizeof text, "%.0f", size);
-	else if (size >= 1e5 || size < 0.5 * pow(10, -digits)) sn_format(text, sizeof text, "%.3g", size);
-	else sn_format(text, sizeof text, "%.*f", digits, size);
-	sn_buf_puts(buf, x < 0 ? "−" : "");
+	bool significant = digits < 0 || size >= 1e5;
+	if (size < 1e15 && size >= 1000 && size == floor(size)) sn_format(text, sizeof text, "%.0f", size);
+	else sn_format(text, sizeof text, significant ? "%.*g" : "%.*f", significant ? 3 : digits, size);
+	bool zero = strspn(text, "0.") == strlen(text);
+	sn_buf_puts(buf, x < 0 && !zero ? "−" : "");
 	sn_buf_puts(buf, text);
 }

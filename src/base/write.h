@@ -12,7 +12,7 @@ void sn_write_number(sn_buf *buf, double x);
 void sn_write_csv(sn_buf *buf, const char *text);
 /* Appends text for XML or HTML, in content or in a quoted attribute; characters XML forbids become U+FFFD. */
 void sn_write_xml(sn_buf *buf, const char *text);
-/* Appends a number for people: integers whole, otherwise `digits` decimals, or 3 significant digits when it is tiny or huge;
+/* Appends a number for people: `digits` decimals, or 3 significant digits when digits < 0 or it is huge; large integers whole;
  * "–" if it is not finite; a true minus sign. */
 void sn_write_readable(sn_buf *buf, double x, int digits);
 

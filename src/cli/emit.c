@@ -91,6 +91,20 @@ static sn_status make_folder(sn_ctx *ctx, const char *folder)
 	return sn_fail(ctx, e == ENOSPC ? SN_EDISK : SN_EIO, "%s: cannot make the folder: %s", folder, strerror(e));
 }
 
+static sn_status write_figures(sn_ctx *ctx, const char *folder, const sn_result *result)
+{
+	const sn_method *m = sn_result_method(result);
+	for (int t = 0; t < m->n_table; t++) {
+		sn_buf svg = { .ctx = ctx };
+		char name[128];
+		sn_format(name, sizeof name, "%s.svg", m->table[t].name);
+		sn_status status = sn_report_svg(&svg, result, t);
+		if (status != SN_OK) return sn_buf_free(&svg), status;
+		SN_TRY(write_buf(ctx, folder, name, &svg));
+	}
+	return SN_OK;
+}
+
 sn_status sn_cli_write_folder(sn_ctx *ctx, const char *folder, const sn_result *result)
 {
 	SN_TRY(make_folder(ctx, folder));
@@ -98,7 +112,11 @@ sn_status sn_cli_write_folder(sn_ctx *ctx, const char *folder, const sn_result *
 	sn_report_json(&buf, result);
 	SN_TRY(write_buf(ctx, folder, "result.json", &buf));
 	sn_report_csv(&buf, result);
-	return write_buf(ctx, folder, "rows.csv", &buf);
+	SN_TRY(write_buf(ctx, folder, "rows.csv", &buf));
+	SN_TRY(write_figures(ctx, folder, result));
+	sn_status status = sn_report_html(&buf, result);
+	if (status != SN_OK) return sn_buf_free(&buf), status;
+	return write_buf(ctx, folder, "report.html", &buf);
 }
 
 const char *sn_cli_store_path(sn_cli *cli)

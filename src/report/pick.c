@@ -30,6 +30,7 @@ int sn_source_digits(const sn_source *s, int col)
 		double x = fabs(sn_source_number(s, r, col));
 		if (x > largest && isfinite(x)) largest = x;
 	}
+	if (largest < 0.005) return -1;
 	return largest < 10 ? 3 : largest < 100 ? 2 : largest < 1000 ? 1 : 0;
 }
 
@@ -41,14 +42,14 @@ void sn_source_write(sn_buf *buf, const sn_source *s, int64_t row, int col, int 
 	else if (type == SN_TYPE_TEXT) sn_buf_puts(buf, v->s);
 	else if (type == SN_TYPE_BOOL) sn_buf_puts(buf, v->i ? "yes" : "no");
 	else if (type == SN_TYPE_INT) sn_buf_format(buf, "%s%lld", v->i < 0 ? "−" : "", llabs((long long)v->i));
-	else sn_write_readable(buf, v->f, digits < 0 ? sn_source_digits(s, col) : digits);
+	else sn_write_readable(buf, v->f, digits);
 }
 
 void sn_axis_write(sn_buf *buf, const sn_source *s, const sn_axis *axis, int i)
 {
 	for (int k = 0; k < axis->n_col; k++) {
 		sn_buf_puts(buf, k ? ", " : "");
-		sn_source_write(buf, s, axis->row[i], axis->col[k], -1);
+		sn_source_write(buf, s, axis->row[i], axis->col[k], sn_source_digits(s, axis->col[k]));
 	}
 }
 

@@ -44,9 +44,9 @@ const sn_value *sn_source_at(const sn_source *source, int64_t row, int col);
 double sn_source_number(const sn_source *source, int64_t row, int col);
 /* Title of a column for people. */
 const char *sn_col_title(const sn_col *col);
-/* Decimals that suit the numbers of a column: 3 for shares, fewer for larger numbers. */
+/* Decimals that suit the numbers of a column: 3 for shares, fewer for larger numbers, -1 (3 significant digits) for tiny ones. */
 int sn_source_digits(const sn_source *source, int col);
-/* Appends a value for people; "–" where missing. digits < 0: as sn_source_digits. */
+/* Appends a value for people; "–" where missing. digits: of sn_source_digits. */
 void sn_source_write(sn_buf *buf, const sn_source *source, int64_t row, int col, int digits);
 /* Appends the label of an axis value ("subject", "12", "plural, match"). */
 void sn_axis_write(sn_buf *buf, const sn_source *source, const sn_axis *axis, int i);

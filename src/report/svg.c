@@ -1,0 +1,189 @@
+#include "report/svg.h"
+#include "base/write.h"
+#include "report/report.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- scales ---- */
+
+double sn_scale_at(const sn_scale *s, double x)
+{
+	return s->max > s->min ? s->from + (x - s->min) / (s->max - s->min) * (s->to - s->from) : s->from;
+}
+
+static double round_step(double rough)
+{
+	static const double step[] = { 1, 2, 2.5, 5, 10 };
+	double power = pow(10, floor(log10(rough)));
+	for (int i = 0; i < SN_COUNT(step); i++)
+		if (step[i] * power >= rough * (1 - 1e-9)) return step[i] * power;
+	return 10 * power;
+}
+
+int sn_ticks(double *min, double *max, int most, double tick[SN_MOST_TICKS])
+{
+	most = SN_MIN(most, (int)SN_MOST_TICKS);
+	if (!(*max > *min)) *max = *min + 1;
+	double step = round_step((*max - *min) / (most - 1));
+	while (ceil(*max / step - 1e-9) - floor(*min / step + 1e-9) > most - 1) step = round_step(step * 1.01);
+	double first = floor(*min / step + 1e-9), last = ceil(*max / step - 1e-9);
+	int n = 0;
+	for (double i = first; i <= last && n < most; i++) tick[n++] = i * step;
+	*min = first * step;
+	*max = last * step;
+	return n;
+}
+
+/* ---- elements ---- */
+
+void sn_svg_open(sn_buf *buf, double width, double height, const char *name, const char *description)
+{
+	sn_buf_format(buf, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" role=\"img\""
+	              " font-family=\"system-ui, 'DejaVu Sans', Arial, sans-serif\">", width, height, width, height);
+	sn_buf_puts(buf, "<title>");
+	sn_write_xml(buf, name);
+	sn_buf_puts(buf, "</title><desc>");
+	sn_write_xml(buf, description ? description : name);
+	sn_buf_puts(buf, "</desc>\n");
+}
+
+void sn_svg_close(sn_buf *buf) { sn_buf_puts(buf, "</svg>\n"); }
+
+void sn_svg_text(sn_buf *buf, double x, double y, const sn_words *w, const char *text)
+{
+	static const char *const anchor[] = { "start", "middle", "end" };
+	sn_buf_format(buf, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%.1f\" text-anchor=\"%s\" fill=\"%s\"%s%s%s>", x, y, w->size,
+	              anchor[w->anchor], w->color ? w->color : "#333333", w->weight ? " font-weight=\"" : "", w->weight ? w->weight : "",
+	              w->weight ? "\"" : "");
+	sn_write_xml(buf, text);
+	sn_buf_puts(buf, "</text>\n");
+}
+
+double sn_text_width(const char *text, double size)
+{
+	double n = 0;
+	for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;   /* bytes that begin a character */
+	return 0.58 * size * n;
+}
+
+void sn_svg_text_cut(sn_buf *buf, double x, double y, double width, const sn_words *w, const char *text)
+{
+	if (sn_text_width(text, w->size) <= width) {
+		sn_svg_text(buf, x, y, w, text);
+		return;
+	}
+	sn_buf cut = { .ctx = buf->ctx };
+	size_t n = 0, fits = (size_t)fmax(1, width / (0.58 * w->size) - 1);
+	for (; text[n] && fits; fits--)
+		for (n++; ((unsigned char)text[n] & 0xc0) == 0x80;) n++;
+	sn_buf_add(&cut, text, n);
+	sn_buf_puts(&cut, "…");
+	if (cut.failed) buf->failed = true;
+	else sn_svg_text(buf, x, y, w, cut.data);
+	sn_buf_free(&cut);
+}
+
+void sn_svg_line(sn_buf *buf, double x1, double y1, double x2, double y2, const char *color, double width, const char *dash)
+{
+	sn_buf_format(buf, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"%.2f\"", x1, y1, x2, y2, color,
+	              width);
+	sn_buf_format(buf, dash ? " stroke-dasharray=\"%s\"/>\n" : "/>\n", dash);
+}
+
+void sn_svg_marker_open(sn_buf *buf, double x, double y, int i, bool hollow)
+{
+	static const char *const shape[] = { "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z", "M-2.7 -2.7h5.4v5.4h-5.4z", "M0 -3.5L3.4 2.6H-3.4z",
+		"M0 -3.8L3.3 0L0 3.8L-3.3 0z", "M0 3.5L3.4 -2.6H-3.4z", "M-3.4 -1h2.4v-2.4h2v2.4h2.4v2h-2.4v2.4h-2v-2.4h-2.4z",
+		"M-3 -1.8L-1.8 -3L0 -1.2L1.8 -3L3 -1.8L1.2 0L3 1.8L1.8 3L0 1.2L-1.8 3L-3 1.8L-1.2 0z" };
+	sn_buf_format(buf, "<g transform=\"translate(%.1f %.1f)\"><path d=\"%s\" stroke-width=\"1.2\" stroke=\"", x, y, shape[i % SN_COUNT(shape)]);
+	sn_color_write(buf, sn_color_series(i));
+	sn_buf_puts(buf, "\" fill=\"");
+	if (hollow) sn_buf_puts(buf, "#ffffff");
+	else sn_color_write(buf, sn_color_series(i));
+	sn_buf_puts(buf, "\"/>");
+}
+
+void sn_svg_hatch(sn_buf *buf, const char *id)
+{
+	sn_buf_format(buf, "<defs><pattern id=\"%s\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">"
+	              "<rect width=\"6\" height=\"6\" fill=\"#f4f4f4\"/><line x1=\"0\" y1=\"0\" x2=\"0\" y2=\"6\" stroke=\"#c9c9c9\""
+	              " stroke-width=\"2\"/></pattern></defs>\n", id);
+}
+
+/* ---- words of a table ---- */
+
+static void write_bounds(sn_buf *buf, const sn_source *s, const sn_measure *m, int64_t row, int digits)
+{
+	if (isnan(sn_source_number(s, row, m->low)) || isnan(sn_source_number(s, row, m->high))) return;
+	sn_buf_puts(buf, " [");
+	sn_source_write(buf, s, row, m->low, digits);
+	sn_buf_puts(buf, ", ");
+	sn_source_write(buf, s, row, m->high, digits);
+	sn_buf_puts(buf, "]");
+}
+
+void sn_svg_row_title(sn_buf *buf, const sn_pick *p, const sn_measure *m, int64_t row)
+{
+	const sn_source *s = &p->source;
+	sn_buf text = { .ctx = buf->ctx };
+	int digits = sn_source_digits(s, m->col);
+	for (int c = 0; c < s->table->n_col; c++) {
+		if (s->table->col[c].role != SN_DIM && s->table->col[c].role != SN_FACET) continue;
+		sn_buf_format(&text, "%s ", sn_col_title(&s->table->col[c]));
+		sn_source_write(&text, s, row, c, sn_source_digits(s, c));
+		sn_buf_puts(&text, ", ");
+	}
+	sn_buf_format(&text, "%s ", sn_col_title(&s->table->col[m->col]));
+	sn_source_write(&text, s, row, m->col, digits);
+	write_bounds(&text, s, m, row, digits);
+	if (m->count >= 0) {
+		sn_buf_format(&text, ", %s ", sn_col_title(&s->table->col[m->count]));
+		sn_source_write(&text, s, row, m->count, -1);
+	}
+	sn_buf_puts(buf, "<title>");
+	sn_write_xml(buf, text.failed ? "" : text.data);
+	sn_buf_puts(buf, "</title>");
+	sn_buf_free(&text);
+}
+
+static sn_status keep(sn_buf *buf, sn_arena *arena, const char **out)
+{
+	*out = buf->failed ? NULL : sn_arena_string(arena, buf->data ? buf->data : "");
+	sn_buf_free(buf);
+	return *out ? SN_OK : SN_ENOMEM;
+}
+
+sn_status sn_panel_title(const sn_pick *p, const sn_measure *m, int panel, sn_arena *arena, const char **out)
+{
+	const sn_col *c = &p->source.table->col[m->col];
+	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
+	sn_buf_puts(&buf, sn_col_title(c));
+	if (c->unit && c->unit[0]) sn_buf_format(&buf, " (%s)", c->unit);
+	if (p->panel.n_col) sn_buf_puts(&buf, " – ");
+	sn_axis_write(&buf, &p->source, &p->panel, panel);
+	return keep(&buf, arena, out);
+}
+
+sn_status sn_axis_label(const sn_pick *p, const sn_axis *axis, int i, sn_arena *arena, const char **out)
+{
+	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
+	sn_axis_write(&buf, &p->source, axis, i);
+	return keep(&buf, arena, out);
+}
+
+sn_status sn_report_svg(sn_buf *buf, const sn_result *result, int table)
+{
+	sn_source source = sn_source_of(result, table);
+	sn_arena *arena;
+	sn_pick pick;
+	sn_view view = source.table->view;
+	if (source.n_row == 0 || view == SN_VIEW_TABLE || view == SN_VIEW_TEXT) return SN_OK;
+	SN_TRY(sn_arena_open(&arena, sn_result_ctx(result)));
+	sn_status status = sn_pick_table(&pick, &source, arena);
+	if (status == SN_OK && pick.n_measure && pick.x.n_col)
+		status = view == SN_VIEW_LINE ? sn_draw_lines(buf, &pick, arena) : view == SN_VIEW_HEAT ? sn_draw_heat(buf, &pick, arena)
+		                                                                                         : sn_draw_bars(buf, &pick, arena);
+	sn_arena_close(arena);
+	return status != SN_OK ? status : buf->failed ? SN_ENOMEM : SN_OK;
+}
