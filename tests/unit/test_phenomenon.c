@@ -1,0 +1,248 @@
+/* Phenomenon files: a good one is understood, every kind of mistake is named with its place. */
+#include "common/test.h"
+
+#include <string.h>
+
+#include "data/phenomenon.h"
+
+/* The Russian example of the format: gender agrees in the singular only, one attractor form is syncretic. */
+static const char russian[] =
+	"{\"id\": \"ru/number-agreement\", \"lang\": \"ru\", \"polarity\": {\"S.number\": [\"sg\", \"pl\"]},\n"
+	" \"lexicon\": {\n"
+	"  \"N\": [{\"lemma\": \"сестра\", \"gender\": \"f\", \"anim\": true, \"forms\": {\"nom.sg\": \"сестра\", \"nom.pl\": "
+	"\"сёстры\", \"gen.sg\": \"сестры\", \"gen.pl\": \"сестёр\"}},\n"
+	"   {\"lemma\": \"стол\", \"gender\": \"m\", \"anim\": false, \"forms\": {\"nom.sg\": \"стол\", \"nom.pl\": "
+	"\"столы\", \"gen.sg\": \"стола\", \"gen.pl\": \"столов\"}}],\n"
+	"  \"V\": [{\"lemma\": \"прийти\", \"forms\": {\"past.sg.m\": \"пришёл\", \"past.sg.f\": \"пришла\", \"past.sg.n\": "
+	"\"пришло\", \"past.pl\": \"пришли\"}}]},\n"
+	" \"slots\": {\"S\": {\"from\": \"N\", \"case\": \"nom\", \"vary\": [\"number\"]},\n"
+	"           \"A\": {\"from\": \"N\", \"case\": \"gen\", \"vary\": [\"number\"], \"distinct\": \"S.lemma\"},\n"
+	"           \"T\": {\"from\": \"V\", \"tense\": \"past\", \"agree\": {\"number\": \"S\", \"gender\": \"S if sg\"}}},\n"
+	" \"lead_ins\": {\"train\": [\"Вчера\"], \"test\": [\"Наконец\"]},\n"
+	" \"frames\": [{\"id\": \"gen\", \"order\": \"SV\", \"text\": \"{lead} {S} {A} уже | {T}\",\n"
+	"   \"conditions\": {\"match\": \"A.number==S.number\", \"mismatch\": \"A.number!=S.number\"}}],\n"
+	" \"roles\": {\"subject\": \"S\", \"attractor\": \"A\", \"last\": \"before:T\"},"
+	" \"labels\": {\"number\": \"S.number\", \"attractor\": \"A.number\"},\n"
+	" \"choice\": {\"slot\": \"T\", \"foil\": {\"flip\": \"number\"}},\n"
+	" \"interchange\": [{\"id\": \"main\", \"flip\": \"S.number\"}, {\"id\": \"attractor\", \"flip\": \"A.number\"},"
+	" {\"id\": \"placebo\", \"swap\": \"S.lemma\", \"hold\": [\"number\", \"gender\", \"anim\"]}],\n"
+	" \"balance\": [\"S.number\", \"A.number\", \"frame\", \"S.gender\"],"
+	" \"split\": {\"unseen\": [\"S.lemma\", \"A.lemma\"], \"folds\": 5},\n"
+	" \"reject\": [\"ambiguous(S.number)\", \"foil==good\", \"roles_overlap\"], \"yo\": [\"keep\", \"fold\"]}\n";
+
+static sn_status parse(void **state, const char *text, size_t size, const sn_phenomenon **out, sn_arena **arena)
+{
+	assert_ok(test_ctx(state), sn_arena_open(arena, test_ctx(state)));
+	return sn_phenomenon_parse(out, test_ctx(state), "test.json", text, size, *arena);
+}
+
+static void fill_slot(const sn_phenomenon *p, sn_fill *fill, int slot, int lexeme, int number)
+{
+	fill[slot] = (sn_fill){ &sn_slot_class(p, slot)->lexeme[lexeme], sn_values_none(), NULL };
+	fill[slot].values.value[0] = (int8_t)number;
+	assert_true(sn_slot_inflect(p, slot, fill));
+}
+
+static void the_russian_example_is_understood(void **state)
+{
+	sn_arena *arena;
+	const sn_phenomenon *p;
+	assert_ok(test_ctx(state), parse(state, russian, sizeof russian - 1, &p, &arena));
+	assert_int_equal(p->n_frame, 1);
+	assert_int_equal(p->frame[0].n_piece, 6);
+	assert_int_equal(p->n_fold, 5);
+	assert_string_equal(p->classes[0].group[0], "f/anim");
+	assert_string_equal(p->classes[0].group[1], "m/inan");
+	assert_string_equal(p->frame[0].order, "SV");
+	assert_true(p->fold_yo && !p->write_folded);
+	enum { S, A, T, SG = 0, PL = 1 };
+	sn_fill fill[3] = { 0 };
+	fill_slot(p, fill, S, 0, PL);
+	fill_slot(p, fill, A, 1, SG);
+	assert_string_equal(fill[S].form->text, "сёстры");
+	assert_string_equal(fill[A].form->text, "стола");
+	fill_slot(p, fill, T, 0, 0);
+	assert_string_equal(fill[T].form->text, "пришли");
+	assert_true(sn_expr_holds(p->reject[0].when, fill));   /* gen.sg after folding */
+	assert_false(sn_expr_holds(p->frame[0].condition[0].when, fill));
+	assert_true(sn_expr_holds(p->frame[0].condition[1].when, fill));
+	fill_slot(p, fill, S, 1, SG);
+	fill_slot(p, fill, T, 0, 0);
+	assert_string_equal(fill[T].form->text, "пришёл");
+	assert_false(sn_expr_holds(p->reject[0].when, fill));
+	sn_arena_close(arena);
+}
+
+/* Replaces the first occurrence of from; the result is the arena's. */
+static char *edited(sn_arena *arena, const char *from, const char *to)
+{
+	const char *at = strstr(russian, from);
+	if (!at) fail_msg("the example has no %s", from);
+	return sn_arena_format(arena, "%.*s%s%s", (int)(at - russian), russian, to, at + strlen(from));
+}
+
+static void mistakes_are_named_with_their_place(void **state)
+{
+	static const struct { const char *from, *to, *error; } mistake[] = {
+		{ "\"lang\": \"ru\",", "\"lang\": \"ru\"", "test.json: line 1" },
+		{ "\"lang\": \"ru\",", "", "found nothing; add it" },
+		{ "\"lang\": \"ru\"", "\"lang\": 3", "found an integer" },
+		{ "\"lang\": \"ru\"", "\"lang\": \"\"", "lang: expected 1 to 256 bytes" },
+		{ "\"lang\": \"ru\"", "\"lang\": \"r\\u0001\"", "lang: expected text without control characters" },
+		{ "\"lang\": \"ru\"", "\"language\": \"ru\"", "unknown key \"language\"" },
+		{ "\"lang\": \"ru\"", "\"lang\": \"ru\", \"lang\": \"ru\"", "duplicate" },
+		{ "\"lang\": \"ru\"", "\"lang\": \"ru\", \"features\": {\"degree\": [\"pos\"]}", "features.degree: expected a list of 2" },
+		{ "\"lang\": \"ru\"", "\"lang\": \"ru\", \"features\": {\"x\": [\"sg\", \"y\"]}", "already a value of number" },
+		{ "\"lang\": \"ru\"", "\"lang\": \"ru\", \"features\": {\"from\": [\"a\", \"b\"]}", "cannot be a name" },
+		{ "\"keep\"", "\"kep\"", "yo[0]: expected \"keep\" or \"fold\"" },
+		{ "\"gender\": \"f\"", "\"gendre\": \"f\"", "lexicon.N[0]: unknown key \"gendre\"" },
+		{ "\"gender\": \"f\"", "\"gender\": \"x\"", "lexicon.N[0].gender: expected a value of gender" },
+		{ "\"nom.sg\": \"сестра\"", "\"nm.sg\": \"сестра\"", "lexicon.N[0].forms.nm.sg: \"nm\" is no value" },
+		{ "\"nom.sg\": \"сестра\"", "\"nom.gen\": \"сестра\"", "names two values of case" },
+		{ "\"nom.sg\": \"сестра\"", "\"sg.nom\": \"сестра\", \"nom.sg\": \"сестра\"", "stands twice" },
+		{ "\"gen.pl\": \"столов\"", "\"dat.pl\": \"столам\"", "lexicon.N[1].forms: \"стол\" needs exactly one form for slot A" },
+		{ "\"lemma\": \"стол\"", "\"lemma\": \"сестра\"", "lexicon.N[1]: the lemma \"сестра\" stands twice" },
+		{ "\"past.sg.f\": \"пришла\", ", "", "lexicon.V[0].forms: \"прийти\" needs exactly one form for slot T" },
+		{ "\"from\": \"V\"", "\"from\": \"W\"", "slots.T.from: the lexicon has no class \"W\"" },
+		{ "\"from\": \"V\",", "\"from\": \"V\", \"distnct\": \"S.lemma\",", "slots.T: unknown key \"distnct\"" },
+		{ "\"vary\": [\"number\"]}", "\"vary\": [\"numbr\"]}", "slots.S.vary[0]: \"numbr\" is no feature" },
+		{ "\"vary\": [\"number\"]}", "\"vary\": [\"person\"]}", "do not vary" },
+		{ "\"vary\": [\"number\"]}", "\"vary\": [\"case\"]}", "fixed or varied already" },
+		{ "\"S.lemma\"}", "\"S.number\"}", "slots.A.distinct: expected SLOT.lemma" },
+		{ "\"S if sg\"", "\"S if sng\"", "slots.T.agree.gender: character 6 of \"S if sng\": expected the value of a feature" },
+		{ "\"S if sg\"", "\"T if sg\"", "cannot agree with itself" },
+		{ "\"S if sg\"", "\"S if sg and\"", "found the end" },
+		{ "\"S.number\": [\"sg\", \"pl\"]", "\"S.number\": [\"sg\"]", "polarity.S.number: expected two values" },
+		{ "\"S.number\": [\"sg\", \"pl\"]", "\"S.number\": [\"sg\", \"sg\"]", "the two values are the same" },
+		{ "\"S.number\": [\"sg\", \"pl\"]", "\"X.number\": [\"sg\", \"pl\"]", "expected the name of a slot, found 'X.number'" },
+		{ "{\"S.number\": [\"sg\", \"pl\"]}", "{}", "polarity: expected the controller's feature" },
+		{ "{\"number\": \"S.number\"", "{\"number\": \"A.number\"", "labels.number: the first label" },
+		{ "\"A.number\"},\n \"choice\"", "\"A.gender\"},\n \"choice\"", "no polarity is given for gender" },
+		{ "[\"Наконец\"]", "[\"Вчера\"]", "lead_ins.test[0]: \"Вчера\" stands twice" },
+		{ "[\"Наконец\"]", "[]", "lead_ins.test: expected 1 to 256 lead-ins" },
+		{ "{\"slot\": \"T\"", "{\"slot\": \"A\"", "choice.foil.flip: slot A must agree with S" },
+		{ "{\"flip\": \"number\"}", "{\"flip\": \"gender\"}", "must agree with S in number" },
+		{ "{lead} {S}", "{S}", "frames[0].text: a frame starts with its only {lead}" },
+		{ "{lead} {S}", "{lead} {lead} {S}", "a frame starts with its only {lead}" },
+		{ "{lead} {S} {A}", "{lead} {A}", "the controller {S} is missing" },
+		{ "{lead} {S} {A}", "{lead} {S} {S}", "{S} stands twice" },
+		{ "{lead} {S} {A}", "{lead} {S} {B}", "\"B\" is no slot" },
+		{ "{lead} {S} {A}", "{lead} {S} {A", "brace without its partner" },
+		{ "уже | {T}", "уже {T}", "expected the text to end with \" | {T}\"" },
+		{ "{lead} {S} {A}", "{lead} {S}", "frames[0].conditions.match: speaks of a slot" },
+		{ "\"A.number==S.number\"", "\"A.number=S.number\"", "character 9 of \"A.number=S.number\": expected == or !=" },
+		{ "\"A.number==S.number\"", "\"A.number==S.gender\"", "the same feature on both sides" },
+		{ "\"A.number==S.number\"", "\"A.number==gen\"", "expected a value of that feature" },
+		{ "\"A.number==S.number\"", "\"(A.number==sg\"", "expected ')'" },
+		{ "{\"subject\": \"S\",", "{\"subject\": \"A\", \"s\": \"S\",", "roles: expected the controller's slot S first" },
+		{ "\"before:T\"", "\"before:A\"", "roles.last: expected a slot of the prefix" },
+		{ "\"id\": \"main\"", "\"id\": \"mian\"", "interchange[0].id: expected main, attractor or placebo" },
+		{ "\"flip\": \"A.number\"", "\"flip\": \"A.gender\"", "inherent in a lemma" },
+		{ "\"flip\": \"A.number\"", "\"flip\": \"S.number\"", "attractor flips a feature of another slot" },
+		{ "{\"id\": \"main\", \"flip\": \"S.number\"}, ", "", "interchange: expected an entry with \"id\": \"main\"" },
+		{ "\"hold\": [\"number\"", "\"hold\": [\"nmber\"", "interchange[2].hold[0]: \"nmber\" is no feature" },
+		{ "\"balance\": [\"S.number\", ", "\"balance\": [", "balance: the controller's feature must be balanced" },
+		{ "\"balance\": [\"S.number\", ", "\"balance\": [\"S.number\", \"S.number\", ", "balance[1]: stands twice" },
+		{ "\"folds\": 5", "\"folds\": 1", "split.folds: expected 2 to 20" },
+		{ "\"unseen\": [\"S.lemma\", ", "\"unseen\": [", "split.unseen: the controller's lemma" },
+		{ "ambiguous(S.number)", "ambigous(S.number)", "reject[0]: character 1" },
+	};
+	int bad = 0;
+	for (int i = 0; i < SN_COUNT(mistake); i++) {
+		sn_arena *arena;
+		const sn_phenomenon *p;
+		assert_ok(test_ctx(state), sn_arena_open(&arena, test_ctx(state)));
+		const char *text = edited(arena, mistake[i].from, mistake[i].to);
+		sn_status status = sn_phenomenon_parse(&p, test_ctx(state), "test.json", text, strlen(text), arena);
+		if (status == SN_OK || !strstr(sn_error(test_ctx(state)), mistake[i].error)) {
+			print_error("expected \"%s\", found \"%s\"\n", mistake[i].error, status ? sn_error(test_ctx(state)) : "success");
+			bad++;
+		} else {
+			assert_int_equal(sn_status_exit_code(status), 2);
+			assert_null(p);
+		}
+		assert_int_equal(strncmp(sn_error(test_ctx(state)), "test.json:", 10), 0);
+		sn_arena_close(arena);
+	}
+	assert_int_equal(bad, 0);
+}
+
+static void every_truncation_is_refused(void **state)
+{
+	for (size_t size = 0; size + 2 < sizeof russian; size += 7) {
+		sn_arena *arena;
+		const sn_phenomenon *p;
+		assert_true(parse(state, russian, size, &p, &arena) != SN_OK);
+		sn_arena_close(arena);
+	}
+}
+
+static void expressions_follow_their_grammar(void **state)
+{
+	static const struct { const char *text; bool holds; } test[] = {
+		{ "S.number==sg", true },
+		{ "S.number!=sg", false },
+		{ "not S.number==sg", false },
+		{ "S.number==pl or S.number==sg and A.number==pl", true },
+		{ "(S.number==pl or S.number==sg) and A.number==sg", false },
+		{ "not (S.number==pl and A.number==pl)", true },
+		{ "S.lemma==A.lemma", false },
+		{ "S.lemma!=A.lemma", true },
+		{ "S.person==1", false },
+		{ "S.person!=1", false },
+		{ "ambiguous(S)", false },
+		{ "ambiguous(A)", false },
+		{ "T.number==sg", false },
+	};
+	sn_arena *arena;
+	const sn_phenomenon *p;
+	assert_ok(test_ctx(state), parse(state, russian, sizeof russian - 1, &p, &arena));
+	static const char *const slot[] = { "S", "A", "T" };
+	sn_scope scope = { p->feature, p->n_feature, slot, 3 };
+	sn_fill fill[3] = { 0 };
+	fill_slot(p, fill, 0, 0, 0);
+	fill_slot(p, fill, 1, 1, 1);
+	for (int i = 0; i < SN_COUNT(test); i++) {
+		const sn_expr *e;
+		assert_ok(test_ctx(state), sn_expr_parse(&e, test_ctx(state), &scope, test[i].text, -1, arena));
+		if (sn_expr_holds(e, fill) != test[i].holds) fail_msg("%s", test[i].text);
+	}
+	char deep[200];
+	memset(deep, '(', sizeof deep);
+	deep[sizeof deep - 1] = 0;
+	const sn_expr *e;
+	assert_int_equal(sn_expr_parse(&e, test_ctx(state), &scope, deep, -1, arena), SN_EPARSE);
+	assert_non_null(strstr(sn_error(test_ctx(state)), "at most 32 levels"));
+	sn_arena_close(arena);
+}
+
+static void the_english_suite_has_what_it_promises(void **state)
+{
+	sn_arena *arena;
+	const sn_phenomenon *p;
+	assert_ok(test_ctx(state), sn_arena_open(&arena, test_ctx(state)));
+	assert_ok(test_ctx(state), sn_phenomenon_open(&p, test_ctx(state), "en/number-agreement", arena));
+	const sn_class *noun = sn_slot_class(p, p->label[0].slot), *verb = sn_slot_class(p, p->choice);
+	int irregular = 0;
+	for (int i = 0; i < noun->n; i++) irregular += strcmp(noun->group[noun->lexeme[i].group], "irregular") == 0;
+	assert_true(noun->n >= 60);
+	assert_true(irregular >= 20);
+	assert_true(verb->n >= 20);
+	assert_true(p->n_lead[0] >= 8 && p->n_lead[1] >= 8);
+	assert_int_equal(p->n_frame, 5);
+	assert_int_equal(sn_phenomenon_open(&p, test_ctx(state), "en/none", arena), SN_ENOTFOUND);
+	assert_non_null(strstr(sn_error(test_ctx(state)), "en/number-agreement"));
+	sn_arena_close(arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_russian_example_is_understood),
+		cmocka_unit_test(mistakes_are_named_with_their_place),
+		cmocka_unit_test(every_truncation_is_refused),
+		cmocka_unit_test(expressions_follow_their_grammar),
+		cmocka_unit_test(the_english_suite_has_what_it_promises),
+	};
+	return cmocka_run_group_tests(tests, test_open, test_close);
+}
