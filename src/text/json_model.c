@@ -83,6 +83,24 @@ static sn_status build_vocab(sn_tokenizer *t, const sn_json *doc, json_t *vocab,
 
 /* ---- added tokens ---- */
 
+/* Keeps what a normalised text is found by. */
+static sn_status keep_text(void *payload, sn_piece piece)
+{
+	sn_buf_add(payload, piece.text, piece.size);
+	return SN_OK;
+}
+
+/* A token looked for in normalised text is looked for as it looks normalised. */
+static sn_status normalize_added(sn_tokenizer *t, sn_added *a)
+{
+	sn_buf text = { .ctx = t->ctx };
+	sn_piece piece = { .text = a->text.data, .size = a->text.size };
+	sn_status status = sn_normalize(t->ctx, t->normalizer, t->n_normalizer, piece, keep_text, &text);
+	a->text = (sn_slice){ text.failed ? NULL : sn_arena_copy(t->arena, text.size ? text.data : "", text.size), text.size };
+	sn_buf_free(&text);
+	return status == SN_OK && !a->text.data ? SN_ENOMEM : status;
+}
+
 static sn_status read_added(sn_tokenizer *t, const sn_json *doc, const json_t *token)
 {
 	int64_t id;
@@ -95,7 +113,9 @@ static sn_status read_added(sn_tokenizer *t, const sn_json *doc, const json_t *t
 	SN_TRY(sn_json_bool_or(doc, token, "rstrip", false, &a.rstrip));
 	a.id = (int32_t)id;
 	a.text = sn_vocab_token(&t->vocab, a.id);
-	t->added.token[t->added.n++] = a;
+	if (a.normalized && t->n_normalizer) SN_TRY(normalize_added(t, &a));
+	sn_added_set *set = &t->added[a.normalized];
+	if (a.text.size) set->token[set->n++] = a;
 	return SN_OK;
 }
 
@@ -103,9 +123,9 @@ static sn_status read_added_tokens(sn_tokenizer *t, const sn_json *doc, const js
 {
 	json_t *token;
 	size_t i;
-	SN_NEW(t->added.token, t->arena, sn_added, json_array_size(added));
+	for (int set = 0; set < 2; set++) SN_NEW(t->added[set].token, t->arena, sn_added, json_array_size(added));
 	json_array_foreach(added, i, token) SN_TRY(read_added(t, doc, token));
-	sn_added_index(&t->added);
+	for (int set = 0; set < 2; set++) sn_added_index(&t->added[set]);
 	return SN_OK;
 }
 

@@ -1,9 +1,8 @@
 /* "post_processor" of tokenizer.json: which tokens a text begins and ends with, and whether spans keep spaces. */
 #include "text/tokenizer_json.h"
 
-#include <string.h>
-
-sn_status sn_tokenizer_add_id(sn_tokenizer *t, const sn_json *doc, const json_t *at, int64_t id, bool after)
+/* Appends an id to those added before or after a text. */
+static sn_status add_id(sn_tokenizer *t, const sn_json *doc, const json_t *at, int64_t id, bool after)
 {
 	int *n = after ? &t->n_after : &t->n_before;
 	if (id < 0 || id >= t->vocab.n || !sn_vocab_token(&t->vocab, (int32_t)id).data)
@@ -33,7 +32,7 @@ static sn_status add_named(sn_tokenizer *t, const sn_json *doc, const json_t *st
 	SN_TRY(sn_json_array(doc, special, "ids", &ids));
 	json_array_foreach(ids, i, id) {
 		if (!json_is_integer(id)) return sn_json_fail(doc, id, NULL, SN_EPARSE, "expected an integer");
-		SN_TRY(sn_tokenizer_add_id(t, doc, id, json_integer_value(id), after));
+		SN_TRY(add_id(t, doc, id, json_integer_value(id), after));
 	}
 	return SN_OK;
 }
@@ -63,7 +62,7 @@ static sn_status add_pair(sn_tokenizer *t, const sn_json *doc, const json_t *sta
 	SN_TRY(sn_json_array(doc, stage, member, &pair));
 	const json_t *id = json_array_get(pair, 1);
 	if (!json_is_integer(id)) return sn_json_fail(doc, pair, NULL, SN_EPARSE, "expected [token, id]");
-	return sn_tokenizer_add_id(t, doc, id, json_integer_value(id), after);
+	return add_id(t, doc, id, json_integer_value(id), after);
 }
 
 static sn_status read_cls_sep(sn_tokenizer *t, const sn_json *doc, const json_t *stage)
@@ -93,34 +92,4 @@ sn_status sn_read_post_processor(sn_tokenizer *t, const sn_json *doc, const json
 		{ "TemplateProcessing", read_template },
 	};
 	return sn_read_json_stage(t, doc, stage, known, SN_COUNT(known));
-}
-
-/* ---- tokenizer_config.json ---- */
-
-/* Adds the token that member (a text, or an object with the text as its content) names, if flag asks. */
-static sn_status add_configured(sn_tokenizer *t, const sn_json *config, const char *flag, const char *member, bool after)
-{
-	bool add;
-	SN_TRY(sn_json_bool_or(config, config->root, flag, false, &add));
-	const json_t *token = json_object_get(config->root, member);
-	if (json_is_object(token)) token = json_object_get(token, "content");
-	if (!add || json_is_null(token) || !token) return SN_OK;
-	int32_t id = json_is_string(token) ? sn_vocab_find(&t->vocab, json_string_value(token), json_string_length(token)) : -1;
-	for (int32_t i = 0; json_is_string(token) && i < t->added.n; i++)
-		if (t->added.token[i].text.size == json_string_length(token) &&
-		    memcmp(t->added.token[i].text.data, json_string_value(token), json_string_length(token)) == 0)
-			id = t->added.token[i].id;
-	if (id < 0) return sn_json_fail(config, config->root, member, SN_EPARSE, "expected a token of the vocabulary");
-	return sn_tokenizer_add_id(t, config, token, id, after);
-}
-
-sn_status sn_read_tokenizer_config(sn_tokenizer *t, const sn_json *config)
-{
-	if (!json_is_object(config->root))
-		return sn_json_fail(config, config->root, NULL, SN_EPARSE, "expected an object, found %s", sn_json_type_name(config->root));
-	if (!json_object_get(config->root, "add_bos_token") && !json_object_get(config->root, "add_eos_token")) return SN_OK;
-	t->n_before = t->n_after = 0;
-	t->trim_spans = false;
-	SN_TRY(add_configured(t, config, "add_bos_token", "bos_token", false));
-	return add_configured(t, config, "add_eos_token", "eos_token", true);
 }

@@ -142,13 +142,24 @@ static sn_status encode_text(void *payload, sn_piece piece)
 static sn_status encode_added(void *payload, const sn_added *token, sn_piece piece)
 {
 	encoder *e = payload;
-	sn_slice text = token->text;
 	int64_t span[2];
 	sn_piece_span(&piece, 0, piece.size, span);
 	if (e->t->trim_spans)
-		trim_span(e, count_spaces(text.data, text.size, 1), count_spaces(text.data, text.size, -1), span);
+		trim_span(e, count_spaces(piece.text, piece.size, 1), count_spaces(piece.text, piece.size, -1), span);
 	put_token(e, token->id, span);
 	return SN_OK;
+}
+
+static sn_status encode_normalized(void *payload, sn_piece piece)
+{
+	encoder *e = payload;
+	return sn_added_split(&e->t->added[1], piece, e->special, encode_added, encode_text, e);
+}
+
+static sn_status encode_raw(void *payload, sn_piece piece)
+{
+	encoder *e = payload;
+	return sn_normalize(e->ctx, e->t->normalizer, e->t->n_normalizer, piece, encode_normalized, e);
 }
 
 static sn_status encode(encoder *e, const char *text, size_t size, int flags)
@@ -158,7 +169,7 @@ static sn_status encode(encoder *e, const char *text, size_t size, int flags)
 	sn_piece all = { .text = text, .size = size };
 	for (int i = 0; add && i < t->n_before; i++) put_token(e, t->before[i], (int64_t[2]){ 0, 0 });
 	e->first = e->id.size;
-	SN_TRY(sn_added_split(&t->added, all, e->special, encode_added, encode_text, e));
+	SN_TRY(sn_added_split(&t->added[0], all, e->special, encode_added, encode_raw, e));
 	for (int i = 0; add && i < t->n_after; i++) put_token(e, t->after[i], (int64_t[2]){ (int64_t)size, (int64_t)size });
 	return e->id.failed || e->span.failed ? SN_ENOMEM : SN_OK;
 }

@@ -28,12 +28,12 @@ typedef struct sn_tokenizer_spec {
 SN_CHECKED sn_status sn_tokenizer_open(sn_tokenizer **out, sn_ctx *ctx, const sn_tokenizer_spec *spec);
 /* The same from an open GGUF file, which may be closed after. SN_ENOTFOUND if it has no tokenizer. */
 SN_CHECKED sn_status sn_tokenizer_open_gguf(sn_tokenizer **out, sn_ctx *ctx, const sn_gguf *file);
-/* Opens FOLDER/tokenizer.json and, where it exists, FOLDER/tokenizer_config.json (add_bos_token, add_eos_token). folder may
- * also be the path of a .json file, read alone. SN_EUNKNOWN names a stage that is not known, and the known ones. */
+/* Opens FOLDER/tokenizer.json; folder may also be the path of a .json file. SN_EUNKNOWN names a stage that is not known, and
+ * the known ones; SN_EPARSE the path of a wrong value. What SN_ADD_SPECIAL adds is its post-processor's matter: add_bos_token in
+ * tokenizer_config.json counts for nothing beside it, as in transformers 5. */
 SN_CHECKED sn_status sn_tokenizer_open_json(sn_tokenizer **out, sn_ctx *ctx, const char *folder);
-/* The same from memory: json is the text of tokenizer.json, config of tokenizer_config.json or NULL; source is for errors. */
-SN_CHECKED sn_status sn_tokenizer_parse_json(sn_tokenizer **out, sn_ctx *ctx, sn_slice json, const sn_slice *config,
-                                             const char *source);
+/* The same from memory; source stands for the path in errors. */
+SN_CHECKED sn_status sn_tokenizer_parse_json(sn_tokenizer **out, sn_ctx *ctx, sn_slice json, const char *source);
 /* NULL is allowed. */
 void sn_tokenizer_close(sn_tokenizer *tokenizer);
 

@@ -48,15 +48,15 @@ static sn_status add_tokens(sn_tokenizer *t, const sn_tokenizer_spec *spec)
 {
 	int64_t n = 0;
 	for (int64_t i = 0; i < spec->n_token; i++) n += is_added(spec, i);
-	SN_NEW(t->added.token, t->arena, sn_added, n);
+	SN_NEW(t->added[0].token, t->arena, sn_added, n);
 	for (int32_t i = 0; i < spec->n_token; i++) {
 		if (!is_added(spec, i)) continue;
 		if (sn_utf8_check(spec->token[i].data, spec->token[i].size) >= 0)
 			return sn_fail(t->ctx, SN_EPARSE, "%s: token %d is to be found in texts, but is not UTF-8", t->source, i);
-		t->added.token[t->added.n++] =
+		t->added[0].token[t->added[0].n++] =
 			(sn_added){ .text = sn_vocab_token(&t->vocab, i), .id = i, .special = spec->type[i] == SN_TOKEN_CONTROL };
 	}
-	sn_added_index(&t->added);
+	sn_added_index(&t->added[0]);
 	return SN_OK;
 }
 

@@ -1,10 +1,12 @@
-/* What a tokenizer consists of: text -> added tokens -> pre-tokenizer stages -> model -> added ids. Each constructor fills one;
+/* What a tokenizer consists of: text -> added tokens -> normalizers -> added tokens -> pre-tokenizer stages ->
+ * model -> added ids. Each constructor fills one;
  * tokenizer.c runs it. */
 #ifndef SN_TEXT_TOKENIZER_IMPL_H
 #define SN_TEXT_TOKENIZER_IMPL_H
 
 #include "text/added.h"
 #include "text/bpe.h"
+#include "text/normalize.h"
 #include "text/pretokenize.h"
 
 enum { SN_MAX_STAGES = 16, SN_MAX_ADDED_IDS = 8 };
@@ -15,7 +17,9 @@ struct sn_tokenizer {
 	const char *source, *kind;
 	sn_vocab vocab;
 	sn_bpe bpe;
-	sn_added_set added;            /* looked for in the user's text */
+	sn_added_set added[2];         /* looked for in the user's text; in the normalised text */
+	sn_normalizer normalizer[SN_MAX_STAGES];
+	int n_normalizer;
 	sn_stage stage[SN_MAX_STAGES];
 	int n_stage;
 	int32_t before[SN_MAX_ADDED_IDS], after[SN_MAX_ADDED_IDS];   /* ids that SN_ADD_SPECIAL adds */

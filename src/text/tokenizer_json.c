@@ -1,8 +1,7 @@
-/* A tokenizer from a Hugging Face folder: tokenizer.json and tokenizer_config.json. */
+/* A tokenizer from the tokenizer.json of a Hugging Face folder. */
 #include "text/tokenizer_json.h"
 
 #include <string.h>
-#include <unistd.h>
 
 enum { LARGEST_FILE = 256 << 20 };
 
@@ -36,14 +35,47 @@ sn_status sn_read_json_sequence(sn_tokenizer *t, const sn_json *doc, const json_
 	return SN_OK;
 }
 
+/* ---- "normalizer" ---- */
+
+static sn_status add_normalizer(sn_tokenizer *t, sn_normalizer normalizer)
+{
+	if (t->n_normalizer == SN_MAX_STAGES)
+		return sn_fail(t->ctx, SN_EPARSE, "%s: more than %d normalizers", t->source, SN_MAX_STAGES);
+	t->normalizer[t->n_normalizer++] = normalizer;
+	return SN_OK;
+}
+
+static sn_status read_plain(sn_tokenizer *t, const sn_json *doc, const json_t *stage)
+{
+	static const char *const names[] = {
+		[SN_NFC] = "NFC", [SN_NFD] = "NFD", [SN_NFKC] = "NFKC", [SN_NFKD] = "NFKD", [SN_LOWERCASE] = "Lowercase",
+	};
+	const char *type;
+	SN_TRY(sn_json_string(doc, stage, "type", &type));
+	int i = 1;
+	while (i + 1 < SN_COUNT(names) && strcmp(names[i], type) != 0) i++;
+	return add_normalizer(t, (sn_normalizer)i);
+}
+
+static sn_status read_normalizer(sn_tokenizer *t, const sn_json *doc, const json_t *stage);
+
+static sn_status read_sequence(sn_tokenizer *t, const sn_json *doc, const json_t *stage)
+{
+	return sn_read_json_sequence(t, doc, stage, "normalizers", read_normalizer);
+}
+
 static sn_status read_normalizer(sn_tokenizer *t, const sn_json *doc, const json_t *stage)
 {
-	return sn_read_json_stage(t, doc, stage, NULL, 0);
+	static const sn_json_stage known[] = {
+		{ "Lowercase", read_plain }, { "NFC", read_plain },  { "NFD", read_plain },
+		{ "NFKC", read_plain },      { "NFKD", read_plain }, { "Sequence", read_sequence },
+	};
+	return sn_read_json_stage(t, doc, stage, known, SN_COUNT(known));
 }
 
 /* ---- documents ---- */
 
-static sn_status build(sn_tokenizer *t, const sn_json *doc, const sn_json *config)
+static sn_status build(sn_tokenizer *t, const sn_json *doc)
 {
 	if (!json_is_object(doc->root))
 		return sn_json_fail(doc, doc->root, NULL, SN_EPARSE, "expected an object, found %s", sn_json_type_name(doc->root));
@@ -51,41 +83,36 @@ static sn_status build(sn_tokenizer *t, const sn_json *doc, const sn_json *confi
 	SN_TRY(sn_read_pre_tokenizer(t, doc, json_object_get(doc->root, "pre_tokenizer")));
 	SN_TRY(sn_read_json_model(t, doc));
 	SN_TRY(sn_read_post_processor(t, doc, json_object_get(doc->root, "post_processor")));
-	if (config) SN_TRY(sn_read_tokenizer_config(t, config));
 	t->kind = sn_arena_format(t->arena, "%sBPE, %d tokens, %d pre-tokenizer stages", t->bpe.byte_level ? "byte-level " : "",
 	                          t->vocab.n, t->n_stage);
 	return t->kind ? SN_OK : SN_ENOMEM;
 }
 
-static sn_status open_docs(sn_tokenizer **out, sn_ctx *ctx, const sn_json *doc, const sn_json *config)
+static sn_status open_doc(sn_tokenizer **out, sn_ctx *ctx, const sn_json *doc)
 {
 	SN_TRY(sn_tokenizer_new(out, ctx, doc->source));
-	sn_status status = build(*out, doc, config);
+	sn_status status = build(*out, doc);
 	if (status == SN_OK) return SN_OK;
 	sn_tokenizer_close(*out);
 	*out = NULL;
 	return status;
 }
 
-sn_status sn_tokenizer_parse_json(sn_tokenizer **out, sn_ctx *ctx, sn_slice json, const sn_slice *config, const char *source)
+sn_status sn_tokenizer_parse_json(sn_tokenizer **out, sn_ctx *ctx, sn_slice json, const char *source)
 {
-	sn_json *doc, *config_doc = NULL;
+	sn_json *doc;
 	*out = NULL;
 	SN_TRY(sn_json_parse(&doc, ctx, source, json.data, json.size));
-	sn_status status = config ? sn_json_parse(&config_doc, ctx, source, config->data, config->size) : SN_OK;
-	if (status == SN_OK) status = open_docs(out, ctx, doc, config_doc);
-	sn_json_close(config_doc);
+	sn_status status = open_doc(out, ctx, doc);
 	sn_json_close(doc);
 	return status;
 }
 
-static sn_status open_files(sn_tokenizer **out, sn_ctx *ctx, const char *path, const char *config_path)
+static sn_status open_file(sn_tokenizer **out, sn_ctx *ctx, const char *path)
 {
-	sn_json *doc, *config = NULL;
+	sn_json *doc;
 	SN_TRY(sn_json_load(&doc, ctx, path, LARGEST_FILE));
-	sn_status status = config_path ? sn_json_load(&config, ctx, config_path, LARGEST_FILE) : SN_OK;
-	if (status == SN_OK) status = open_docs(out, ctx, doc, config);
-	sn_json_close(config);
+	sn_status status = open_doc(out, ctx, doc);
 	sn_json_close(doc);
 	return status;
 }
@@ -94,12 +121,10 @@ sn_status sn_tokenizer_open_json(sn_tokenizer **out, sn_ctx *ctx, const char *fo
 {
 	sn_arena *arena;
 	*out = NULL;
-	if (sn_ends_with(folder, ".json")) return open_files(out, ctx, folder, NULL);
+	if (sn_ends_with(folder, ".json")) return open_file(out, ctx, folder);
 	SN_TRY(sn_arena_open(&arena, ctx));
 	const char *path = sn_arena_format(arena, "%s/tokenizer.json", folder);
-	const char *config = sn_arena_format(arena, "%s/tokenizer_config.json", folder);
-	sn_status status = path && config ? SN_OK : SN_ENOMEM;
-	if (status == SN_OK) status = open_files(out, ctx, path, access(config, F_OK) == 0 ? config : NULL);
+	sn_status status = path ? open_file(out, ctx, path) : SN_ENOMEM;
 	sn_arena_close(arena);
 	return status;
 }

@@ -24,10 +24,5 @@ SN_CHECKED sn_status sn_read_pre_tokenizer(sn_tokenizer *t, const sn_json *doc, 
 SN_CHECKED sn_status sn_read_post_processor(sn_tokenizer *t, const sn_json *doc, const json_t *stage);
 /* "model" and "added_tokens": fills vocabulary, merges and added tokens; needs the stages. */
 SN_CHECKED sn_status sn_read_json_model(sn_tokenizer *t, const sn_json *doc);
-/* tokenizer_config.json: add_bos_token and add_eos_token, where given, replace what the post-processor adds. */
-SN_CHECKED sn_status sn_read_tokenizer_config(sn_tokenizer *t, const sn_json *config);
-
-/* Appends an id to those added before or after a text; SN_EPARSE if it is no token or there are too many. at: where it stands. */
-SN_CHECKED sn_status sn_tokenizer_add_id(sn_tokenizer *t, const sn_json *doc, const json_t *at, int64_t id, bool after);
 
 #endif
