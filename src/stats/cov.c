@@ -7,7 +7,7 @@
 
 #include "stats/linalg.h"
 
-enum { CHUNK = 512 };   /* rows widened to double at a time */
+enum { CHUNK = 512 }; /* rows widened to double at a time */
 
 sn_status sn_cov_init(sn_cov *out, sn_arena *arena, int64_t d, int64_t k, bool with_xx)
 {
@@ -24,7 +24,7 @@ static int64_t row_stride(const sn_rows *rows) { return rows->ld ? rows->ld : ro
 
 static bool finite_row(const float *x, int64_t d)
 {
-	float sum = 0;   /* NaN and infinity survive a sum of x - x */
+	float sum = 0; /* NaN and infinity survive a sum of x - x */
 	for (int64_t j = 0; j < d; j++) sum += x[j] - x[j];
 	return sum == 0;
 }
@@ -37,7 +37,7 @@ sn_status sn_rows_check(sn_ctx *ctx, const sn_rows *rows)
 			return sn_fail(ctx, SN_EARG, "row %lld: weight %g, expected a finite number >= 0", (long long)i, w);
 		if (w > 0 && !finite_row(rows->x + i * row_stride(rows), rows->d))
 			return sn_fail(ctx, SN_ENUMERIC, "row %lld of %lld x %lld activations holds a number that is not finite",
-			               (long long)i, (long long)rows->n, (long long)rows->d);
+						   (long long)i, (long long)rows->n, (long long)rows->d);
 	}
 	return SN_OK;
 }
@@ -45,7 +45,7 @@ sn_status sn_rows_check(sn_ctx *ctx, const sn_rows *rows)
 /* One chunk's rows, weighted and centred on the chunk's own mean. */
 typedef struct chunk {
 	int64_t n;
-	double weight, *x, *z, *mean_x, *mean_z;   /* x [CHUNK, d] and z [CHUNK, k]: rows times the root of their weight */
+	double weight, *x, *z, *mean_x, *mean_z; /* x [CHUNK, d] and z [CHUNK, k]: rows times the root of their weight */
 } chunk;
 
 static void centre(double *x, int64_t n, int64_t d, const double *root, double weight, double *mean)
@@ -119,7 +119,7 @@ sn_status sn_cov_add(sn_cov *m, sn_arena *scratch, const sn_rows *rows, const do
 	sn_ctx *ctx = sn_arena_ctx(scratch);
 	if (rows->d != m->d)
 		return sn_fail(ctx, SN_ESHAPE, "moments of width %lld cannot take rows of width %lld", (long long)m->d,
-		               (long long)rows->d);
+					   (long long)rows->d);
 	SN_TRY(sn_rows_check(ctx, rows));
 	sn_mark mark = sn_arena_mark(scratch);
 	chunk c = { 0 };
@@ -144,7 +144,7 @@ sn_status sn_cov_merge(sn_cov *m, sn_arena *scratch, const sn_cov *other)
 {
 	if (other->d != m->d || other->k != m->k || !other->sxx != !m->sxx)
 		return sn_fail(sn_arena_ctx(scratch), SN_ESHAPE, "moments of widths (%lld, %lld) and (%lld, %lld) do not merge",
-		               (long long)m->d, (long long)m->k, (long long)other->d, (long long)other->k);
+					   (long long)m->d, (long long)m->k, (long long)other->d, (long long)other->k);
 	if (other->weight == 0) return SN_OK;
 	sn_mark mark = sn_arena_mark(scratch);
 	double *dx, *dz;

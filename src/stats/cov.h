@@ -49,7 +49,9 @@ typedef struct sn_standard {
 
 /* Fits on the rows of weight > 0 (call it on training rows only). SN_EARG without such rows, SN_ENUMERIC for NaN. */
 SN_CHECKED sn_status sn_standard_fit(sn_standard *out, sn_arena *arena, const sn_rows *rows);
-/* Writes the standardised rows, float32 [n, d] dense; out may be rows->x when that is dense. */
+/* The same into arrays that s has already, rows taken as finite; false without a row of weight > 0. */
+SN_CHECKED bool sn_standard_measure(sn_standard *s, const sn_rows *rows);
+/* Writes the standardised rows, float32 [n, d] dense (ld 0: d); out may be rows->x when that is dense. */
 void sn_standard_apply(const sn_standard *s, const float *x, int64_t n, int64_t ld, float *out);
 
 #endif

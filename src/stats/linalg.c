@@ -7,6 +7,8 @@
 
 /* Rows of c that one thread computes at a time: fixed, so that no border depends on the number of threads. */
 enum { ROW_BLOCK = 128 };
+/* Up to this many right-hand sides, one at a time is faster: the blocked solver packs the whole triangle first. */
+enum { FEW = 4 };
 
 int sn_blas_serial(void)
 {
@@ -20,33 +22,33 @@ void sn_blas_restore(int before) { omp_set_num_threads(before); }
 static CBLAS_TRANSPOSE trans(bool t) { return t ? CblasTrans : CblasNoTrans; }
 
 void sn_gemm_f64(int threads, bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
-                 int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc)
+				 int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc)
 {
 	int before = omp_get_max_threads();
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
 	for (int64_t i = 0; i < m; i += ROW_BLOCK) {
 		sn_blas_serial();
 		cblas_dgemm(CblasRowMajor, trans(ta), trans(tb), (int)SN_MIN(ROW_BLOCK, m - i), (int)n, (int)k, alpha,
-		            a + (ta ? i : i * lda), (int)lda, b, (int)ldb, beta, c + i * ldc, (int)ldc);
+					a + (ta ? i : i * lda), (int)lda, b, (int)ldb, beta, c + i * ldc, (int)ldc);
 	}
 	sn_blas_restore(before);
 }
 
 void sn_gemm_f32(int threads, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                 int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+				 int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
 	int before = omp_get_max_threads();
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
 	for (int64_t i = 0; i < m; i += ROW_BLOCK) {
 		sn_blas_serial();
 		cblas_sgemm(CblasRowMajor, trans(ta), trans(tb), (int)SN_MIN(ROW_BLOCK, m - i), (int)n, (int)k, alpha,
-		            a + (ta ? i : i * lda), (int)lda, b, (int)ldb, beta, c + i * ldc, (int)ldc);
+					a + (ta ? i : i * lda), (int)lda, b, (int)ldb, beta, c + i * ldc, (int)ldc);
 	}
 	sn_blas_restore(before);
 }
 
 void sn_gram_f64(int threads, bool ta, int64_t m, int64_t k, const double *a, int64_t lda, double beta, double *c,
-                 int64_t ldc)
+				 int64_t ldc)
 {
 	int before = omp_get_max_threads();
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
@@ -55,10 +57,10 @@ void sn_gram_f64(int threads, bool ta, int64_t m, int64_t k, const double *a, in
 		int rows = (int)SN_MIN(ROW_BLOCK, m - i);
 		const double *block = a + (ta ? i : i * lda);
 		if (i)
-			cblas_dgemm(CblasRowMajor, trans(ta), trans(!ta), rows, (int)i, (int)k, 1, block, (int)lda, a, (int)lda, beta,
-			            c + i * ldc, (int)ldc);
+			cblas_dgemm(CblasRowMajor, trans(ta), trans(!ta), rows, (int)i, (int)k, 1, block, (int)lda, a, (int)lda,
+						beta, c + i * ldc, (int)ldc);
 		cblas_dsyrk(CblasRowMajor, CblasLower, trans(ta), rows, (int)k, 1, block, (int)lda, beta, c + i * ldc + i,
-		            (int)ldc);
+					(int)ldc);
 	}
 	sn_blas_restore(before);
 }
@@ -76,13 +78,17 @@ sn_status sn_eigh(sn_ctx *ctx, int64_t n, double *a, double *value)
 	for (int64_t i = 0; i < n; i++)
 		for (int64_t j = 0; j <= i; j++)
 			if (!isfinite(a[i * n + j]))
-				return sn_fail(ctx, SN_ENUMERIC, "eigenvalues: entry (%lld, %lld) of a %lld x %lld matrix is not finite",
-				               (long long)i, (long long)j, (long long)n, (long long)n);
+				return sn_fail(ctx, SN_ENUMERIC,
+							   "eigenvalues: entry (%lld, %lld) of a %lld x %lld matrix is not finite", (long long)i,
+							   (long long)j, (long long)n, (long long)n);
 	int before = sn_blas_serial();
 	lapack_int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', (int)n, a, (int)n, value);
 	sn_blas_restore(before);
-	if (info == LAPACK_WORK_MEMORY_ERROR) return sn_fail(ctx, SN_ENOMEM, "out of memory for eigenvalues (n = %lld)", (long long)n);
-	if (info) return sn_fail(ctx, SN_ENUMERIC, "eigenvalues of a %lld x %lld matrix did not converge", (long long)n, (long long)n);
+	if (info == LAPACK_WORK_MEMORY_ERROR)
+		return sn_fail(ctx, SN_ENOMEM, "out of memory for eigenvalues (n = %lld)", (long long)n);
+	if (info)
+		return sn_fail(ctx, SN_ENUMERIC, "eigenvalues of a %lld x %lld matrix did not converge", (long long)n,
+					   (long long)n);
 	return SN_OK;
 }
 
@@ -99,6 +105,31 @@ bool sn_cholesky(int64_t n, double *a, int64_t ld)
 void sn_cholesky_solve(int64_t n, const double *l, int64_t ld, int64_t m, double *b)
 {
 	int before = sn_blas_serial();
-	(void)LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'U', (int)n, (int)m, l, (int)ld, b, (int)n);
+	for (int64_t i = 0; i < m && m <= FEW; i++) {
+		cblas_dtrsv(CblasRowMajor, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, l, (int)ld, b + i * n, 1);
+		cblas_dtrsv(CblasRowMajor, CblasLower, CblasTrans, CblasNonUnit, (int)n, l, (int)ld, b + i * n, 1);
+	}
+	if (m > FEW) (void)LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'U', (int)n, (int)m, l, (int)ld, b, (int)n);
+	sn_blas_restore(before);
+}
+
+bool sn_cholesky_f32(int64_t n, float *a, int64_t ld)
+{
+	int before = sn_blas_serial();
+	lapack_int info = LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, a, (int)ld);
+	sn_blas_restore(before);
+	for (int64_t i = 0; i < n && !info; i++)
+		if (!isfinite(a[i * ld + i])) info = 1;
+	return info == 0;
+}
+
+void sn_cholesky_solve_f32(int64_t n, const float *l, int64_t ld, int64_t m, float *b)
+{
+	int before = sn_blas_serial();
+	for (int64_t i = 0; i < m && m <= FEW; i++) {
+		cblas_strsv(CblasRowMajor, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, l, (int)ld, b + i * n, 1);
+		cblas_strsv(CblasRowMajor, CblasLower, CblasTrans, CblasNonUnit, (int)n, l, (int)ld, b + i * n, 1);
+	}
+	if (m > FEW) (void)LAPACKE_spotrs_work(LAPACK_COL_MAJOR, 'U', (int)n, (int)m, l, (int)ld, b, (int)n);
 	sn_blas_restore(before);
 }

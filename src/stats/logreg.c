@@ -18,14 +18,16 @@ static double weight(const sn_rows *rows, const int32_t *y, int64_t i)
 
 static sn_status check(sn_ctx *ctx, const sn_rows *rows, const int32_t *y, int n_class, const sn_logreg_options *o)
 {
-	if (n_class < 2) return sn_fail(ctx, SN_EARG, "logistic regression with %d classes: at least 2 are needed", n_class);
+	if (n_class < 2)
+		return sn_fail(ctx, SN_EARG, "logistic regression with %d classes: at least 2 are needed", n_class);
 	if (!(o->c > 0 && isfinite(o->c))) return sn_fail(ctx, SN_EARG, "C = %g: expected a finite number > 0", o->c);
 	SN_TRY(sn_rows_check(ctx, rows));
 	int32_t seen = -1;
 	bool two = false;
 	for (int64_t i = 0; i < rows->n; i++) {
 		if (y[i] < -1 || y[i] >= n_class)
-			return sn_fail(ctx, SN_EARG, "row %lld: class %d, expected 0 to %d, or -1", (long long)i, (int)y[i], n_class - 1);
+			return sn_fail(ctx, SN_EARG, "row %lld: class %d, expected 0 to %d, or -1", (long long)i, (int)y[i],
+						   n_class - 1);
 		if (weight(rows, y, i) == 0) continue;
 		two = two || (seen >= 0 && y[i] != seen);
 		seen = y[i];
@@ -38,8 +40,8 @@ static sn_status check(sn_ctx *ctx, const sn_rows *rows, const int32_t *y, int n
 /* The rows that count, gathered in double. */
 typedef struct gathered {
 	int64_t m;
-	double *x, *weight;   /* [m, d], [m] */
-	int8_t *z;            /* [m] */
+	double *x, *weight; /* [m, d], [m] */
+	int8_t *z;          /* [m] */
 } gathered;
 
 static sn_status gather(gathered *g, sn_arena *arena, const sn_rows *rows, const int32_t *y)
@@ -70,7 +72,7 @@ static void take(sn_logreg *out, double objective, double gradient, int iteratio
 /* Two classes, few rows or columns. A warm start is of use in the primal only: in the dual it would need row
  * coefficients. */
 static sn_status fit_dense(sn_logreg *out, sn_arena *arena, const sn_rows *rows, const int32_t *y, int64_t m,
-                           const sn_newton *settings, const sn_logreg *start)
+						   const sn_newton *settings, const sn_logreg *start)
 {
 	gathered g = { .m = m };
 	SN_TRY(gather(&g, arena, rows, y));
@@ -107,11 +109,15 @@ static sn_status fit_dense(sn_logreg *out, sn_arena *arena, const sn_rows *rows,
 }
 
 static sn_status fit_iterative(sn_logreg *out, sn_arena *arena, const sn_rows *rows, const int32_t *y,
-                               const sn_newton *settings, const sn_logreg *start)
+							   const sn_newton *settings, const sn_logreg *start)
 {
 	int64_t d = out->d;
-	sn_softmax p = { .rows = rows, .y = y, .n_vec = out->n_vec, .lambda = settings->lambda, .tol = settings->tol,
-		             .max_iter = settings->max_iter };
+	sn_softmax p = { .rows = rows,
+					 .y = y,
+					 .n_vec = out->n_vec,
+					 .lambda = settings->lambda,
+					 .tol = settings->tol,
+					 .max_iter = settings->max_iter };
 	SN_NEW(p.theta, arena, double, sn_size3((size_t)out->n_vec, (size_t)d + 1, 1));
 	for (int k = 0; start && k < out->n_vec; k++) {
 		memcpy(p.theta + k * (d + 1), start->coef + k * d, (size_t)d * sizeof *p.theta);
@@ -124,23 +130,24 @@ static sn_status fit_iterative(sn_logreg *out, sn_arena *arena, const sn_rows *r
 		out->intercept[k] = p.theta[k * (d + 1) + d];
 		mean += out->intercept[k] / out->n_vec;
 	}
-	for (int k = 0; k < out->n_vec && out->n_vec > 1; k++) out->intercept[k] -= mean;   /* their sum is free */
+	for (int k = 0; k < out->n_vec && out->n_vec > 1; k++) out->intercept[k] -= mean; /* their sum is free */
 	take(out, p.objective, p.gradient, p.iterations, p.converged);
 	return SN_OK;
 }
 
 sn_status sn_logreg_fit(sn_logreg *out, sn_arena *arena, const sn_rows *rows, const int32_t *y, int n_class,
-                        const sn_logreg_options *o)
+						const sn_logreg_options *o)
 {
 	SN_TRY(check(sn_arena_ctx(arena), rows, y, n_class, o));
 	*out = (sn_logreg){ .d = rows->d, .n_class = n_class, .n_vec = n_class == 2 ? 1 : n_class };
 	if (o->start && (o->start->d != out->d || o->start->n_vec != out->n_vec))
 		return sn_fail(sn_arena_ctx(arena), SN_ESHAPE, "warm start of another shape: %lld columns, %d classes",
-		               (long long)o->start->d, o->start->n_class);
+					   (long long)o->start->d, o->start->n_class);
 	SN_NEW(out->coef, arena, double, sn_size3((size_t)out->n_vec, (size_t)out->d, 1));
 	SN_NEW(out->intercept, arena, double, out->n_vec);
-	sn_newton settings = { .lambda = 1 / o->c, .tol = o->tol > 0 ? o->tol : 1e-8,
-		                   .max_iter = o->max_iter > 0 ? o->max_iter : DEFAULT_ITERATIONS };
+	sn_newton settings = { .lambda = 1 / o->c,
+						   .tol = o->tol > 0 ? o->tol : 1e-8,
+						   .max_iter = o->max_iter > 0 ? o->max_iter : DEFAULT_ITERATIONS };
 	int64_t m = 0;
 	for (int64_t i = 0; i < rows->n; i++) m += weight(rows, y, i) > 0;
 	sn_mark mark = sn_arena_mark(arena);

@@ -8,15 +8,17 @@
 
 /* Vectors of scratch in use during one step. */
 typedef struct step {
-	double *grad;     /* [m] u = weight (p - y): derivative of the loss by f */
-	double *curve;    /* [m] weight p (1 - p) */
-	double *root;     /* [m] its square root */
-	double *matrix;   /* dual: B [m, m]; primal: H [r + 1, r + 1] */
-	double *rows;     /* primal: scaled features [m, r + 1] */
-	double *rhs;      /* two right-hand sides */
-	double *da, *df;  /* step in a, f */
-	double db;
-	double *t;        /* [max(m, r + 1)] */
+	double *grad;    /* [m] u = weight (p - y): derivative of the loss by f */
+	double *curve;   /* [m] weight p (1 - p) */
+	double *root;    /* [m] its square root */
+	double *matrix;  /* dual: B [m, m]; primal: H [r + 1, r + 1] */
+	double *rows;    /* primal: scaled features [m, r + 1] */
+	double *rhs;     /* two right-hand sides */
+	double *da, *df; /* step in a, f */
+	double db, slope_b;
+	double *t;             /* [max(m, r + 1)] */
+	float *root32, *rhs32; /* [m], [2 m] */
+	bool single;           /* factor in float32 */
 } step;
 
 double sn_softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
@@ -31,15 +33,25 @@ double sn_sigmoid(double x)
 size_t sn_newton_scratch(int64_t m, int64_t r, bool dual)
 {
 	int64_t k = SN_MAX(m, r + 1);
-	return (size_t)(8 * k + (dual ? m * m : (r + 1) * (r + 1) + m * (r + 1)));
+	return (size_t)(10 * k + (dual ? m * m : (r + 1) * (r + 1) + m * (r + 1)));
 }
 
 static step carve(const sn_newton *p)
 {
 	int64_t k = SN_MAX(p->m, p->r + 1);
 	double *s = p->scratch;
-	return (step){ .grad = s, .curve = s + k, .root = s + 2 * k, .rhs = s + 3 * k, .da = s + 5 * k, .df = s + 6 * k,
-		           .t = s + 7 * k, .matrix = s + 8 * k, .rows = s + 8 * k + (p->r + 1) * (p->r + 1) };
+	return (step){ .grad = s,
+				   .curve = s + k,
+				   .root = s + 2 * k,
+				   .rhs = s + 3 * k,
+				   .da = s + 5 * k,
+				   .df = s + 6 * k,
+				   .t = s + 7 * k,
+				   .root32 = (float *)(s + 8 * k),
+				   .rhs32 = (float *)(s + 8 * k) + k,
+				   .matrix = s + 10 * k,
+				   .rows = s + 10 * k + (p->r + 1) * (p->r + 1),
+				   .single = p->single };
 }
 
 static double weight(const sn_newton *p, int64_t i) { return p->z[i] ? (p->weight ? p->weight[i] : 1) : 0; }
@@ -66,37 +78,90 @@ static void times_gram(const sn_newton *p, const double *x, double *y)
 /* Derivatives of the loss by f, and the norm of the whole gradient. */
 static void derive(sn_newton *p, step *s)
 {
-	double slope_b = 0;
+	s->slope_b = 0;
 	for (int64_t i = 0; i < p->m; i++) {
-		double c = weight(p, i), q = p->z[i] ? sn_sigmoid(-p->z[i] * (p->f[i] + p->b)) : 0;   /* 1 - p(own label) */
+		double c = weight(p, i), q = p->z[i] ? sn_sigmoid(-p->z[i] * (p->f[i] + p->b)) : 0; /* 1 - p(own label) */
 		s->grad[i] = -p->z[i] * c * q;
 		s->curve[i] = c * q * (1 - q);
 		s->root[i] = sqrt(s->curve[i]);
-		slope_b += s->grad[i];
+		s->slope_b += s->grad[i];
+		s->root32[i] = (float)s->root[i];
 	}
 	double norm;
-	if (p->gram) {   /* gradient of w = features' (u + lambda a): its square is a quadratic form of the Gram matrix */
+	if (p->gram) { /* gradient of w = features' (u + lambda a): its square is a quadratic form of the Gram matrix */
 		for (int64_t i = 0; i < p->m; i++) s->t[i] = s->grad[i] + p->lambda * p->a[i];
 		times_gram(p, s->t, s->df);
 		norm = SN_MAX(0, cblas_ddot((int)p->m, s->t, 1, s->df, 1));
 	} else {
 		memcpy(s->t, p->a, (size_t)p->r * sizeof *s->t);
-		cblas_dgemv(CblasRowMajor, CblasTrans, (int)p->m, (int)p->r, 1, p->feature, (int)p->r, s->grad, 1, p->lambda, s->t, 1);
+		cblas_dgemv(CblasRowMajor, CblasTrans, (int)p->m, (int)p->r, 1, p->feature, (int)p->r, s->grad, 1, p->lambda,
+					s->t, 1);
 		norm = cblas_ddot((int)p->r, s->t, 1, s->t, 1);
 	}
-	p->gradient = sqrt(norm + slope_b * slope_b);
+	p->gradient = sqrt(norm + s->slope_b * s->slope_b);
 }
 
-/* The full step in the dual (Rasmussen & Williams 2006, algorithm 3.1, with an intercept): (lambda I + W K) a + W 1 b
- * = W (f + b) - u and 1'a = 0, through B = lambda I + W^½ K W^½. */
-static bool step_dual(const sn_newton *p, step *s)
+/* Factors B = lambda I + W^½ K W^½ in place of s->matrix. */
+static bool factor_dual(const sn_newton *p, step *s)
 {
 	int64_t m = p->m;
+	if (s->single) {
+		float *b = (float *)s->matrix;
+		for (int64_t i = 0; i < m; i++) {
+			float root = (float)s->root[i];
+			for (int64_t j = 0; j <= i; j++) b[i * m + j] = root * p->single[i * m + j] * s->root32[j];
+			b[i * m + i] += (float)p->lambda;
+		}
+		return sn_cholesky_f32(m, b, m);
+	}
 	for (int64_t i = 0; i < m; i++) {
 		for (int64_t j = 0; j <= i; j++) s->matrix[i * m + j] = s->root[i] * p->gram[i * m + j] * s->root[j];
 		s->matrix[i * m + i] += p->lambda;
 	}
-	if (!sn_cholesky(m, s->matrix, m)) return false;
+	return sn_cholesky(m, s->matrix, m);
+}
+
+/* Factors H = F' W F + lambda I, the intercept as a last column of ones without penalty. */
+static bool factor_primal(const sn_newton *p, step *s)
+{
+	int64_t m = p->m, r = p->r, k = r + 1;
+	if (s->single) {
+		float *rows = (float *)s->rows, *h = (float *)s->matrix;
+		for (int64_t i = 0; i < m; i++) {
+			for (int64_t j = 0; j < r; j++) rows[i * k + j] = s->root32[i] * p->single[i * r + j];
+			rows[i * k + r] = s->root32[i];
+		}
+		cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, (int)k, (int)m, 1, rows, (int)k, 0, h, (int)k);
+		for (int64_t j = 0; j < r; j++) h[j * k + j] += (float)p->lambda;
+		return sn_cholesky_f32(k, h, k);
+	}
+	for (int64_t i = 0; i < m; i++) {
+		for (int64_t j = 0; j < r; j++) s->rows[i * k + j] = s->root[i] * p->feature[i * r + j];
+		s->rows[i * k + r] = s->root[i];
+	}
+	cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)k, (int)m, 1, s->rows, (int)k, 0, s->matrix, (int)k);
+	for (int64_t j = 0; j < r; j++) s->matrix[j * k + j] += p->lambda;
+	return sn_cholesky(k, s->matrix, k);
+}
+
+/* Solves with the factor for count right-hand sides of n numbers in s->rhs. */
+static void solve(step *s, int64_t n, int64_t count)
+{
+	if (!s->single) {
+		sn_cholesky_solve(n, s->matrix, n, count, s->rhs);
+		return;
+	}
+	for (int64_t i = 0; i < n * count; i++) s->rhs32[i] = (float)s->rhs[i];
+	sn_cholesky_solve_f32(n, (const float *)s->matrix, n, count, s->rhs32);
+	for (int64_t i = 0; i < n * count; i++) s->rhs[i] = s->rhs32[i];
+}
+
+/* The full step in the dual (Rasmussen & Williams 2006, algorithm 3.1, with an intercept): the new a solves
+ * (lambda I + W K) a + W 1 b = W (f + b) - u with 1'a = 0, through B. */
+static bool step_dual(const sn_newton *p, step *s)
+{
+	int64_t m = p->m;
+	if (!factor_dual(p, s)) return false;
 	double *one = s->rhs, *own = s->rhs + m;
 	for (int64_t i = 0; i < m; i++) s->da[i] = s->curve[i] * (p->f[i] + p->b) - s->grad[i];
 	times_gram(p, s->da, s->t);
@@ -104,11 +169,11 @@ static bool step_dual(const sn_newton *p, step *s)
 		one[i] = s->root[i];
 		own[i] = s->root[i] * s->t[i];
 	}
-	sn_cholesky_solve(m, s->matrix, m, 2, s->rhs);
+	solve(s, m, 2);
 	double sum_one = 0, sum_own = 0;
 	for (int64_t i = 0; i < m; i++) {
-		one[i] *= s->root[i];                                      /* (lambda I + W K)^-1 W 1 */
-		own[i] = (s->da[i] - s->root[i] * own[i]) / p->lambda;     /* (lambda I + W K)^-1 (W (f + b) - u) */
+		one[i] *= s->root[i];                                  /* (lambda I + W K)^-1 W 1 */
+		own[i] = (s->da[i] - s->root[i] * own[i]) / p->lambda; /* (lambda I + W K)^-1 (W (f + b) - u) */
 		sum_one += one[i];
 		sum_own += own[i];
 	}
@@ -120,23 +185,14 @@ static bool step_dual(const sn_newton *p, step *s)
 	return true;
 }
 
-/* The full step in the primal: (F' W F + lambda I) d = -gradient, the intercept as a last column of ones without
- * penalty. */
+/* The full step in the primal: -H^-1 gradient. */
 static bool step_primal(const sn_newton *p, step *s)
 {
-	int64_t m = p->m, r = p->r, k = r + 1;
-	double slope_b = 0;
-	for (int64_t i = 0; i < m; i++) {
-		for (int64_t j = 0; j < r; j++) s->rows[i * k + j] = s->root[i] * p->feature[i * r + j];
-		s->rows[i * k + r] = s->root[i];
-		slope_b += s->grad[i];
-	}
-	cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)k, (int)m, 1, s->rows, (int)k, 0, s->matrix, (int)k);
-	for (int64_t j = 0; j < r; j++) s->matrix[j * k + j] += p->lambda;
-	if (!sn_cholesky(k, s->matrix, k)) return false;
-	for (int64_t j = 0; j < r; j++) s->rhs[j] = -s->t[j];   /* derive left the gradient there */
-	s->rhs[r] = -slope_b;
-	sn_cholesky_solve(k, s->matrix, k, 1, s->rhs);
+	int64_t m = p->m, r = p->r;
+	if (!factor_primal(p, s)) return false;
+	for (int64_t j = 0; j < r; j++) s->rhs[j] = -s->t[j]; /* derive left the gradient there */
+	s->rhs[r] = -s->slope_b;
+	solve(s, r + 1, 1);
 	memcpy(s->da, s->rhs, (size_t)r * sizeof *s->da);
 	s->db = s->rhs[r];
 	cblas_dgemv(CblasRowMajor, CblasNoTrans, (int)m, (int)r, 1, p->feature, (int)r, s->da, 1, 0, s->df, 1);
@@ -147,7 +203,7 @@ static bool step_primal(const sn_newton *p, step *s)
 static bool advance(sn_newton *p, step *s)
 {
 	double a_a = square(p, p->a, p->f), a_d = cblas_ddot((int)p->r, p->a, 1, p->gram ? s->df : s->da, 1),
-	       d_d = square(p, s->da, s->df);
+		   d_d = square(p, s->da, s->df);
 	for (double size = 1; size > 1e-10; size /= 2) {
 		for (int64_t i = 0; i < p->m; i++) s->t[i] = p->f[i] + size * s->df[i];
 		double objective = loss(p, s->t, p->b + size * s->db) + p->lambda / 2 * (a_a + size * (2 * a_d + size * d_d));
@@ -170,11 +226,15 @@ void sn_newton_solve(sn_newton *p)
 	p->objective = loss(p, p->f, p->b) + p->lambda / 2 * square(p, p->a, p->f);
 	p->converged = false;
 	for (p->iterations = 0;; p->iterations++) {
+		double last = p->gradient;
 		derive(p, &s);
 		p->gradient /= total;
 		p->converged = p->gradient <= p->tol;
 		if (p->converged || p->iterations == p->max_iter) break;
-		if (!(p->gram ? step_dual(p, &s) : step_primal(p, &s)) || !advance(p, &s)) break;
+		if (p->iterations > 1 && p->gradient > last / 2) s.single = false;
+		if ((p->gram ? step_dual(p, &s) : step_primal(p, &s)) && advance(p, &s)) continue;
+		if (!s.single) break;
+		s.single = false;
 	}
 	sn_blas_restore(before);
 }

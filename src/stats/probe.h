@@ -1,6 +1,8 @@
 /* Probes of one cell: many binary labels on one X, cross-validated over blocks of lemmas, strength chosen by inner
  * folds.
  *
+ * Strengths are tried from the strongest regularisation on; a path ends when held-out inner loss has risen twice.
+ *
  * Everything that labels and strengths share is computed once for each training set: standardisation and Gram matrix
  * (the problems are solved in the space of rows or of columns, whichever is smaller). With blocks 0 .. F-1, the inner
  * fit for outer block f and inner block g trains on all blocks but f and g: the same set as for (g, f), so F (F - 1)
@@ -25,7 +27,7 @@ typedef struct sn_probe_plan {
 	const int8_t *z;         /* [n_label, n]: +1, -1; 0: the row is not part of this label */
 	int n_strength;
 	const double *strength;  /* [n_strength] values of C, ascending; NULL and 0: sn_probe_strengths */
-	double tol;              /* of the final fits, as sn_logreg_options; 0: 1e-6. Inner fits use at least 1e-4 */
+	double tol;              /* of the final fits, as sn_logreg_options; 0: 1e-6; inner fits: at least 1e-3 */
 } sn_probe_plan;
 
 /* The default strengths C: 1e-4, 1e-3, 1e-2, 1e-1, 1, 10. */
@@ -38,7 +40,8 @@ typedef struct sn_probe_result {
 	double *bits;        /* [n_label, n] held-out log2 probability of the row's own label; NaN: not tested */
 	double *p;           /* [n_label, n] held-out probability of +1; NaN: not tested */
 	int *chosen;         /* [n_label, n_fold] index of the strength used; -1: block not fitted (a class was missing) */
-	double *inner;       /* [n_label, n_fold, n_strength] mean inner cross-entropy, bits; only from sn_probe_cv, else NULL */
+	double *inner;       /* [n_label, n_fold, n_strength] mean inner cross-entropy, bits; NaN: not reached.
+	                      * Only from sn_probe_cv, else NULL */
 	int n_unconverged;   /* fits that stopped before tol */
 } sn_probe_result;
 

@@ -14,13 +14,13 @@ enum { CHUNK = 256, PARTS = 8, MOST_CG = 300 };
 typedef struct work {
 	sn_softmax *p;
 	int threads;
-	int64_t d1;          /* d + 1 */
-	size_t size;         /* n_vec (d + 1) */
-	double *prob;        /* [n, n_vec] at the current point */
-	double *wide, *score, *sum;   /* per part: [CHUNK, d1], [CHUNK, n_vec], [size] */
+	int64_t d1;                 /* d + 1 */
+	size_t size;                /* n_vec (d + 1) */
+	double *prob;               /* [n, n_vec] at the current point */
+	double *wide, *score, *sum; /* per part: [CHUNK, d1], [CHUNK, n_vec], [size] */
 	double loss[PARTS];
-	double *column;      /* [d1] Σ weight x² / Σ weight, for the preconditioner */
-	double *curve;       /* [n_vec] Σ weight p (1 - p) */
+	double *column; /* [d1] Σ weight x² / Σ weight, for the preconditioner */
+	double *curve;  /* [n_vec] Σ weight p (1 - p) */
 	double total;
 } work;
 
@@ -35,7 +35,7 @@ static void widen(const work *w, int64_t first, int64_t n, double *wide)
 	int64_t ld = rows->ld ? rows->ld : rows->d;
 	for (int64_t i = 0; i < n; i++) {
 		double *to = wide + i * w->d1;
-		bool used = weight(w, first + i) > 0;   /* numbers of other rows may be anything */
+		bool used = weight(w, first + i) > 0; /* numbers of other rows may be anything */
 		for (int64_t j = 0; j < rows->d; j++) to[j] = used ? rows->x[(first + i) * ld + j] : 0;
 		to[rows->d] = 1;
 	}
@@ -80,7 +80,7 @@ static void pass_part(work *w, int part, const double *v, bool curvature)
 	const sn_rows *rows = w->p->rows;
 	int n_vec = w->p->n_vec;
 	double *wide = w->wide + part * CHUNK * w->d1, *score = w->score + part * CHUNK * n_vec,
-	       *sum = w->sum + (size_t)part * w->size;
+		   *sum = w->sum + (size_t)part * w->size;
 	memset(sum, 0, w->size * sizeof *sum);
 	w->loss[part] = 0;
 	for (int64_t first = (int64_t)part * CHUNK; first < rows->n; first += PARTS * CHUNK) {
@@ -88,8 +88,10 @@ static void pass_part(work *w, int part, const double *v, bool curvature)
 		widen(w, first, n, wide);
 		sn_gemm_f64(1, false, true, n, n_vec, w->d1, 1, wide, w->d1, v, w->d1, 0, score, n_vec);
 		for (int64_t i = 0; i < n; i++) {
-			if (curvature) curve_row(w, first + i, score + i * n_vec);
-			else w->loss[part] += loss_row(w, first + i, score + i * n_vec);
+			if (curvature)
+				curve_row(w, first + i, score + i * n_vec);
+			else
+				w->loss[part] += loss_row(w, first + i, score + i * n_vec);
 		}
 		sn_gemm_f64(1, true, false, n_vec, w->d1, n, 1, score, n_vec, wide, w->d1, 1, sum, w->d1);
 	}
@@ -108,7 +110,7 @@ static double pass(work *w, const double *v, bool curvature, double *out)
 		for (size_t j = 0; j < w->size; j++) out[j] += w->sum[(size_t)part * w->size + j];
 	}
 	for (size_t j = 0; j < w->size; j++) {
-		if ((int64_t)j % w->d1 == w->d1 - 1) continue;   /* the intercept is free */
+		if ((int64_t)j % w->d1 == w->d1 - 1) continue; /* the intercept is free */
 		square += v[j] * v[j];
 		out[j] += p->lambda * v[j];
 	}
@@ -139,7 +141,9 @@ static void precondition(const work *w, const double *r, double *z)
 }
 
 /* Vectors of the conjugate gradients, each [size]. */
-typedef struct cg { double *s, *r, *z, *q, *h, *trial, *grad; } cg;
+typedef struct cg {
+	double *s, *r, *z, *q, *h, *trial, *grad;
+} cg;
 
 /* s <- about -H⁻¹ gradient, so exact that Newton converges faster than linearly (Dembo & Steihaug 1983). */
 static void solve_step(work *w, cg *c, double norm, double start)

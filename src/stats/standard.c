@@ -28,8 +28,30 @@ static void largest(const sn_rows *rows, double *out)
 	memset(out, 0, (size_t)rows->d * sizeof *out);
 	for (int64_t i = 0; i < rows->n; i++) {
 		if (rows->weight && rows->weight[i] == 0) continue;
-		for (int64_t j = 0; j < rows->d; j++) out[j] = fmax(out[j], fabs(rows->x[i * ld + j]));
+		for (int64_t j = 0; j < rows->d; j++) {
+			double size = fabs(rows->x[i * ld + j]);
+			out[j] = size > out[j] ? size : out[j];
+		}
 	}
+}
+
+bool sn_standard_measure(sn_standard *s, const sn_rows *rows)
+{
+	memset(s->mean, 0, (size_t)s->d * sizeof *s->mean);
+	double total = column_sums(rows, s->mean, 1, s->sd);
+	if (!(total > 0)) return false;
+	for (int64_t j = 0; j < s->d; j++) s->mean[j] = s->sd[j] / total;
+	(void)column_sums(rows, s->mean, 2, s->sd);
+	largest(rows, s->inv_sd);
+	s->n_constant = 0;
+	for (int64_t j = 0; j < s->d; j++) {
+		double sd = sqrt(s->sd[j] / total);
+		bool constant = sd <= 1e-7 * s->inv_sd[j];
+		s->n_constant += constant;
+		s->sd[j] = constant ? 0 : sd;
+		s->inv_sd[j] = constant ? 0 : 1 / sd;
+	}
+	return true;
 }
 
 sn_status sn_standard_fit(sn_standard *out, sn_arena *arena, const sn_rows *rows)
@@ -39,23 +61,13 @@ sn_status sn_standard_fit(sn_standard *out, sn_arena *arena, const sn_rows *rows
 	SN_NEW(out->mean, arena, double, rows->d);
 	SN_NEW(out->sd, arena, double, rows->d);
 	SN_NEW(out->inv_sd, arena, double, rows->d);
-	double total = column_sums(rows, out->mean, 1, out->sd);
-	if (!(total > 0)) return sn_fail(sn_arena_ctx(arena), SN_EARG, "standardising needs at least one row of weight > 0");
-	for (int64_t j = 0; j < rows->d; j++) out->mean[j] = out->sd[j] / total;
-	(void)column_sums(rows, out->mean, 2, out->sd);
-	largest(rows, out->inv_sd);
-	for (int64_t j = 0; j < rows->d; j++) {
-		double sd = sqrt(out->sd[j] / total);
-		bool constant = sd <= 1e-7 * out->inv_sd[j];
-		out->n_constant += constant;
-		out->sd[j] = constant ? 0 : sd;
-		out->inv_sd[j] = constant ? 0 : 1 / sd;
-	}
-	return SN_OK;
+	if (sn_standard_measure(out, rows)) return SN_OK;
+	return sn_fail(sn_arena_ctx(arena), SN_EARG, "standardising needs at least one row of weight > 0");
 }
 
 void sn_standard_apply(const sn_standard *s, const float *x, int64_t n, int64_t ld, float *out)
 {
+	ld = ld ? ld : s->d;
 	for (int64_t i = 0; i < n; i++)
 		for (int64_t j = 0; j < s->d; j++) out[i * s->d + j] = (float)((x[i * ld + j] - s->mean[j]) * s->inv_sd[j]);
 }

@@ -94,7 +94,7 @@ static void projection_equals_concept_erasures(void **state)
 			assert_ok(ctx, sn_leace_fit(&q, arena, &m, how));
 			check_eraser(arena, &q, &s, want, erased);
 			assert_int_equal(q.rank, strstr(cases[c], "onehot") ? 3 : s.k);
-			assert_ok(ctx, sn_leace_fit_rows(&q, arena, &s.rows, s.z, s.k, how));   /* n < d: another route */
+			assert_ok(ctx, sn_leace_fit_rows(&q, arena, &s.rows, s.z, s.k, how)); /* n < d: another route */
 			check_eraser(arena, &q, &s, want, erased);
 		}
 	}
@@ -105,7 +105,7 @@ static void projection_equals_concept_erasures(void **state)
 static sample draw(sn_arena *arena, int64_t n, int64_t d, int64_t k, double *weight)
 {
 	sn_rng rng = sn_rng_make(3, (uint64_t)(n + d));
-	sample s = { .n = n, .d = d, .k = k, .z = SN_TAKE(arena, double, n *k) };
+	sample s = { .n = n, .d = d, .k = k, .z = SN_TAKE(arena, double, n * k) };
 	float *x = SN_TAKE(arena, float, n * d);
 	for (int64_t i = 0; i < n; i++) {
 		for (int64_t c = 0; c < k; c++) s.z[i * k + c] = sn_rng_below(&rng, 2) ? 1 : -1;
@@ -170,8 +170,10 @@ static void chunks_merges_and_threads_agree(void **state)
 		assert_true(golden_gap(part[0].sxx, all.sxx, s.d * s.d) < 1e-9);
 		assert_true(golden_gap(part[0].sxz, all.sxz, s.d * s.k) < 1e-9);
 		assert_true(golden_gap(part[0].szz, all.szz, s.k * s.k) < 1e-9);
-		if (threads == 1) memcpy(first, all.sxx, sizeof first);
-		else assert_memory_equal(first, all.sxx, sizeof first);
+		if (threads == 1)
+			memcpy(first, all.sxx, sizeof first);
+		else
+			assert_memory_equal(first, all.sxx, sizeof first);
 		sn_arena_close(arena);
 		sn_ctx_close(ctx);
 	}
@@ -194,9 +196,11 @@ static void nothing_to_erase_is_no_error(void **state)
 	sample s = draw(arena, 6, 4, 1, NULL);
 	assert_ok(ctx, sn_leace_fit_rows(&q, arena, &s.rows, none, 1, SN_SHRINK_NONE));
 	assert_int_equal(q.rank, 0);
-	assert_int_equal(sn_leace_fit_rows(&q, arena, &(sn_rows){ .x = bad, .n = 2, .d = 2 }, z, 1, SN_SHRINK_LINEAR), SN_ENUMERIC);
+	assert_int_equal(sn_leace_fit_rows(&q, arena, &(sn_rows){ .x = bad, .n = 2, .d = 2 }, z, 1, SN_SHRINK_LINEAR),
+					 SN_ENUMERIC);
 	assert_non_null(strstr(sn_error(ctx), "row 1"));
-	assert_int_equal(sn_leace_fit_rows(&q, arena, &(sn_rows){ .x = bad, .n = 1, .d = 2 }, z, 1, SN_SHRINK_LINEAR), SN_EARG);
+	assert_int_equal(sn_leace_fit_rows(&q, arena, &(sn_rows){ .x = bad, .n = 1, .d = 2 }, z, 1, SN_SHRINK_LINEAR),
+					 SN_EARG);
 	sn_arena_close(arena);
 }
 

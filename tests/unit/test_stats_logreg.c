@@ -104,8 +104,13 @@ static void rows_columns_and_gradients_give_one_solution(void **state)
 		int64_t d = p.rows.d;
 		sn_logreg m;
 		assert_ok(ctx, sn_logreg_fit(&m, arena, &p.rows, p.y, 2, &(sn_logreg_options){ .c = 3 }));
-		sn_softmax q = { .rows = &p.rows, .y = p.y, .n_vec = 1, .lambda = 1.0 / 3, .tol = 1e-9, .max_iter = 100,
-			             .theta = SN_TAKE(arena, double, d + 1) };
+		sn_softmax q = { .rows = &p.rows,
+						 .y = p.y,
+						 .n_vec = 1,
+						 .lambda = 1.0 / 3,
+						 .tol = 1e-9,
+						 .max_iter = 100,
+						 .theta = SN_TAKE(arena, double, d + 1) };
 		assert_ok(ctx, sn_softmax_solve(&q, arena));
 		assert_true(m.converged && q.converged);
 		assert_true(golden_gap(m.coef, q.theta, d) < 1e-6);
