@@ -24,6 +24,7 @@ typedef struct sn_cli {
 	sn_common common;
 	const void *param;        /* the command's own parameter struct */
 	const sn_method *method;  /* for commands made from the registry */
+	const char *words;        /* the whole command line, quoted for a shell */
 	const char *operand[SN_MOST_OPERANDS];
 	int n_operand;
 	sn_buf out;

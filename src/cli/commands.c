@@ -3,6 +3,8 @@
 
 /* X(variable of the row) */
 #define COMMANDS(X)                                                                                                    \
+	X(sn_command_model_info)                                                                                           \
+	X(sn_command_model_sites)                                                                                          \
 	X(sn_command_methods)                                                                                              \
 	X(sn_command_runs_list)                                                                                            \
 	X(sn_command_runs_show)                                                                                            \

@@ -76,6 +76,23 @@ static int unknown_command(const char *family, const char *text)
 	return sn_status_exit_code(SN_EARG);
 }
 
+/* The command line as a shell would read it back. */
+static const char *quote_words(sn_arena *arena, int argc, char **argv)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./,:@%+";
+	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
+	sn_buf_puts(&buf, "sonde");
+	for (int i = 0; i < argc; i++) {
+		bool safe = argv[i][0] && strspn(argv[i], plain) == strlen(argv[i]);
+		sn_buf_puts(&buf, safe ? " " : " '");
+		for (const char *c = argv[i]; *c; c++) sn_buf_add(&buf, *c == '\'' ? "'\\''" : c, *c == '\'' ? 4 : 1);
+		sn_buf_puts(&buf, safe ? "" : "'");
+	}
+	const char *words = buf.failed ? NULL : sn_arena_string(arena, buf.data);
+	sn_buf_free(&buf);
+	return words;
+}
+
 /* ---- running ---- */
 
 static sn_parser make_parser(sn_cli *cli, const found *f, const char *name, void *param, sn_method_input *input)
@@ -205,7 +222,8 @@ int main(int argc, char **argv)
 	struct sigaction action = { .sa_handler = on_interrupt };
 	sigaction(SIGINT, &action, NULL);
 	cli.out = (sn_buf){ .ctx = cli.ctx };
-	int code = run_words(&cli, argc - 1, argv + 1);
+	cli.words = quote_words(cli.arena, argc - 1, argv + 1);
+	int code = cli.words ? run_words(&cli, argc - 1, argv + 1) : fail("out of memory to begin", SN_ENOMEM);
 	sn_buf_free(&cli.out);
 	sn_arena_close(cli.arena);
 	sn_ctx_close(cli.ctx);

@@ -15,33 +15,42 @@ sn_param_table sn_method_input_table(const sn_method *m)
 	return (sn_param_table){ input_rows + (model ? 0 : 1), model + data };
 }
 
-/* What was finished is handed out also when a check failed or the user interrupted. */
+/* How the run ended, in the result itself. */
+static sn_status add_ending(sn_cli *cli, sn_result *result, sn_status status, double seconds)
+{
+	SN_TRY(sn_result_set(result, "seconds", "%.1f", seconds));
+	SN_TRY(sn_result_set(result, "command", "%s", cli->words));
+	if (status == SN_ECANCEL) return sn_result_limit(result, "Interrupted: only finished rows are here.");
+	return status == SN_ECHECK ? sn_result_limit(result, "A check failed: %s.", sn_error(cli->ctx)) : SN_OK;
+}
+
+/* What was finished is handed out also when a check failed or the user interrupted; the run's own error is what is told then. */
+static sn_status hand_out(sn_cli *cli, sn_result *result, sn_status status, double seconds)
+{
+	if (status != SN_OK && status != SN_ECHECK && status != SN_ECANCEL) return status;
+	const char *error = sn_arena_string(cli->arena, sn_error(cli->ctx));
+	if (!error) return SN_ENOMEM;
+	SN_TRY(add_ending(cli, result, status, seconds));
+	SN_TRY(sn_cli_emit(cli, result, status, seconds));
+	return status == SN_OK ? SN_OK : sn_fail(cli->ctx, status, "%s", error);
+}
+
 static sn_status run_and_emit(sn_cli *cli, const sn_input *input)
 {
 	sn_result *result;
 	SN_TRY(sn_result_open(&result, cli->ctx, cli->method));
 	double started = sn_cli_seconds();
 	sn_status status = sn_method_run(cli->ctx, cli->method, input, cli->param, result);
-	double seconds = sn_cli_seconds() - started;
-	bool usable = status == SN_OK || status == SN_ECHECK || status == SN_ECANCEL;
-	sn_status emitted = SN_OK;
-	if (usable) emitted = sn_result_set(result, "seconds", "%.1f", seconds);
-	if (usable && status != SN_OK && emitted == SN_OK) {
-		emitted = sn_result_limit(result, status == SN_ECANCEL ? "Interrupted: only finished rows are here." : "A check failed: %s.",
-		                          sn_error(cli->ctx));
-	}
-	if (usable && emitted == SN_OK) {
-		const char *error = sn_arena_string(cli->arena, sn_error(cli->ctx));
-		emitted = sn_cli_emit(cli, result, status, seconds);
-		if (emitted == SN_OK && status != SN_OK && error) status = sn_fail(cli->ctx, status, "%s", error);
-	}
+	status = hand_out(cli, result, status, sn_cli_seconds() - started);
 	sn_result_close(result);
-	return emitted != SN_OK ? emitted : status;
+	return status;
 }
 
 sn_status sn_method_command(sn_cli *cli, const sn_method_input *names)
 {
-	(void)names;
 	sn_input input = { .model = { NULL } };
-	return run_and_emit(cli, &input);
+	sn_status status = names->model ? sn_model_open(&input.model[0], cli->ctx, names->model) : SN_OK;
+	if (status == SN_OK) status = run_and_emit(cli, &input);
+	sn_model_close(input.model[0]);
+	return status;
 }

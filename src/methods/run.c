@@ -2,7 +2,7 @@
 #include "base/option.h"
 #include "data/result.h"
 
-#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +25,27 @@ static sn_status set_context(sn_ctx *ctx, sn_result *out)
 	SN_TRY(sn_result_set(out, "precision", "f32"));
 	SN_TRY(sn_result_set(out, "host", "%s", host));
 	return set_time(out);
+}
+
+static sn_status set_text(sn_result *out, const char *key, const char *text)
+{
+	return text[0] ? sn_result_set(out, key, "%s", text) : SN_OK;
+}
+
+/* The file is the artefact that figures hold for; a model built in memory has only its name, and no hash. */
+static sn_status set_model(sn_ctx *ctx, const sn_input *input, sn_result *out)
+{
+	static const char *const key[][6] = { { "model", "model name", "model path", "model sha256", "quantisation", "training" },
+		{ "model 2", "model 2 name", "model 2 path", "model 2 sha256", "quantisation 2", "training 2" } };
+	for (int i = 0; i < SN_COUNT(input->model); i++) {
+		if (!input->model[i]) continue;
+		SN_TRY(sn_model_hash(ctx, input->model[i]));
+		const sn_model_info *m = sn_model_get_info(input->model[i]);
+		const char *slash = strrchr(m->path, '/'), *file = slash && slash[1] ? slash + 1 : m->path;
+		const char *const text[] = { file[0] ? file : m->name, m->name, m->path, m->sha256, m->quantisation, m->training };
+		for (int k = 0; k < SN_COUNT(text); k++) SN_TRY(set_text(out, key[i][k], text[k]));
+	}
+	return SN_OK;
 }
 
 static sn_status set_data(const sn_input *input, sn_result *out)
@@ -69,6 +90,7 @@ sn_status sn_method_run(sn_ctx *ctx, const sn_method *method, const sn_input *in
 	SN_TRY(fill_param(ctx, method, out, &param));
 	if (param) SN_TRY(sn_result_set_param(out, param));
 	SN_TRY(set_context(ctx, out));
+	SN_TRY(set_model(ctx, input, out));
 	SN_TRY(set_data(input, out));
 	return method->run(ctx, input, param, out);
 }

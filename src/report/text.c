@@ -32,6 +32,7 @@ static void text_row(sn_buf *buf, const char *const *cell, const bool *right, co
 		sn_buf_puts(buf, cell[c]);
 		if (!right[c] && c + 1 < n_col) add_spaces(buf, space);
 	}
+	while (buf->size && buf->data[buf->size - 1] == ' ') buf->data[--buf->size] = '\0';   /* empty cells at the end */
 	sn_buf_puts(buf, "\n");
 }
 

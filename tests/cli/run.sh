@@ -65,6 +65,20 @@ check "absent store" 2 'no such store' -- "$sonde" runs list --store "$work/none
 echo "not a database, only some text that is long enough to be read as a header" >"$work/text"
 check "not a store" 2 'not a database' -- "$sonde" runs list --store "$work/text"
 
+# models: the committed tiny ones need no download
+tiny=$(dirname "$0")/../golden/tiny/gqa-tied
+check "model info" 0 -- "$sonde" model info "$tiny"
+holds "its width" grep -qE '^d_model +16$' "$work/out"
+check "model info as JSON" 0 -- "$sonde" model info "$tiny/model.gguf" --format json
+holds "typed JSON" python3 -c 'import json,sys; m=json.load(open(sys.argv[1])); assert m["layers"] == 2 and len(m["sha256"]) == 64' "$work/out"
+check "model sites" 0 -- "$sonde" model sites "$tiny" --format csv
+holds "every site of a block" grep -q '^blocks.\*.hook_resid_post,2,"\[positions, 16\]"$' "$work/out"
+check "model sites, expanded" 0 -- "$sonde" model sites "$tiny" --expand
+holds "one row a layer" grep -q '^blocks.1.hook_resid_post ' "$work/out"
+check "no model" 2 'no such model' -- "$sonde" model info "$work/none.gguf"
+head -c 200 "$tiny/model.gguf" >"$work/cut.gguf"
+check "a truncated model" 2 'cut.gguf' -- "$sonde" model info "$work/cut.gguf"
+
 check "methods as JSON" 0 -- "$sonde" methods --format json
 holds "valid JSON" python3 -m json.tool "$work/out"
 check "methods as CSV" 0 -- "$sonde" methods --format=csv
