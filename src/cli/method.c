@@ -48,9 +48,13 @@ static sn_status run_and_emit(sn_cli *cli, const sn_input *input)
 
 sn_status sn_method_command(sn_cli *cli, const sn_method_input *names)
 {
-	sn_input input = { .model = { NULL } };
-	sn_status status = names->model ? sn_model_open(&input.model[0], cli->ctx, names->model) : SN_OK;
+	sn_model *model = NULL;
+	sn_dataset *data = NULL;
+	sn_status status = names->model ? sn_model_open(&model, cli->ctx, names->model) : SN_OK;
+	if (status == SN_OK && names->data) status = sn_dataset_open(&data, cli->ctx, names->data);
+	sn_input input = { .model = { model }, .data = { data } };
 	if (status == SN_OK) status = run_and_emit(cli, &input);
-	sn_model_close(input.model[0]);
+	sn_dataset_close(data);
+	sn_model_close(model);
 	return status;
 }
