@@ -8,7 +8,8 @@
 	X(sn_command_methods)                                                                                              \
 	X(sn_command_runs_list)                                                                                            \
 	X(sn_command_runs_show)                                                                                            \
-	X(sn_command_runs_export)
+	X(sn_command_runs_export)                                                                                          \
+	X(sn_command_tokenize)
 
 #define DECLARE(row) extern const sn_command row;
 COMMANDS(DECLARE)

@@ -184,3 +184,14 @@ sn_status sn_tokenizer_open_gguf(sn_tokenizer **out, sn_ctx *ctx, const sn_gguf 
 	sn_arena_close(arena);
 	return status;
 }
+
+sn_status sn_tokenizer_open_path(sn_tokenizer **out, sn_ctx *ctx, const char *path)
+{
+	sn_gguf *file;
+	*out = NULL;
+	if (!sn_ends_with(path, ".gguf")) return sn_tokenizer_open_json(out, ctx, path);
+	SN_TRY(sn_gguf_open(&file, ctx, path));
+	sn_status status = sn_tokenizer_open_gguf(out, ctx, file);
+	sn_gguf_close(file);
+	return status;
+}

@@ -84,6 +84,22 @@ holds "valid JSON" python3 -m json.tool "$work/out"
 check "methods as CSV" 0 -- "$sonde" methods --format=csv
 holds "valid CSV" python3 -c 'import csv,sys; r=list(csv.reader(open(sys.argv[1]))); assert r and all(len(x)==len(r[0]) for x in r)' "$work/out"
 
+tiny=$(dirname "$0")/../golden/tiny/gqa-tied
+check "tokens as CSV" 0 -- "$sonde" tokenize --model "$tiny" --format csv "the key"$'\n' 
+holds "ids, spans, escapes" diff - "$work/out" <<'END'
+text,position,id,token,first,end
+0,0,119,t,0,1
+0,1,260,he,1,3
+0,2,35," ",3,4
+0,3,269,key,4,7
+0,4,13,\n,7,8
+END
+check "tokens of lines" 0 -- "$sonde" tokenize --model "$tiny/model.gguf" --data <(printf 'are\r\n\n<|im_end|>') --parse-special --format json
+holds "valid JSON of tokens" python3 -m json.tool "$work/out"
+check "text that is not UTF-8" 2 'line 2: the text is not UTF-8 at byte 1' -- "$sonde" tokenize --model "$tiny" --data <(printf 'a\nb\xff\n')
+check "no text to tokenize" 2 'either TEXT or --data' -- "$sonde" tokenize --model "$tiny"
+check "no tokenizer" 2 'cannot open' -- "$sonde" tokenize --model "$work/none" text
+
 "$sonde" --help >"$work/plain"
 LC_ALL=ru_RU.UTF-8 "$sonde" --help >"$work/russian" 2>"$work/err"
 holds "the locale changes no byte" cmp "$work/plain" "$work/russian"
