@@ -34,8 +34,8 @@ SN_CHECKED sn_status sn_leace_fit(sn_leace *out, sn_arena *arena, const sn_cov *
 /* The same straight from rows and labels z [n, k], in whichever of d and n is smaller: no d x d matrix when n < d. */
 SN_CHECKED sn_status sn_leace_fit_rows(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, int64_t k,
                                        sn_shrink shrink);
-/* One projection for each column of z on its own: out [k], each as sn_leace_fit_rows gives it for that column, at the cost of one
- * factorisation. For control labels. */
+/* One projection for each column of z on its own: out [k], each as sn_leace_fit_rows gives it for that column, at the
+ * cost of one factorisation. For control labels. */
 SN_CHECKED sn_status sn_leace_fit_each(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, int64_t k,
                                        sn_shrink shrink);
 /* Erases in place: x [n, d], distance ld between rows. */

@@ -11,8 +11,8 @@ double sn_cross_entropy_bits(const double *bits, const double *weight, int64_t n
  * held-out cross-entropy; for a balanced binary label, 1 minus it. */
 double sn_entropy_bits(const double *class_weight, int n_class);
 
-/* 2 x 2 table of weights: label +1 / -1 against prediction +1 (score > threshold) / -1; a score at the threshold
- * counts half each. Rows with z 0 or a NaN score are left out. */
+/* 2 x 2 table of weights: label +1 / -1 against prediction +1 (score > threshold) / -1. Rows with z 0 or a NaN score
+ * are left out. */
 typedef struct sn_confusion { double tp, fn, fp, tn; } sn_confusion;
 sn_confusion sn_confuse(const double *score, const int8_t *z, const double *weight, int64_t n, double threshold);
 /* Each returns NaN where its denominator is 0. */
@@ -21,8 +21,8 @@ double sn_balanced_accuracy(const sn_confusion *c);
 double sn_mcc(const sn_confusion *c);
 /* Puts the area under the ROC curve into *auc (ties count half; NaN when a class is missing). O(n log n), scratch
  * from the arena. */
-SN_CHECKED sn_status sn_roc_auc(sn_arena *scratch, const double *score, const int8_t *z, const double *weight, int64_t n,
-                                double *auc);
+SN_CHECKED sn_status sn_roc_auc(sn_arena *scratch, const double *score, const int8_t *z, const double *weight,
+                                int64_t n, double *auc);
 
 /* A two-sided interval. */
 typedef struct sn_interval { double low, high; } sn_interval;
