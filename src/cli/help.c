@@ -72,6 +72,7 @@ bool sn_help_family(sn_buf *buf, const char *family)
 		sn_buf_format(buf, "Usage: sonde %s COMMAND [options]\n\nCommands:\n", family);
 		sn_buf_puts(buf, members.data ? members.data : "");
 	}
+	buf->failed |= members.failed;
 	sn_buf_free(&members);
 	return found;
 }
@@ -139,6 +140,7 @@ static void result_tables(sn_buf *buf, const sn_method *m)
 			sn_buf_puts(&line, c + 1 < table->n_col ? "," : "");
 		}
 		wrap(buf, line.data ? line.data : "", "  ");
+		buf->failed |= line.failed;
 		sn_buf_free(&line);
 	}
 }

@@ -30,6 +30,13 @@ static const char *title_of(const sn_result *r)
 	return title ? title : sn_result_method(r)->brief ? sn_result_method(r)->brief : sn_result_method(r)->name;
 }
 
+/* The version that made the result, which a stored run keeps. */
+static const char *version_of(const sn_result *r)
+{
+	const char *version = provenance(r, "sonde version");
+	return version ? version : sn_version();
+}
+
 /* ---- head ---- */
 
 static void head(sn_buf *buf, const sn_result *r)
@@ -62,7 +69,7 @@ static void page_header(sn_buf *buf, const sn_result *r)
 {
 	const sn_method *m = sn_result_method(r);
 	sn_buf_puts(buf, "<header>\n<p class=\"kicker\">Sonde ");
-	sn_write_xml(buf, sn_version());
+	sn_write_xml(buf, version_of(r));
 	sn_buf_puts(buf, " · ");
 	sn_write_xml(buf, m->family);
 	sn_buf_puts(buf, m->family[0] ? " " : "");
@@ -213,6 +220,7 @@ static void method_section(sn_buf *buf, const sn_result *r)
 		sn_buf text = { .ctx = buf->ctx };
 		sn_buf_add(&text, at, n);
 		if (n && !text.failed) element(buf, "p", text.data);
+		buf->failed |= text.failed;
 		sn_buf_free(&text);
 		at += n + (at[n] == '\n');
 	}
@@ -249,7 +257,7 @@ static void page_footer(sn_buf *buf, const sn_result *r)
 {
 	const char *command = provenance(r, "command");
 	sn_buf_puts(buf, "</main>\n<footer><p>Made by Sonde ");
-	sn_write_xml(buf, sn_version());
+	sn_write_xml(buf, version_of(r));
 	sn_buf_puts(buf, ". Every number is also in rows.csv and result.json beside this page.");
 	if (command) {
 		sn_buf_puts(buf, " To repeat: <code>");

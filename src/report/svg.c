@@ -144,6 +144,7 @@ void sn_svg_row_title(sn_buf *buf, const sn_pick *p, const sn_measure *m, int64_
 	sn_buf_puts(buf, "<title>");
 	sn_write_xml(buf, text.failed ? "" : text.data);
 	sn_buf_puts(buf, "</title>");
+	buf->failed |= text.failed;
 	sn_buf_free(&text);
 }
 
