@@ -1,49 +1,10 @@
 /* Interchange on the tiny models: every cell of the grids that PyTorch computed by brute force, and two identities. */
-#include "common/test.h"
-
-#include "io/json.h"
+#include "common/pair_items.h"
 #include "model/interchange.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { MOST = 64 };
-
-/* One pair of prefixes as items; the two asked tokens are its only choice. */
-typedef struct pair_items {
-	sn_items items;
-	sn_item item[2];
-	int32_t token[2 * MOST];
-	int64_t start[3];
-	sn_choice choice;
-	sn_pair pair[2];
-} pair_items;
-
-static int read_tokens(const json_t *list, int32_t *out)
-{
-	for (size_t i = 0; i < json_array_size(list); i++) out[i] = (int32_t)json_integer_value(json_array_get(list, i));
-	return (int)json_array_size(list);
-}
-
-static void load_items(pair_items *p, const json_t *root)
-{
-	memset(p, 0, sizeof *p);
-	int n = read_tokens(json_object_get(root, "base"), p->token);
-	assert_int_equal(read_tokens(json_object_get(root, "source"), p->token + n), n);
-	read_tokens(json_object_get(root, "tokens"), p->choice.form);
-	p->start[1] = n;
-	p->start[2] = 2 * n;
-	p->pair[0] = (sn_pair){ 0, 1, SN_PAIR_MAIN };
-	p->pair[1] = (sn_pair){ 1, 0, SN_PAIR_MAIN };
-	p->items = (sn_items){ .source = "test", .n = 2, .item = p->item, .token = p->token, .start = p->start, .n_fold = 1,
-		                   .n_choice = 1, .n_choice_set = 1, .choice = &p->choice, .n_pair = 2, .pair = p->pair };
-}
-
-static double difference(const json_t *logits)
-{
-	return json_real_value(json_array_get(logits, 0)) - json_real_value(json_array_get(logits, 1));
-}
 
 typedef struct world {
 	sn_ctx *ctx;
@@ -63,7 +24,7 @@ static void open_world(world *w, void **state, const char *variant)
 	assert_ok(w->ctx, sn_model_open(&w->model, w->ctx, path));
 	snprintf(path, sizeof path, SN_TESTS "/golden/interchange/tiny-%s.json", variant);
 	assert_ok(w->ctx, sn_json_load(&w->json, w->ctx, path, 0));
-	load_items(&w->p, w->json->root);
+	pair_items_load(&w->p, w->json->root);
 	w->n = (int)w->p.start[1];
 }
 
@@ -97,13 +58,13 @@ static void check_grid(world *w, const char *hook, const json_t *grid, bool by_h
 			for (int h = 0; h < heads; h++, n++) {
 				assert_true(n < SN_COUNT(patch));
 				patch[n] = patch_at(w, hook, l, by_head ? h : -1, pos);
-				want[n] = difference(by_head ? json_array_get(cell, (size_t)h) : cell);
+				want[n] = pair_items_difference(by_head ? json_array_get(cell, (size_t)h) : cell);
 			}
 		}
 	sn_exchange out;
 	assert_ok(w->ctx, sn_interchange(&out, w->ctx, w->model, &w->p.items, w->p.pair, 1, patch, n, true, w->arena));
-	assert_true(fabs(out.base[0] - difference(json_object_get(w->json->root, "base_logits"))) < 1e-5);
-	assert_true(fabs(out.source[0] - difference(json_object_get(w->json->root, "source_logits"))) < 1e-5);
+	assert_true(fabs(out.base[0] - pair_items_difference(json_object_get(w->json->root, "base_logits"))) < 1e-5);
+	assert_true(fabs(out.source[0] - pair_items_difference(json_object_get(w->json->root, "source_logits"))) < 1e-5);
 	for (int i = 0; i < n; i++) {
 		if (!(fabs(out.ld[i] - want[i]) < 2e-5)) fail_msg("%s cell %d: %.9g, expected %.9g", hook, i, out.ld[i], want[i]);
 		assert_true(out.each[i] == out.ld[i]);
@@ -183,7 +144,7 @@ static void bad_input_is_named(void **state)
 	w.p.start[2]++;
 	patch.spot.place = SN_PLACE_NONE;
 	assert_int_equal(sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena), SN_EARG);
-	patch = patch_at(&w, "hook_resid_pre", 0, -1, MOST);   /* a place that no prefix has */
+	patch = patch_at(&w, "hook_resid_pre", 0, -1, PAIR_ITEMS_MOST);   /* a place that no prefix has */
 	assert_ok(w.ctx, sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena));
 	assert_true(isnan(out.ld[0]) && isfinite(out.base[0]));
 	w.p.items.n_choice = 0;
