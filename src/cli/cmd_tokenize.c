@@ -11,17 +11,26 @@ typedef struct tokenize_param {
 } tokenize_param;
 
 static const sn_param params[] = {
-	{ .name = "model", .help = "GGUF file, or folder with tokenizer.json", .type = SN_TYPE_TEXT, .required = true,
+	{ .name = "model",
+	  .help = "GGUF file, or folder with tokenizer.json",
+	  .type = SN_TYPE_TEXT,
+	  .required = true,
 	  .off = offsetof(tokenize_param, model) },
-	{ .name = "data", .help = "file with one text a line, instead of TEXT; - is standard input", .type = SN_TYPE_TEXT,
+	{ .name = "data",
+	  .help = "file with one text a line, instead of TEXT; - is standard input",
+	  .type = SN_TYPE_TEXT,
 	  .off = offsetof(tokenize_param, data) },
-	{ .name = "add-special", .help = "add the tokens that the model asks for around a text", .type = SN_TYPE_BOOL,
+	{ .name = "add-special",
+	  .help = "add the tokens that the model asks for around a text",
+	  .type = SN_TYPE_BOOL,
 	  .off = offsetof(tokenize_param, add_special) },
-	{ .name = "parse-special", .help = "read <|im_end|> and the like as tokens", .type = SN_TYPE_BOOL,
+	{ .name = "parse-special",
+	  .help = "read <|im_end|> and the like as tokens",
+	  .type = SN_TYPE_BOOL,
 	  .off = offsetof(tokenize_param, parse_special) },
 };
 
-enum { MOST_BYTES = 4 << 20 };   /* the table is made in memory */
+enum { MOST_BYTES = 4 << 20 }; /* the table is made in memory */
 enum { TEXT, POSITION, ID, TOKEN, FIRST, END, COLUMNS };
 
 /* The cells of all texts so far: an array of const char * in a growing string. */
@@ -47,8 +56,10 @@ static const char *readable(sn_arena *arena, sn_buf *buf, const char *bytes, siz
 			continue;
 		}
 		const char *names = "\n\\n\r\\r\t\\t", *name = bytes[i] ? strchr(names, bytes[i]) : NULL;
-		if (control && name) sn_buf_add(buf, name + 1, 2);
-		else sn_buf_format(buf, "\\x%02x", (unsigned char)bytes[i]);
+		if (control && name)
+			sn_buf_add(buf, name + 1, 2);
+		else
+			sn_buf_format(buf, "\\x%02x", (unsigned char)bytes[i]);
 		i++;
 	}
 	return buf->failed ? NULL : sn_arena_copy(arena, buf->size ? buf->data : "", buf->size);
@@ -62,7 +73,7 @@ static sn_status add_row(cells *c, const sn_tokens *tokens, int64_t i, sn_buf *s
 	const char *bytes = sn_token_text(c->cli->ctx, c->tokenizer, tokens->id[i], arena, &size);
 	if (!bytes) return SN_ENOMEM;
 	const char *shown = readable(arena, scratch, bytes, size);
-	bool quoted = strcmp(c->cli->common.format, "table") == 0;   /* where spaces would be lost */
+	bool quoted = strcmp(c->cli->common.format, "table") == 0; /* where spaces would be lost */
 	cell[TEXT] = sn_arena_format(arena, "%lld", (long long)c->n_text);
 	cell[POSITION] = sn_arena_format(arena, "%lld", (long long)i);
 	cell[ID] = sn_arena_format(arena, "%d", tokens->id[i]);
@@ -104,7 +115,8 @@ static sn_status add_lines(cells *c, const char *path)
 		if (n && data[end - 1] == '\r') n--;
 		sn_status status = add_text(c, data + at, n);
 		if (status == SN_EPARSE)
-			return sn_fail(c->cli->ctx, status, "%s: line %lld: %s", strcmp(path, "-") ? path : "standard input", (long long)c->n_text + 1, sn_error(c->cli->ctx));
+			return sn_fail(c->cli->ctx, status, "%s: line %lld: %s", strcmp(path, "-") ? path : "standard input",
+						   (long long)c->n_text + 1, sn_error(c->cli->ctx));
 		if (status != SN_OK) return status;
 	}
 	return SN_OK;
@@ -141,10 +153,19 @@ static sn_status run(sn_cli *cli)
 }
 
 const sn_command sn_command_tokenize = {
-	.name = "tokenize", .family = "", .brief = "tokens with their ids and the characters they stand for",
-	.doc = "Positions and characters (code points) count from 0; the characters of a token are first to end - 1. A space before a word "
-	       "belongs to the word's token. A token that holds part of a character's bytes stands for the whole character. Bytes that are "
-	       "no text are written \\xNN.",
+	.name = "tokenize",
+	.family = "",
+	.brief = "tokens with their ids and the characters they stand for",
+	.doc = "Positions and characters (code points) count from 0; the characters of a token are first to end - 1. A "
+		   "space before a word "
+		   "belongs to the word's token. A token that holds part of a character's bytes stands for the whole "
+		   "character. Bytes that are "
+		   "no text are written \\xNN.",
 	.example = "sonde tokenize --model models/SmolLM2-135M-Instruct.Q4_1.gguf \"The keys are on the table.\"",
-	.operands = "TEXT", .max_operand = 1, .param = params, .n_param = SN_COUNT(params), .param_size = sizeof(tokenize_param), .run = run,
+	.operands = "TEXT",
+	.max_operand = 1,
+	.param = params,
+	.n_param = SN_COUNT(params),
+	.param_size = sizeof(tokenize_param),
+	.run = run,
 };

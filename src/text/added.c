@@ -49,7 +49,7 @@ static void strip(const sn_added *token, sn_piece p, size_t limit, size_t *from,
 }
 
 sn_status sn_added_split(const sn_added_set *set, sn_piece p, bool special,
-                         sn_status (*found)(void *, const sn_added *, sn_piece), sn_piece_fn *rest, void *payload)
+						 sn_status (*found)(void *, const sn_added *, sn_piece), sn_piece_fn *rest, void *payload)
 {
 	size_t done = 0;
 	for (size_t at = 0; set->n && at < p.size;) {
@@ -59,7 +59,7 @@ sn_status sn_added_split(const sn_added_set *set, sn_piece p, bool special,
 			continue;
 		}
 		size_t from = at, to = at + token->text.size;
-		at = to;   /* a token found but refused is not looked into */
+		at = to; /* a token found but refused is not looked into */
 		if ((token->special && !special) || (token->single_word && inside_a_word(p, from, to))) continue;
 		strip(token, p, done, &from, &to);
 		if (done < from) SN_TRY(rest(payload, sn_piece_part(p, done, from)));

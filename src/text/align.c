@@ -33,8 +33,10 @@ static int64_t first_ending_after(const sn_tokens *t, int64_t byte)
 	int64_t low = 0, high = t->n;
 	while (low < high) {
 		int64_t mid = low + (high - low) / 2;
-		if (t->span[mid][1] > byte) high = mid;
-		else low = mid + 1;
+		if (t->span[mid][1] > byte)
+			high = mid;
+		else
+			low = mid + 1;
 	}
 	return low;
 }
@@ -55,15 +57,15 @@ static void find_tokens(const sn_tokens *t, const int64_t word[2], int32_t out[2
 static sn_status missing_word(sn_ctx *ctx, const char *text, const int64_t word[2], int64_t w)
 {
 	int shown = (int)SN_MIN(word[1] - word[0], 60);
-	return sn_fail(ctx, SN_ECHECK, "word %lld, '%.*s', at bytes %lld to %lld of the text, belongs to no token", (long long)w, shown,
-	               text + word[0], (long long)word[0], (long long)word[1]);
+	return sn_fail(ctx, SN_ECHECK, "word %lld, '%.*s', at bytes %lld to %lld of the text, belongs to no token",
+				   (long long)w, shown, text + word[0], (long long)word[0], (long long)word[1]);
 }
 
 static sn_status check_word(sn_ctx *ctx, int64_t size, const int64_t word[2], int64_t w)
 {
 	if (word[0] >= 0 && word[0] < word[1] && word[1] <= size) return SN_OK;
-	return sn_fail(ctx, SN_EARG, "word %lld is bytes %lld to %lld; expected a part of the text, which has %lld bytes", (long long)w,
-	               (long long)word[0], (long long)word[1], (long long)size);
+	return sn_fail(ctx, SN_EARG, "word %lld is bytes %lld to %lld; expected a part of the text, which has %lld bytes",
+				   (long long)w, (long long)word[0], (long long)word[1], (long long)size);
 }
 
 /* users[i]: words that token i belongs to. */
@@ -81,7 +83,7 @@ static int64_t count_shared(int64_t n_word, const int32_t (*range)[2], int32_t *
 }
 
 static sn_status fill_report(sn_ctx *ctx, const sn_tokens *tokens, int64_t n_word, const int32_t (*range)[2],
-                             sn_align_report *report)
+							 sn_align_report *report)
 {
 	*report = (sn_align_report){ .first_missing = -1 };
 	for (int64_t w = 0; w < n_word; w++)
@@ -94,7 +96,7 @@ static sn_status fill_report(sn_ctx *ctx, const sn_tokens *tokens, int64_t n_wor
 }
 
 sn_status sn_align_words(sn_ctx *ctx, const char *text, int64_t size, const sn_tokens *tokens, int64_t n_word,
-                         const int64_t (*word)[2], int32_t (*out)[2], sn_align_report *report)
+						 const int64_t (*word)[2], int32_t (*out)[2], sn_align_report *report)
 {
 	for (int64_t w = 0; w < n_word; w++) {
 		SN_TRY(check_word(ctx, size, word[w], w));

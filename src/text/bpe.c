@@ -1,15 +1,16 @@
-/* Byte-pair encoding: a doubly linked list of symbols; short words look for the best pair by scanning, long ones in a heap. */
+/* Byte-pair encoding: a doubly linked list of symbols; short words look for the best pair by scanning, long ones in a
+ * heap. */
 #include "text/bpe.h"
 
 #include <string.h>
 
-enum { SCANNED = 32 };   /* words of at most so many symbols are scanned */
+enum { SCANNED = 32 }; /* words of at most so many symbols are scanned */
 
 /* ---- merges ---- */
 
 static uint32_t slot_of(const sn_bpe *bpe, uint64_t pair)
 {
-	uint64_t h = pair * 0x9e3779b97f4a7c15u;   /* Fibonacci hashing */
+	uint64_t h = pair * 0x9e3779b97f4a7c15u; /* Fibonacci hashing */
 	uint32_t i = (uint32_t)(h >> 32) & bpe->mask;
 	while (bpe->merge[i].rank && bpe->merge[i].pair != pair) i = (i + 1) & bpe->mask;
 	return i;
@@ -26,7 +27,8 @@ sn_status sn_bpe_init(sn_bpe *bpe, sn_arena *arena, const sn_vocab *vocab, int64
 {
 	size_t slots = 4;
 	if (n_merge < 0 || n_merge > INT32_MAX / 2)
-		return sn_fail(sn_arena_ctx(arena), SN_EPARSE, "%lld merges; at most 1073741823 are possible", (long long)n_merge);
+		return sn_fail(sn_arena_ctx(arena), SN_EPARSE, "%lld merges; at most 1073741823 are possible",
+					   (long long)n_merge);
 	while (slots < 2 * (size_t)n_merge) slots *= 2;
 	SN_NEW(bpe->merge, arena, sn_merge, slots);
 	bpe->mask = (uint32_t)slots - 1;
@@ -89,8 +91,10 @@ static int32_t cut(const sn_bpe *bpe, sn_symbol *s, const char *word, size_t siz
 		to = symbol_end(bpe, word, size, from);
 		int32_t id = symbol_id(bpe, word + from, to - from);
 		bool unknown = id < 0 && bpe->unk >= 0;
-		if (unknown && was_unknown && bpe->fuse_unk) s[n - 1].to = (uint32_t)to;
-		else s[n] = (sn_symbol){ NULL, unknown ? bpe->unk : id, (uint32_t)from, (uint32_t)to, n - 1, n + 1 }, n++;
+		if (unknown && was_unknown && bpe->fuse_unk)
+			s[n - 1].to = (uint32_t)to;
+		else
+			s[n] = (sn_symbol){ NULL, unknown ? bpe->unk : id, (uint32_t)from, (uint32_t)to, n - 1, n + 1 }, n++;
 		was_unknown = unknown;
 	}
 	s[n - 1].next = -1;
@@ -153,7 +157,7 @@ static uint64_t heap_pop(sn_bpe_work *work)
 
 static sn_status merge_by_heap(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, int32_t n)
 {
-	size_t need = 3 * (size_t)n;   /* n - 1 pairs at first, at most two new ones for each of at most n - 1 joins */
+	size_t need = 3 * (size_t)n; /* n - 1 pairs at first, at most two new ones for each of at most n - 1 joins */
 	if (need > work->heap_room) {
 		sn_free(ctx, work->heap);
 		work->heap_room = 0;
@@ -167,7 +171,7 @@ static sn_status merge_by_heap(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work
 	while (work->heap_size) {
 		uint64_t key = heap_pop(work);
 		int32_t i = (int32_t)(uint32_t)key;
-		if (!s[i].merge || s[i].merge->rank != key >> 32) continue;   /* the pair has changed since */
+		if (!s[i].merge || s[i].merge->rank != key >> 32) continue; /* the pair has changed since */
 		join(bpe, s, i);
 		heap_push(work, s, i);
 		heap_push(work, s, s[i].prev);
@@ -175,7 +179,8 @@ static sn_status merge_by_heap(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work
 	return SN_OK;
 }
 
-sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, const char *word, size_t size, int64_t *count)
+sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, const char *word, size_t size,
+						int64_t *count)
 {
 	*count = 0;
 	if (size == 0) return SN_OK;
@@ -187,9 +192,11 @@ sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, const
 		return *count = 1, SN_OK;
 	}
 	int32_t n = cut(bpe, s, word, size);
-	if (n <= SCANNED) merge_by_scanning(bpe, s);
-	else SN_TRY(merge_by_heap(bpe, ctx, work, n));
-	for (int32_t i = 0; i >= 0;) {   /* close ranks; a symbol's place is never behind its new one */
+	if (n <= SCANNED)
+		merge_by_scanning(bpe, s);
+	else
+		SN_TRY(merge_by_heap(bpe, ctx, work, n));
+	for (int32_t i = 0; i >= 0;) { /* close ranks; a symbol's place is never behind its new one */
 		int32_t next = s[i].next;
 		s[(*count)++] = s[i];
 		i = next;

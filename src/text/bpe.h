@@ -1,48 +1,52 @@
-/* Byte-pair encoding (Sennrich et al. 2016) of one word at a time: neighbouring symbols are joined, best-ranked pair first,
- * leftmost first among equals, until no pair is left that has a rank. */
+/* Byte-pair encoding (Sennrich et al. 2016) of one word at a time: neighbouring symbols are joined, best-ranked pair
+ * first, leftmost first among equals, until no pair is left that has a rank. */
 #ifndef SN_TEXT_BPE_H
 #define SN_TEXT_BPE_H
 
 #include "text/vocab.h"
 
 typedef struct sn_merge {
-	uint64_t pair;   /* left id << 32 | right id */
-	uint32_t rank;   /* rank + 1; 0: an empty slot */
-	int32_t id;      /* of the joined token */
+	uint64_t pair; /* left id << 32 | right id */
+	uint32_t rank; /* rank + 1; 0: an empty slot */
+	int32_t id;    /* of the joined token */
 } sn_merge;
 
 typedef struct sn_bpe {
 	const sn_vocab *vocab;
-	bool byte_level;         /* a word's first symbols are its bytes; otherwise its characters */
-	bool ignore_merges;      /* a word that is a token as a whole stays one */
-	bool fuse_unk;           /* neighbouring unknown symbols become one token */
-	int32_t unk;             /* stands for a symbol that is no token; -1: such a symbol yields nothing */
-	int32_t byte_id[256];    /* token of each single byte, or -1 */
-	sn_merge *merge;         /* [mask + 1], open addressing */
+	bool byte_level;      /* a word's first symbols are its bytes; otherwise its characters */
+	bool ignore_merges;   /* a word that is a token as a whole stays one */
+	bool fuse_unk;        /* neighbouring unknown symbols become one token */
+	int32_t unk;          /* stands for a symbol that is no token; -1: such a symbol yields nothing */
+	int32_t byte_id[256]; /* token of each single byte, or -1 */
+	sn_merge *merge;      /* [mask + 1], open addressing */
 	uint32_t mask;
 } sn_bpe;
 
 /* Part of a word: a token while encoding, and what is left at the end. */
 typedef struct sn_symbol {
-	const sn_merge *merge;   /* joins it with the next; NULL: nothing does */
-	int32_t id;              /* -1: no token */
-	uint32_t from, to;       /* bytes of the word */
-	int32_t prev, next;      /* index; -1: none */
+	const sn_merge *merge; /* joins it with the next; NULL: nothing does */
+	int32_t id;            /* -1: no token */
+	uint32_t from, to;     /* bytes of the word */
+	int32_t prev, next;    /* index; -1: none */
 } sn_symbol;
 
 /* Room to work in, grown as needed. Zero-initialise; sn_bpe_work_free at the end. */
-typedef struct sn_bpe_work { sn_symbol *symbol; uint64_t *heap; size_t room, heap_room, heap_size; } sn_bpe_work;
+typedef struct sn_bpe_work {
+	sn_symbol *symbol;
+	uint64_t *heap;
+	size_t room, heap_room, heap_size;
+} sn_bpe_work;
 
 /* Makes room for n_merge merges and looks up the single bytes; the other members are the caller's. */
 SN_CHECKED sn_status sn_bpe_init(sn_bpe *bpe, sn_arena *arena, const sn_vocab *vocab, int64_t n_merge);
-/* Adds the merge of two tokens (bytes as in the vocabulary, left[0..left_size) directly followed by the right one up to size).
- * Returns false if one of the three is no token. A later merge of the same pair replaces an earlier one. */
+/* Adds the merge of two tokens (bytes as in the vocabulary, left[0..left_size) directly followed by the right one up to
+ * size). Returns false if one of the three is no token. A later merge of the same pair replaces an earlier one. */
 bool sn_bpe_add_merge(sn_bpe *bpe, uint32_t rank, const char *left, size_t left_size, size_t size);
 
-/* Encodes a word (valid UTF-8 unless byte-level; size < 2^31): *count symbols from work->symbol[0] on, in order, those without
- * a token included (id -1). SN_ENOMEM. Cost: quadratic up to 32 symbols, n log n beyond. */
+/* Encodes a word (valid UTF-8 unless byte-level; size < 2^31): *count symbols from work->symbol[0] on, in order, those
+ * without a token included (id -1). SN_ENOMEM. Cost: quadratic up to 32 symbols, n log n beyond. */
 SN_CHECKED sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, const char *word, size_t size,
-                                   int64_t *count);
+								   int64_t *count);
 void sn_bpe_work_free(sn_ctx *ctx, sn_bpe_work *work);
 
 #endif

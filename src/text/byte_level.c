@@ -21,7 +21,7 @@ int64_t sn_byte_decode(const sn_byte_alphabet *alphabet, const char *text, size_
 	int64_t n = 0;
 	for (size_t i = 0; i < size; i++) {
 		unsigned code = s[i];
-		if (code >= 0x80) {   /* the alphabet's other characters take two bytes */
+		if (code >= 0x80) { /* the alphabet's other characters take two bytes */
 			if (code < 0xc2 || code > 0xc5 || size - i < 2 || (s[i + 1] & 0xc0) != 0x80) return -1;
 			code = (code & 0x1f) << 6 | (s[++i] & 0x3f);
 		}

@@ -5,8 +5,8 @@
 
 /* ---- vocabulary ---- */
 
-/* Returns one more than the largest id of the vocabulary and the added tokens, having checked them all. Ids may leave gaps,
- * but a file cannot make us take memory out of proportion to its size. */
+/* Returns one more than the largest id of the vocabulary and the added tokens, having checked them all. Ids may leave
+ * gaps, but a file cannot make us take memory out of proportion to its size. */
 static sn_status count_ids(const sn_json *doc, json_t *vocab, const json_t *added, int64_t *n)
 {
 	const char *key;
@@ -23,7 +23,8 @@ static sn_status count_ids(const sn_json *doc, json_t *vocab, const json_t *adde
 		int64_t id;
 		SN_TRY(sn_json_i64(doc, value, "id", &id));
 		if (id < 0 || id >= limit)
-			return sn_json_fail(doc, value, "id", SN_EPARSE, "%lld; expected an id from 0 to %lld", (long long)id, (long long)limit - 1);
+			return sn_json_fail(doc, value, "id", SN_EPARSE, "%lld; expected an id from 0 to %lld", (long long)id,
+								(long long)limit - 1);
 		*n = SN_MAX(*n, id + 1);
 	}
 	return SN_OK;
@@ -42,11 +43,11 @@ static sn_status enter_added(const sn_json *doc, json_t *vocab, const json_t *to
 	const json_t *other = json_object_get(vocab, content);
 	if (text.size == 0) return sn_json_fail(doc, token, "content", SN_EPARSE, "an added token cannot be empty");
 	if (other && json_integer_value(other) != id)
-		return sn_json_fail(doc, token, "id", SN_EPARSE, "%lld, but the vocabulary gives '%s' the id %lld", (long long)id, content,
-		                    (long long)json_integer_value(other));
+		return sn_json_fail(doc, token, "id", SN_EPARSE, "%lld, but the vocabulary gives '%s' the id %lld",
+							(long long)id, content, (long long)json_integer_value(other));
 	if (entry[id].text.data && !same_text(entry[id].text, text))
-		return sn_json_fail(doc, token, "id", SN_EPARSE, "%lld for '%s', but the vocabulary has '%s' there", (long long)id, content,
-		                    entry[id].text.data);
+		return sn_json_fail(doc, token, "id", SN_EPARSE, "%lld for '%s', but the vocabulary has '%s' there",
+							(long long)id, content, entry[id].text.data);
 	entry[id] = (sn_vocab_entry){ text, true };
 	return SN_OK;
 }
@@ -60,8 +61,8 @@ static sn_status enter_tokens(const sn_json *doc, json_t *vocab, const json_t *a
 		sn_vocab_entry *e = &entry[json_integer_value(value)];
 		size = strlen(key);
 		if (e->text.data)
-			return sn_json_fail(doc, vocab, key, SN_EPARSE, "the id %lld, which '%s' has too", (long long)json_integer_value(value),
-			                    e->text.data);
+			return sn_json_fail(doc, vocab, key, SN_EPARSE, "the id %lld, which '%s' has too",
+								(long long)json_integer_value(value), e->text.data);
 		e->text = (sn_slice){ key, size };
 	}
 	json_array_foreach(added, i, value) SN_TRY(enter_added(doc, vocab, value, entry));
@@ -69,7 +70,7 @@ static sn_status enter_tokens(const sn_json *doc, json_t *vocab, const json_t *a
 }
 
 static sn_status build_vocab(sn_tokenizer *t, const sn_json *doc, json_t *vocab, const json_t *added,
-                             const sn_byte_alphabet *alphabet)
+							 const sn_byte_alphabet *alphabet)
 {
 	int64_t n;
 	SN_TRY(count_ids(doc, vocab, added, &n));
@@ -96,7 +97,8 @@ static sn_status normalize_added(sn_tokenizer *t, sn_added *a)
 	sn_buf text = { .ctx = t->ctx };
 	sn_piece piece = { .text = a->text.data, .size = a->text.size };
 	sn_status status = sn_normalize(t->ctx, t->normalizer, t->n_normalizer, piece, keep_text, &text);
-	a->text = (sn_slice){ text.failed ? NULL : sn_arena_copy(t->arena, text.size ? text.data : "", text.size), text.size };
+	a->text =
+		(sn_slice){ text.failed ? NULL : sn_arena_copy(t->arena, text.size ? text.data : "", text.size), text.size };
 	sn_buf_free(&text);
 	return status == SN_OK && !a->text.data ? SN_ENOMEM : status;
 }
@@ -131,7 +133,10 @@ static sn_status read_added_tokens(sn_tokenizer *t, const sn_json *doc, const js
 
 /* ---- merges ---- */
 
-static sn_slice slice_of(const json_t *string) { return (sn_slice){ json_string_value(string), json_string_length(string) }; }
+static sn_slice slice_of(const json_t *string)
+{
+	return (sn_slice){ json_string_value(string), json_string_length(string) };
+}
 
 /* A merge is ["left", "right"], or "left right" in older files. */
 static bool split_merge(const json_t *merge, sn_slice *left, sn_slice *right)
@@ -161,8 +166,10 @@ static sn_status read_merges(sn_tokenizer *t, const sn_json *doc, const json_t *
 	sn_status status = SN_OK;
 	json_array_foreach(merges, i, merge) {
 		sn_slice left, right;
-		if (split_merge(merge, &left, &right)) status = sn_tokenizer_add_merge(t, (int64_t)i, left, right, alphabet, &scratch);
-		else status = sn_json_fail(doc, merge, NULL, SN_EPARSE, "expected [\"left\", \"right\"] or \"left right\"");
+		if (split_merge(merge, &left, &right))
+			status = sn_tokenizer_add_merge(t, (int64_t)i, left, right, alphabet, &scratch);
+		else
+			status = sn_json_fail(doc, merge, NULL, SN_EPARSE, "expected [\"left\", \"right\"] or \"left right\"");
 		if (status != SN_OK) break;
 	}
 	sn_buf_free(&scratch);
@@ -183,7 +190,9 @@ static sn_status refuse_options(const sn_json *doc, const json_t *model)
 		if (*value) return sn_json_fail(doc, model, texts[i], SN_EUNKNOWN, "'%s'; known: none", value);
 	}
 	SN_TRY(sn_json_f64_or(doc, model, "dropout", 0, &dropout));
-	if (dropout > 0) return sn_json_fail(doc, model, "dropout", SN_EUNKNOWN, "%g; known: none, as results must not be random", dropout);
+	if (dropout > 0)
+		return sn_json_fail(doc, model, "dropout", SN_EUNKNOWN, "%g; known: none, as results must not be random",
+							dropout);
 	SN_TRY(sn_json_bool_or(doc, model, "byte_fallback", false, &fallback));
 	return fallback ? sn_json_fail(doc, model, "byte_fallback", SN_EUNKNOWN, "true; known: false") : SN_OK;
 }

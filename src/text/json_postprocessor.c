@@ -6,8 +6,8 @@ static sn_status add_id(sn_tokenizer *t, const sn_json *doc, const json_t *at, i
 {
 	int *n = after ? &t->n_after : &t->n_before;
 	if (id < 0 || id >= t->vocab.n || !sn_vocab_token(&t->vocab, (int32_t)id).data)
-		return sn_json_fail(doc, at, NULL, SN_EPARSE, "%lld is no token; the vocabulary has ids from 0 to %d", (long long)id,
-		                    t->vocab.n - 1);
+		return sn_json_fail(doc, at, NULL, SN_EPARSE, "%lld is no token; the vocabulary has ids from 0 to %d",
+							(long long)id, t->vocab.n - 1);
 	if (*n == SN_MAX_ADDED_IDS)
 		return sn_json_fail(doc, at, NULL, SN_EPARSE, "more than %d tokens around a text", SN_MAX_ADDED_IDS);
 	(after ? t->after : t->before)[(*n)++] = (int32_t)id;
@@ -48,11 +48,15 @@ static sn_status read_template(sn_tokenizer *t, const sn_json *doc, const json_t
 		const json_t *special = json_object_get(part, "SpecialToken");
 		bool text = json_object_get(part, "Sequence");
 		if (!special && (!text || after))
-			return sn_json_fail(doc, part, NULL, SN_EPARSE, "expected {\"SpecialToken\": ...}, or once {\"Sequence\": ...}");
-		if (special) SN_TRY(add_named(t, doc, stage, special, after));
-		else after = true;
+			return sn_json_fail(doc, part, NULL, SN_EPARSE,
+								"expected {\"SpecialToken\": ...}, or once {\"Sequence\": ...}");
+		if (special)
+			SN_TRY(add_named(t, doc, stage, special, after));
+		else
+			after = true;
 	}
-	return after ? SN_OK : sn_json_fail(doc, single, NULL, SN_EPARSE, "expected a {\"Sequence\": ...}, the text's place");
+	return after ? SN_OK
+				 : sn_json_fail(doc, single, NULL, SN_EPARSE, "expected a {\"Sequence\": ...}, the text's place");
 }
 
 /* member is [text, id]. */
@@ -85,10 +89,8 @@ static sn_status read_sequence(sn_tokenizer *t, const sn_json *doc, const json_t
 sn_status sn_read_post_processor(sn_tokenizer *t, const sn_json *doc, const json_t *stage)
 {
 	static const sn_json_stage known[] = {
-		{ "BertProcessing", read_cls_sep },
-		{ "ByteLevel", read_trimming },
-		{ "RobertaProcessing", read_roberta },
-		{ "Sequence", read_sequence },
+		{ "BertProcessing", read_cls_sep },      { "ByteLevel", read_trimming },
+		{ "RobertaProcessing", read_roberta },   { "Sequence", read_sequence },
 		{ "TemplateProcessing", read_template },
 	};
 	return sn_read_json_stage(t, doc, stage, known, SN_COUNT(known));

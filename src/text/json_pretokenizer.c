@@ -7,7 +7,8 @@ static sn_status read_digits(sn_tokenizer *t, const sn_json *doc, const json_t *
 {
 	bool individual;
 	SN_TRY(sn_json_bool_or(doc, stage, "individual_digits", false, &individual));
-	return sn_tokenizer_add_stage(t, (sn_stage){ .kind = SN_STAGE_DIGITS, .behavior = individual ? SN_ISOLATED : SN_CONTIGUOUS });
+	return sn_tokenizer_add_stage(
+		t, (sn_stage){ .kind = SN_STAGE_DIGITS, .behavior = individual ? SN_ISOLATED : SN_CONTIGUOUS });
 }
 
 static sn_status read_behavior(const sn_json *doc, const json_t *stage, sn_behavior *out)
@@ -24,7 +25,7 @@ static sn_status read_behavior(const sn_json *doc, const json_t *stage, sn_behav
 	for (int i = 1; i < SN_COUNT(names); i++)
 		if (strcmp(name, names[i]) == 0) return *out = (sn_behavior)i, SN_OK;
 	return sn_json_fail(doc, stage, "behavior", SN_EUNKNOWN,
-	                    "'%s'; known: Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous", name);
+						"'%s'; known: Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous", name);
 }
 
 /* pattern is {"Regex": text} or {"String": text}. */
@@ -74,6 +75,7 @@ sn_status sn_read_pre_tokenizer(sn_tokenizer *t, const sn_json *doc, const json_
 	};
 	bool after_bytes = t->n_stage && t->stage[t->n_stage - 1].kind == SN_STAGE_BYTE_LEVEL;
 	if (after_bytes && !json_is_null(stage))
-		return sn_json_fail(doc, stage, NULL, SN_EUNKNOWN, "a stage after ByteLevel; ByteLevel is known as the last stage only");
+		return sn_json_fail(doc, stage, NULL, SN_EUNKNOWN,
+							"a stage after ByteLevel; ByteLevel is known as the last stage only");
 	return sn_read_json_stage(t, doc, stage, known, SN_COUNT(known));
 }

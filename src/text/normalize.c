@@ -1,12 +1,14 @@
-/* Normalizers. Each makes a list of new characters with what they do to the old ones; one function turns that list into text. */
+/* Normalizers. Each makes a list of new characters with what they do to the old ones; one function turns that list into
+ * text. */
 #include "text/normalize.h"
 
 #include <utf8proc.h>
 
-/* change 0: in place of the next old character; 1: without taking one; -k: in place of the next 1 + k old characters. */
+/* change 0: in place of the next old character; 1: without taking one; -k: in place of the next 1 + k old characters.
+ */
 typedef struct changed {
 	uint32_t code;
-	int32_t change, class;   /* class: canonical combining class, where a normalizer sorts by it */
+	int32_t change, class; /* class: canonical combining class, where a normalizer sorts by it */
 } changed;
 
 static void put(sn_buf *list, uint32_t code, int32_t change, int32_t class)
@@ -48,7 +50,7 @@ static void decompose(sn_buf *list, sn_piece p, int options)
 /* Returns the character that two compose to, or 0. */
 static uint32_t composed(uint32_t a, uint32_t b)
 {
-	if (b < 0x300) return 0;   /* nothing composes with a second character below */
+	if (b < 0x300) return 0; /* nothing composes with a second character below */
 	utf8proc_int32_t pair[2] = { (utf8proc_int32_t)a, (utf8proc_int32_t)b };
 	return utf8proc_normalize_utf32(pair, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE) == 1 ? (uint32_t)pair[0] : 0;
 }
@@ -58,7 +60,7 @@ static void compose(sn_buf *list)
 {
 	changed *c = (changed *)list->data;
 	size_t n = list->size / sizeof *c, kept = 0, starter = SIZE_MAX;
-	int32_t last_class = 0;   /* of the characters kept since the starter; 0: none are */
+	int32_t last_class = 0; /* of the characters kept since the starter; 0: none are */
 	for (size_t i = 0; i < n; i++) {
 		bool blocked = kept > starter + 1 && last_class >= c[i].class;
 		uint32_t code = starter != SIZE_MAX && !blocked ? composed(c[starter].code, c[i].code) : 0;
@@ -77,7 +79,7 @@ static void lowercase(sn_buf *list, sn_piece p)
 {
 	for (size_t at = 0; at < p.size && !list->failed;) {
 		uint32_t code = sn_utf8_next(p.text, p.size, &at);
-		bool dotted = code == 0x130;   /* the only character whose lower case is two */
+		bool dotted = code == 0x130; /* the only character whose lower case is two */
 		put(list, dotted ? 'i' : (uint32_t)utf8proc_tolower((utf8proc_int32_t)code), 0, 0);
 		if (dotted) put(list, 0x307, 1, 0);
 	}
@@ -85,8 +87,12 @@ static void lowercase(sn_buf *list, sn_piece p)
 
 static void change(sn_normalizer normalizer, sn_buf *list, sn_piece p)
 {
-	if (normalizer == SN_LOWERCASE) lowercase(list, p);
-	else decompose(list, p, normalizer == SN_NFKC || normalizer == SN_NFKD ? UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT : UTF8PROC_DECOMPOSE);
+	if (normalizer == SN_LOWERCASE)
+		lowercase(list, p);
+	else
+		decompose(list, p,
+				  normalizer == SN_NFKC || normalizer == SN_NFKD ? UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT
+																 : UTF8PROC_DECOMPOSE);
 	if (!list->failed && (normalizer == SN_NFC || normalizer == SN_NFKC)) compose(list);
 }
 
@@ -117,7 +123,7 @@ static void rewrite(sn_piece p, const changed *c, size_t n, sn_buf *text, sn_buf
 /* Text that a normalizer certainly leaves alone. */
 static bool is_unchanged(sn_normalizer normalizer, sn_piece p)
 {
-	unsigned char limit = normalizer == SN_NFC ? 0xcc : 0x80;   /* 0xcc begins U+0300, the first that can compose */
+	unsigned char limit = normalizer == SN_NFC ? 0xcc : 0x80; /* 0xcc begins U+0300, the first that can compose */
 	for (size_t i = 0; i < p.size; i++) {
 		unsigned char byte = (unsigned char)p.text[i];
 		if (byte >= limit || (normalizer == SN_LOWERCASE && byte >= 'A' && byte <= 'Z')) return false;

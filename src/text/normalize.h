@@ -10,13 +10,13 @@ typedef enum sn_normalizer {
 	SN_NFD,
 	SN_NFKC,
 	SN_NFKD,
-	SN_LOWERCASE   /* Unicode's, without regard to language or context */
+	SN_LOWERCASE /* Unicode's, without regard to language or context */
 } sn_normalizer;
 
-/* Sends a piece through n normalizers, in order, and the result to out. Places are those of the `tokenizers` package: each
- * new character stands for one old one; what is left over when characters compose stands nowhere, what a character decomposes
- * into stands where it stood. SN_ENOMEM, or what out returns. Cost: linear. */
+/* Sends a piece through n normalizers, in order, and the result to out. Places are those of the `tokenizers` package:
+ * each new character stands for one old one; what is left over when characters compose stands nowhere, what a character
+ * decomposes into stands where it stood. SN_ENOMEM, or what out returns. Cost: linear. */
 SN_CHECKED sn_status sn_normalize(sn_ctx *ctx, const sn_normalizer *normalizer, int n, sn_piece piece, sn_piece_fn *out,
-                                  void *payload);
+								  void *payload);
 
 #endif

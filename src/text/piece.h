@@ -5,10 +5,11 @@
 #include "base/base.h"
 
 typedef struct sn_piece {
-	const char *text;              /* [size] valid UTF-8, cut at whole characters */
+	const char *text; /* [size] valid UTF-8, cut at whole characters */
 	size_t size;
-	const int64_t (*origin)[2];    /* [size] for each byte the span of the user's text that its character stands for; NULL: */
-	int64_t base;                  /* byte i is byte base + i of the user's text, unchanged */
+	const int64_t (
+		*origin)[2]; /* [size] for each byte the span of the user's text that its character stands for; NULL: */
+	int64_t base;    /* byte i is byte base + i of the user's text, unchanged */
 } sn_piece;
 
 /* What receives pieces, one after the other. */

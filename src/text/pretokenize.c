@@ -43,7 +43,7 @@ static sn_status flush(run *r)
 
 static bool joins(const run *r, bool match)
 {
-	if (r->from == r->to) return false;   /* nothing to join yet */
+	if (r->from == r->to) return false; /* nothing to join yet */
 	if (r->behavior == SN_MERGED_WITH_PREVIOUS) return match && !r->was_match;
 	if (r->behavior == SN_MERGED_WITH_NEXT) return r->was_match && !match;
 	return r->behavior == SN_CONTIGUOUS && match == r->was_match;
@@ -64,8 +64,10 @@ static sn_status segment(run *r, size_t to, bool match)
 
 /* ---- stages ---- */
 
-/* The next match at or after from; an empty one counts only for where it is, so the search goes on behind the next character. */
-static sn_status next_match(const sn_stage *stage, const route *next, sn_piece p, size_t from, bool *found, size_t match[2])
+/* The next match at or after from; an empty one counts only for where it is, so the search goes on behind the next
+ * character. */
+static sn_status next_match(const sn_stage *stage, const route *next, sn_piece p, size_t from, bool *found,
+							size_t match[2])
 {
 	if (stage->regex) return sn_regex_find(stage->regex, next->ctx, next->matcher, p.text, p.size, from, found, match);
 	for (*found = false; from < p.size && !*found;) {
@@ -118,8 +120,8 @@ static sn_status with_prefix_space(const sn_stage *stage, const route *next, sn_
 	return status;
 }
 
-sn_status sn_pretokenize(sn_ctx *ctx, sn_matcher *matcher, const sn_stage *stage, int n, sn_piece piece, sn_piece_fn *out,
-                         void *payload)
+sn_status sn_pretokenize(sn_ctx *ctx, sn_matcher *matcher, const sn_stage *stage, int n, sn_piece piece,
+						 sn_piece_fn *out, void *payload)
 {
 	if (n == 0) return out(payload, piece);
 	route next = { ctx, matcher, stage + 1, n - 1, out, payload };

@@ -31,8 +31,8 @@ static sn_status compile(sn_regex *regex, sn_ctx *ctx, const char *pattern, size
 	regex->compiled = NULL;
 	OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN] = { 0 };
 	onig_error_code_to_str(reason, code, &info);
-	return sn_fail(ctx, code == ONIGERR_MEMORY ? SN_ENOMEM : SN_EPARSE, "%s: not a regular expression: %s", regex->where,
-	               (const char *)reason);
+	return sn_fail(ctx, code == ONIGERR_MEMORY ? SN_ENOMEM : SN_EPARSE, "%s: not a regular expression: %s",
+				   regex->where, (const char *)reason);
 }
 
 sn_status sn_regex_open(sn_regex **out, sn_ctx *ctx, const char *pattern, size_t size, bool literal, const char *where)
@@ -41,13 +41,16 @@ sn_status sn_regex_open(sn_regex **out, sn_ctx *ctx, const char *pattern, size_t
 	if (size == 0 || size > LONGEST_PATTERN)
 		return sn_fail(ctx, SN_EPARSE, "%s: a pattern of %zu bytes; expected 1 to %d", where, size, LONGEST_PATTERN);
 	int64_t bad = sn_utf8_check(pattern, size);
-	if (bad >= 0) return sn_fail(ctx, SN_EPARSE, "%s: the pattern is not UTF-8 at its byte %lld", where, (long long)bad);
+	if (bad >= 0)
+		return sn_fail(ctx, SN_EPARSE, "%s: the pattern is not UTF-8 at its byte %lld", where, (long long)bad);
 	sn_regex *regex = sn_alloc(ctx, sizeof *regex);
 	if (!regex) return SN_ENOMEM;
 	sn_format(regex->where, sizeof regex->where, "%s", where);
 	sn_status status = compile(regex, ctx, pattern, size, literal);
-	if (status == SN_OK) *out = regex;
-	else sn_regex_close(ctx, regex);
+	if (status == SN_OK)
+		*out = regex;
+	else
+		sn_regex_close(ctx, regex);
 	return status;
 }
 
@@ -77,14 +80,15 @@ void sn_matcher_free(sn_matcher *matcher)
 	*matcher = (sn_matcher){ 0 };
 }
 
-sn_status sn_regex_find(const sn_regex *regex, sn_ctx *ctx, sn_matcher *matcher, const char *text, size_t size, size_t from,
-                        bool *found, size_t match[2])
+sn_status sn_regex_find(const sn_regex *regex, sn_ctx *ctx, sn_matcher *matcher, const char *text, size_t size,
+						size_t from, bool *found, size_t match[2])
 {
 	*found = false;
 	if (!matcher->limits) SN_TRY(matcher_init(ctx, matcher));
 	const OnigUChar *s = (const OnigUChar *)text;
 	OnigRegion *region = matcher->region;
-	int at = onig_search_with_param(regex->compiled, s, s + size, s + from, s + size, region, ONIG_OPTION_NONE, matcher->limits);
+	int at = onig_search_with_param(regex->compiled, s, s + size, s + from, s + size, region, ONIG_OPTION_NONE,
+									matcher->limits);
 	if (at == ONIG_MISMATCH) return SN_OK;
 	if (at >= 0) {
 		*found = true;
@@ -94,6 +98,7 @@ sn_status sn_regex_find(const sn_regex *regex, sn_ctx *ctx, sn_matcher *matcher,
 	}
 	OnigUChar reason[ONIG_MAX_ERROR_MESSAGE_LEN] = { 0 };
 	onig_error_code_to_str(reason, at);
-	return sn_fail(ctx, at == ONIGERR_MEMORY ? SN_ENOMEM : SN_EPARSE, "%s: the regular expression fails at byte %zu of a piece: %s",
-	               regex->where, from, (const char *)reason);
+	return sn_fail(ctx, at == ONIGERR_MEMORY ? SN_ENOMEM : SN_EPARSE,
+				   "%s: the regular expression fails at byte %zu of a piece: %s", regex->where, from,
+				   (const char *)reason);
 }

@@ -1,4 +1,5 @@
-/* Running a tokenizer. Nothing is written to it, so what a text needs while it is encoded lies in an encoder of its own. */
+/* Running a tokenizer. Nothing is written to it, so what a text needs while it is encoded lies in an encoder of its
+ * own. */
 #include "text/tokenizer_impl.h"
 
 #include "text/classes.h"
@@ -14,8 +15,10 @@ sn_status sn_tokenizer_new(sn_tokenizer **out, sn_ctx *ctx, const char *source)
 	t->bpe.unk = -1;
 	sn_status status = sn_arena_open(&t->arena, ctx);
 	if (status == SN_OK && !(t->source = sn_arena_string(t->arena, source))) status = SN_ENOMEM;
-	if (status == SN_OK) *out = t;
-	else sn_tokenizer_close(t);
+	if (status == SN_OK)
+		*out = t;
+	else
+		sn_tokenizer_close(t);
 	return status;
 }
 
@@ -48,7 +51,7 @@ static void add_decoded(sn_buf *buf, sn_slice text, const sn_byte_alphabet *alph
 }
 
 sn_status sn_tokenizer_add_merge(sn_tokenizer *t, int64_t number, sn_slice left, sn_slice right,
-                                 const sn_byte_alphabet *alphabet, sn_buf *scratch)
+								 const sn_byte_alphabet *alphabet, sn_buf *scratch)
 {
 	scratch->size = 0;
 	add_decoded(scratch, left, alphabet);
@@ -56,8 +59,9 @@ sn_status sn_tokenizer_add_merge(sn_tokenizer *t, int64_t number, sn_slice left,
 	add_decoded(scratch, right, alphabet);
 	if (scratch->failed) return SN_ENOMEM;
 	if (sn_bpe_add_merge(&t->bpe, (uint32_t)number, scratch->data, left_size, scratch->size)) return SN_OK;
-	return sn_fail(t->ctx, SN_EPARSE, "%s: merge %lld, '%.*s' + '%.*s': both and what they make must be in the vocabulary",
-	               t->source, (long long)number, (int)SN_MIN(left.size, 80), left.data, (int)SN_MIN(right.size, 80), right.data);
+	return sn_fail(t->ctx, SN_EPARSE,
+				   "%s: merge %lld, '%.*s' + '%.*s': both and what they make must be in the vocabulary", t->source,
+				   (long long)number, (int)SN_MIN(left.size, 80), left.data, (int)SN_MIN(right.size, 80), right.data);
 }
 
 /* ---- encoding ---- */
@@ -65,12 +69,12 @@ sn_status sn_tokenizer_add_merge(sn_tokenizer *t, int64_t number, sn_slice left,
 typedef struct encoder {
 	sn_ctx *ctx;
 	const sn_tokenizer *t;
-	const char *text;        /* the user's */
+	const char *text; /* the user's */
 	bool special;
 	sn_matcher matcher;
 	sn_bpe_work work;
-	sn_buf id, span;         /* int32_t; int64_t pairs */
-	size_t first;            /* size of id before the text's first token */
+	sn_buf id, span; /* int32_t; int64_t pairs */
+	size_t first;    /* size of id before the text's first token */
 	int64_t dropped, first_dropped;
 } encoder;
 
@@ -189,24 +193,27 @@ static sn_status keep(const encoder *e, sn_arena *arena, sn_tokens *out)
 static sn_status check_text(sn_ctx *ctx, const char *text, size_t size)
 {
 	if (size > INT32_MAX)
-		return sn_fail(ctx, SN_EARG, "a text of %zu bytes; at most 2147483647 can be tokenized at once: split it", size);
+		return sn_fail(ctx, SN_EARG, "a text of %zu bytes; at most 2147483647 can be tokenized at once: split it",
+					   size);
 	int64_t bad = sn_utf8_check(text, size);
 	if (bad < 0) return SN_OK;
-	return sn_fail(ctx, SN_EPARSE, "the text is not UTF-8 at byte %lld (0x%02x): convert it to UTF-8 first", (long long)bad,
-	               (unsigned char)text[bad]);
+	return sn_fail(ctx, SN_EPARSE, "the text is not UTF-8 at byte %lld (0x%02x): convert it to UTF-8 first",
+				   (long long)bad, (unsigned char)text[bad]);
 }
 
-sn_status sn_tokenize(sn_ctx *ctx, const sn_tokenizer *tokenizer, const char *text, size_t size, int flags, sn_arena *arena,
-                      sn_tokens *out)
+sn_status sn_tokenize(sn_ctx *ctx, const sn_tokenizer *tokenizer, const char *text, size_t size, int flags,
+					  sn_arena *arena, sn_tokens *out)
 {
 	*out = (sn_tokens){ 0 };
 	SN_TRY(check_text(ctx, text, size));
-	encoder e = { .ctx = ctx, .t = tokenizer, .text = text, .special = flags & SN_PARSE_SPECIAL, .id.ctx = ctx, .span.ctx = ctx };
+	encoder e = {
+		.ctx = ctx, .t = tokenizer, .text = text, .special = flags & SN_PARSE_SPECIAL, .id.ctx = ctx, .span.ctx = ctx
+	};
 	sn_status status = encode(&e, text, size, flags);
 	if (status == SN_OK) status = keep(&e, arena, out);
 	if (status == SN_OK && e.dropped)
 		sn_note(ctx, "%lld symbols of the text are not in the vocabulary and yield no token, the first at byte %lld",
-		        (long long)e.dropped, (long long)e.first_dropped);
+				(long long)e.dropped, (long long)e.first_dropped);
 	sn_matcher_free(&e.matcher);
 	sn_bpe_work_free(ctx, &e.work);
 	sn_buf_free(&e.id);
@@ -222,7 +229,7 @@ const char *sn_token_text(sn_ctx *ctx, const sn_tokenizer *tokenizer, int32_t id
 	*size = token.size;
 	if (token.data) return sn_arena_copy(arena, token.data, token.size);
 	(void)sn_fail(ctx, SN_ENOTFOUND, "no token has the id %d; %s has ids from 0 to %d", id, tokenizer->source,
-	              tokenizer->vocab.n - 1);
+				  tokenizer->vocab.n - 1);
 	return NULL;
 }
 

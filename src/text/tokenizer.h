@@ -1,6 +1,6 @@
-/* Tokenizers: from the metadata of a GGUF file, or from a Hugging Face folder. What a caller does with one (sn_tokenize,
- * sn_token_text, sn_tokenizer_size) is in sonde.h. A tokenizer is never written to after it is opened: several contexts may
- * use one at the same time. */
+/* Tokenizers: from the metadata of a GGUF file, or from a Hugging Face folder. What a caller does with one
+ * (sn_tokenize, sn_token_text, sn_tokenizer_size) is in sonde.h. A tokenizer is never written to after it is opened:
+ * several contexts may use one at the same time. */
 #ifndef SN_TEXT_TOKENIZER_H
 #define SN_TEXT_TOKENIZER_H
 
@@ -12,25 +12,26 @@ enum { SN_TOKEN_NORMAL = 1, SN_TOKEN_UNKNOWN, SN_TOKEN_CONTROL, SN_TOKEN_USER_DE
 
 /* What a GGUF file says of its tokenizer; everything is borrowed for the call. */
 typedef struct sn_tokenizer_spec {
-	const char *source;         /* path of the file, for errors */
-	const char *model;          /* tokenizer.ggml.model: "gpt2" */
-	const char *pre;            /* tokenizer.ggml.pre; NULL: "gpt-2" */
+	const char *source; /* path of the file, for errors */
+	const char *model;  /* tokenizer.ggml.model: "gpt2" */
+	const char *pre;    /* tokenizer.ggml.pre; NULL: "gpt-2" */
 	int64_t n_token, n_merge;
-	const sn_slice *token;      /* [n_token], bytes written in GPT-2's alphabet ("\u0120the") */
-	const int32_t *type;        /* [n_token] or NULL: all SN_TOKEN_NORMAL */
-	const sn_slice *merge;      /* [n_merge] "left right", best first */
-	int32_t bos, eos;           /* ids; used if the flags are set */
-	bool add_bos, add_eos;      /* what SN_ADD_SPECIAL adds */
+	const sn_slice *token; /* [n_token], bytes written in GPT-2's alphabet ("\u0120the") */
+	const int32_t *type;   /* [n_token] or NULL: all SN_TOKEN_NORMAL */
+	const sn_slice *merge; /* [n_merge] "left right", best first */
+	int32_t bos, eos;      /* ids; used if the flags are set */
+	bool add_bos, add_eos; /* what SN_ADD_SPECIAL adds */
 } sn_tokenizer_spec;
 
-/* Opens a byte-level BPE tokenizer. SN_EUNKNOWN names a model or pre-tokenizer that is not known, and the known ones; SN_EPARSE
- * the first token or merge that is wrong. Cost: linear in the bytes (49,152 tokens: some 15 ms). Close it before ctx. */
+/* Opens a byte-level BPE tokenizer. SN_EUNKNOWN names a model or pre-tokenizer that is not known, and the known ones;
+ * SN_EPARSE the first token or merge that is wrong. Cost: linear in the bytes (49,152 tokens: some 15 ms). Close it
+ * before ctx. */
 SN_CHECKED sn_status sn_tokenizer_open(sn_tokenizer **out, sn_ctx *ctx, const sn_tokenizer_spec *spec);
 /* The same from an open GGUF file, which may be closed after. SN_ENOTFOUND if it has no tokenizer. */
 SN_CHECKED sn_status sn_tokenizer_open_gguf(sn_tokenizer **out, sn_ctx *ctx, const sn_gguf *file);
-/* Opens FOLDER/tokenizer.json; folder may also be the path of a .json file. SN_EUNKNOWN names a stage that is not known, and
- * the known ones; SN_EPARSE the path of a wrong value. What SN_ADD_SPECIAL adds is its post-processor's matter: add_bos_token in
- * tokenizer_config.json counts for nothing beside it, as in transformers 5. */
+/* Opens FOLDER/tokenizer.json; folder may also be the path of a .json file. SN_EUNKNOWN names a stage that is not
+ * known, and the known ones; SN_EPARSE the path of a wrong value. What SN_ADD_SPECIAL adds is its post-processor's
+ * matter: add_bos_token in tokenizer_config.json counts for nothing beside it, as in transformers 5. */
 SN_CHECKED sn_status sn_tokenizer_open_json(sn_tokenizer **out, sn_ctx *ctx, const char *folder);
 /* The same from memory; source stands for the path in errors. */
 SN_CHECKED sn_status sn_tokenizer_parse_json(sn_tokenizer **out, sn_ctx *ctx, sn_slice json, const char *source);
@@ -39,10 +40,11 @@ SN_CHECKED sn_status sn_tokenizer_open_path(sn_tokenizer **out, sn_ctx *ctx, con
 /* NULL is allowed. */
 void sn_tokenizer_close(sn_tokenizer *tokenizer);
 
-/* Returns one line about the kind, for people: "byte-level BPE, 49152 tokens, 48900 merges, pre-tokenizer smollm". Owned by
- * the tokenizer. */
+/* Returns one line about the kind, for people: "byte-level BPE, 49152 tokens, 48900 merges, pre-tokenizer smollm".
+ * Owned by the tokenizer. */
 const char *sn_tokenizer_kind(const sn_tokenizer *tokenizer);
-/* Returns the ids that SN_ADD_SPECIAL puts before (end false) or after (end true) a text; *n of them, owned by the tokenizer. */
+/* Returns the ids that SN_ADD_SPECIAL puts before (end false) or after (end true) a text; *n of them, owned by the
+ * tokenizer. */
 const int32_t *sn_tokenizer_added(const sn_tokenizer *tokenizer, bool end, int *n);
 
 #endif

@@ -6,8 +6,8 @@
 /* What tokenizer.ggml.pre stands for; a new family is a row. */
 typedef struct family {
 	const char *name;
-	bool digits;           /* each number character on its own, first */
-	const char *pattern;   /* then the words */
+	bool digits;         /* each number character on its own, first */
+	const char *pattern; /* then the words */
 } family;
 
 static const family families[] = {
@@ -62,7 +62,8 @@ static sn_status add_tokens(sn_tokenizer *t, const sn_tokenizer_spec *spec)
 
 static sn_status build_vocab(sn_tokenizer *t, const sn_tokenizer_spec *spec, const sn_byte_alphabet *alphabet)
 {
-	if (spec->n_token <= 0 || !spec->token) return sn_fail(t->ctx, SN_EPARSE, "%s: the tokenizer has no tokens", t->source);
+	if (spec->n_token <= 0 || !spec->token)
+		return sn_fail(t->ctx, SN_EPARSE, "%s: the tokenizer has no tokens", t->source);
 	sn_vocab_entry *entry = sn_alloc(t->ctx, sn_size3((size_t)spec->n_token, sizeof *entry, 1));
 	if (!entry) return SN_ENOMEM;
 	for (int64_t i = 0; i < spec->n_token; i++) entry[i] = (sn_vocab_entry){ spec->token[i], is_added(spec, i) };
@@ -71,14 +72,16 @@ static sn_status build_vocab(sn_tokenizer *t, const sn_tokenizer_spec *spec, con
 	return status;
 }
 
-static sn_status add_merge(sn_tokenizer *t, int64_t i, sn_slice merge, const sn_byte_alphabet *alphabet, sn_buf *scratch)
+static sn_status add_merge(sn_tokenizer *t, int64_t i, sn_slice merge, const sn_byte_alphabet *alphabet,
+						   sn_buf *scratch)
 {
 	const char *space = merge.size ? memchr(merge.data, ' ', merge.size) : NULL;
 	size_t left = space ? (size_t)(space - merge.data) : 0, right = space ? merge.size - left - 1 : 0;
 	if (left == 0 || right == 0 || memchr(space + 1, ' ', right))
 		return sn_fail(t->ctx, SN_EPARSE, "%s: merge %lld, '%.*s': expected two tokens with a space between", t->source,
-		               (long long)i, (int)SN_MIN(merge.size, 80), merge.data);
-	return sn_tokenizer_add_merge(t, i, (sn_slice){ merge.data, left }, (sn_slice){ space + 1, right }, alphabet, scratch);
+					   (long long)i, (int)SN_MIN(merge.size, 80), merge.data);
+	return sn_tokenizer_add_merge(t, i, (sn_slice){ merge.data, left }, (sn_slice){ space + 1, right }, alphabet,
+								  scratch);
 }
 
 static sn_status add_merges(sn_tokenizer *t, const sn_tokenizer_spec *spec, const sn_byte_alphabet *alphabet)
@@ -94,8 +97,8 @@ static sn_status add_merges(sn_tokenizer *t, const sn_tokenizer_spec *spec, cons
 static sn_status set_added_id(sn_tokenizer *t, const char *name, int32_t id, int32_t *list, int *n)
 {
 	if (id < 0 || id >= t->vocab.n)
-		return sn_fail(t->ctx, SN_EPARSE, "%s: tokenizer.ggml.%s is %d, but the tokens are 0 to %d", t->source, name, id,
-		               t->vocab.n - 1);
+		return sn_fail(t->ctx, SN_EPARSE, "%s: tokenizer.ggml.%s is %d, but the tokens are 0 to %d", t->source, name,
+					   id, t->vocab.n - 1);
 	list[(*n)++] = id;
 	return SN_OK;
 }
@@ -107,7 +110,7 @@ static sn_status build(sn_tokenizer *t, const sn_tokenizer_spec *spec)
 	sn_byte_alphabet_init(&alphabet);
 	if (!spec->model || strcmp(spec->model, "gpt2") != 0)
 		return sn_fail(t->ctx, SN_EUNKNOWN, "%s: tokenizer.ggml.model is '%s'; known: gpt2 (byte-level BPE)", t->source,
-		               spec->model ? spec->model : "");
+					   spec->model ? spec->model : "");
 	SN_TRY(add_family(t, pre));
 	SN_TRY(build_vocab(t, spec, &alphabet));
 	t->bpe.byte_level = true;
@@ -116,7 +119,7 @@ static sn_status build(sn_tokenizer *t, const sn_tokenizer_spec *spec)
 	if (spec->add_bos) SN_TRY(set_added_id(t, "bos_token_id", spec->bos, t->before, &t->n_before));
 	if (spec->add_eos) SN_TRY(set_added_id(t, "eos_token_id", spec->eos, t->after, &t->n_after));
 	t->kind = sn_arena_format(t->arena, "byte-level BPE, %d tokens, %lld merges, pre-tokenizer %s", t->vocab.n,
-	                          (long long)spec->n_merge, pre);
+							  (long long)spec->n_merge, pre);
 	return t->kind ? SN_OK : SN_ENOMEM;
 }
 
@@ -158,7 +161,7 @@ static sn_status read_lists(const sn_gguf *file, sn_ctx *ctx, sn_arena *arena, s
 	spec->type = type;
 	if (n_type == spec->n_token) return SN_OK;
 	return sn_fail(ctx, SN_EPARSE, "%s: tokenizer.ggml.token_type has %lld entries for %lld tokens", spec->source,
-	               (long long)n_type, (long long)spec->n_token);
+				   (long long)n_type, (long long)spec->n_token);
 }
 
 static sn_status read_spec(const sn_gguf *file, sn_ctx *ctx, sn_arena *arena, sn_tokenizer_spec *spec)

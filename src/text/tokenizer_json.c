@@ -7,7 +7,8 @@ enum { LARGEST_FILE = 256 << 20 };
 
 /* ---- stages ---- */
 
-static sn_status unknown_type(const sn_json *doc, const json_t *stage, const char *type, const sn_json_stage *known, int n)
+static sn_status unknown_type(const sn_json *doc, const json_t *stage, const char *type, const sn_json_stage *known,
+							  int n)
 {
 	char names[256] = "";
 	for (int i = 0, used = 0; i < n; i++)
@@ -15,7 +16,8 @@ static sn_status unknown_type(const sn_json *doc, const json_t *stage, const cha
 	return sn_json_fail(doc, stage, "type", SN_EUNKNOWN, "'%s'; known: %s", type, names);
 }
 
-sn_status sn_read_json_stage(sn_tokenizer *t, const sn_json *doc, const json_t *stage, const sn_json_stage *known, int n)
+sn_status sn_read_json_stage(sn_tokenizer *t, const sn_json *doc, const json_t *stage, const sn_json_stage *known,
+							 int n)
 {
 	const char *type;
 	if (!stage || json_is_null(stage)) return SN_OK;
@@ -26,7 +28,7 @@ sn_status sn_read_json_stage(sn_tokenizer *t, const sn_json *doc, const json_t *
 }
 
 sn_status sn_read_json_sequence(sn_tokenizer *t, const sn_json *doc, const json_t *stage, const char *key,
-                                sn_status (*read)(sn_tokenizer *, const sn_json *, const json_t *))
+								sn_status (*read)(sn_tokenizer *, const sn_json *, const json_t *))
 {
 	json_t *list, *item;
 	size_t i;
@@ -78,13 +80,14 @@ static sn_status read_normalizer(sn_tokenizer *t, const sn_json *doc, const json
 static sn_status build(sn_tokenizer *t, const sn_json *doc)
 {
 	if (!json_is_object(doc->root))
-		return sn_json_fail(doc, doc->root, NULL, SN_EPARSE, "expected an object, found %s", sn_json_type_name(doc->root));
+		return sn_json_fail(doc, doc->root, NULL, SN_EPARSE, "expected an object, found %s",
+							sn_json_type_name(doc->root));
 	SN_TRY(read_normalizer(t, doc, json_object_get(doc->root, "normalizer")));
 	SN_TRY(sn_read_pre_tokenizer(t, doc, json_object_get(doc->root, "pre_tokenizer")));
 	SN_TRY(sn_read_json_model(t, doc));
 	SN_TRY(sn_read_post_processor(t, doc, json_object_get(doc->root, "post_processor")));
-	t->kind = sn_arena_format(t->arena, "%sBPE, %d tokens, %d pre-tokenizer stages", t->bpe.byte_level ? "byte-level " : "",
-	                          t->vocab.n, t->n_stage);
+	t->kind = sn_arena_format(t->arena, "%sBPE, %d tokens, %d pre-tokenizer stages",
+							  t->bpe.byte_level ? "byte-level " : "", t->vocab.n, t->n_stage);
 	return t->kind ? SN_OK : SN_ENOMEM;
 }
 

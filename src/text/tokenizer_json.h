@@ -1,4 +1,5 @@
-/* Reading tokenizer.json: the parts of it, each in a file of its own. Errors name the path of the value in the document. */
+/* Reading tokenizer.json: the parts of it, each in a file of its own. Errors name the path of the value in the
+ * document. */
 #ifndef SN_TEXT_TOKENIZER_JSON_H
 #define SN_TEXT_TOKENIZER_JSON_H
 
@@ -12,11 +13,11 @@ typedef struct sn_json_stage {
 } sn_json_stage;
 
 /* Reads one stage by a table of n kinds; a null stage is nothing. SN_EUNKNOWN names the type, and the known ones. */
-SN_CHECKED sn_status sn_read_json_stage(sn_tokenizer *t, const sn_json *doc, const json_t *stage, const sn_json_stage *known,
-                                        int n);
+SN_CHECKED sn_status sn_read_json_stage(sn_tokenizer *t, const sn_json *doc, const json_t *stage,
+										const sn_json_stage *known, int n);
 /* Reads every stage of the array in member key by the function. */
 SN_CHECKED sn_status sn_read_json_sequence(sn_tokenizer *t, const sn_json *doc, const json_t *stage, const char *key,
-                                           sn_status (*read)(sn_tokenizer *, const sn_json *, const json_t *));
+										   sn_status (*read)(sn_tokenizer *, const sn_json *, const json_t *));
 
 /* "pre_tokenizer": fills t->stage. */
 SN_CHECKED sn_status sn_read_pre_tokenizer(sn_tokenizer *t, const sn_json *doc, const json_t *stage);

@@ -49,18 +49,20 @@ static size_t put_token(const sn_vocab_entry *entry, const sn_byte_alphabet *alp
 static sn_status check_size(sn_ctx *ctx, int64_t n, const sn_vocab_entry *entry, const char *source, size_t *total)
 {
 	if (n <= 0 || n >= INT32_MAX)
-		return sn_fail(ctx, SN_EPARSE, "%s: the vocabulary has %lld tokens; expected from 1 to 2147483646", source, (long long)n);
+		return sn_fail(ctx, SN_EPARSE, "%s: the vocabulary has %lld tokens; expected from 1 to 2147483646", source,
+					   (long long)n);
 	*total = 0;
 	for (int64_t i = 0; i < n; i++) {
 		if (entry[i].text.size > UINT32_MAX - 1 - *total)
-			return sn_fail(ctx, SN_EPARSE, "%s: token %lld makes the vocabulary larger than 4 GiB", source, (long long)i);
+			return sn_fail(ctx, SN_EPARSE, "%s: token %lld makes the vocabulary larger than 4 GiB", source,
+						   (long long)i);
 		*total += entry[i].text.size;
 	}
 	return SN_OK;
 }
 
 sn_status sn_vocab_build(sn_vocab *vocab, sn_arena *arena, int64_t n, const sn_vocab_entry *entry,
-                         const sn_byte_alphabet *alphabet, const char *source)
+						 const sn_byte_alphabet *alphabet, const char *source)
 {
 	size_t total = 0, used = 0, slots = 4;
 	SN_TRY(check_size(sn_arena_ctx(arena), n, entry, source, &total));

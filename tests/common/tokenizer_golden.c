@@ -21,8 +21,11 @@ static void check_text(const sn_tokens *tokens, const json_t *expected, const ch
 	for (int64_t i = 0; i < tokens->n && same; i++) {
 		const json_t *span = json_array_get(offsets, (size_t)i);
 		same = tokens->id[i] == json_integer_value(json_array_get(ids, (size_t)i));
-		for (size_t end = 0; end < 2; end++) same &= tokens->span[i][end] == json_integer_value(json_array_get(span, end));
-		if (!same) print_error("token %d: %d [%d, %d)\n", (int)i, tokens->id[i], (int)tokens->span[i][0], (int)tokens->span[i][1]);
+		for (size_t end = 0; end < 2; end++)
+			same &= tokens->span[i][end] == json_integer_value(json_array_get(span, end));
+		if (!same)
+			print_error("token %d: %d [%d, %d)\n", (int)i, tokens->id[i], (int)tokens->span[i][0],
+						(int)tokens->span[i][1]);
 	}
 	if (!same) fail_msg("'%.200s': %d tokens, %zu expected", text, (int)tokens->n, json_array_size(ids));
 }
@@ -57,15 +60,17 @@ static void check_sentence(const sn_tokens *tokens, const char *row, int pre)
 	long long number, n[2];
 	unsigned long long ids[2], offsets[2];
 	uint64_t id_hash = SN_FNV_START, offset_hash = SN_FNV_START;
-	assert_int_equal(sscanf(row, "%lld %lld %llx %llx %lld %llx %llx", &number, &n[0], &ids[0], &offsets[0], &n[1], &ids[1],
-	                        &offsets[1]), 7);
+	assert_int_equal(sscanf(row, "%lld %lld %llx %llx %lld %llx %llx", &number, &n[0], &ids[0], &offsets[0], &n[1],
+							&ids[1], &offsets[1]),
+					 7);
 	for (int64_t i = 0; i < tokens->n; i++) {
 		id_hash = hash_int32(id_hash, tokens->id[i]);
 		for (int end = 0; end < 2; end++) offset_hash = hash_int32(offset_hash, tokens->span[i][end]);
 	}
 	if (tokens->n != n[pre] || id_hash != ids[pre] || offset_hash != offsets[pre])
 		fail_msg("sentence %lld: %lld tokens (%lld expected), ids %016llx (%016llx), offsets %016llx (%016llx)", number,
-		         (long long)tokens->n, n[pre], (unsigned long long)id_hash, ids[pre], (unsigned long long)offset_hash, offsets[pre]);
+				 (long long)tokens->n, n[pre], (unsigned long long)id_hash, ids[pre], (unsigned long long)offset_hash,
+				 offsets[pre]);
 }
 
 int golden_treebank(sn_ctx *ctx, const sn_tokenizer *t, const char *treebank, const char *split, int pre)
@@ -79,7 +84,7 @@ int golden_treebank(sn_ctx *ctx, const sn_tokenizer *t, const char *treebank, co
 	const char *golden_path = sn_arena_format(arena, SN_TESTS "/golden/tokenizer/smollm2-%s-%s.tsv", treebank, split);
 	assert_ok(ctx, sn_read_file(ctx, path, 1 << 28, arena, &data, &size));
 	assert_ok(ctx, sn_read_file(ctx, golden_path, 1 << 28, arena, &golden, &size));
-	for (int i = 0; i < 2; i++) assert_non_null(strtok_r(golden, "\n", &golden));   /* versions, names of the columns */
+	for (int i = 0; i < 2; i++) assert_non_null(strtok_r(golden, "\n", &golden)); /* versions, names of the columns */
 	while ((line = strtok_r(data, "\n", &data))) {
 		if (strncmp(line, "# text = ", 9) != 0) continue;
 		row = strtok_r(golden, "\n", &golden);

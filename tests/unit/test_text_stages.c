@@ -22,7 +22,8 @@ static sn_tokenizer *open_record(sn_ctx *ctx, const json_t *record)
 	json_t *document = document_of(record);
 	char *text = json_dumps(document, JSON_COMPACT);
 	sn_tokenizer *t;
-	assert_ok(ctx, sn_tokenizer_parse_json(&t, ctx, (sn_slice){ text, strlen(text) }, json_string_value(json_object_get(record, "name"))));
+	assert_ok(ctx, sn_tokenizer_parse_json(&t, ctx, (sn_slice){ text, strlen(text) },
+										   json_string_value(json_object_get(record, "name"))));
 	free(text);
 	json_decref(document);
 	return t;
@@ -40,7 +41,8 @@ static bool same_offsets(const sn_tokens *tokens, const json_t *offsets)
 {
 	for (int64_t i = 0; i < tokens->n; i++)
 		for (size_t end = 0; end < 2; end++)
-			if (tokens->span[i][end] != json_integer_value(json_array_get(json_array_get(offsets, (size_t)i), end))) return false;
+			if (tokens->span[i][end] != json_integer_value(json_array_get(json_array_get(offsets, (size_t)i), end)))
+				return false;
 	return true;
 }
 
@@ -53,8 +55,13 @@ static void print_tokens(const sn_tokens *tokens)
 
 static void check_case(sn_ctx *ctx, const sn_tokenizer *t, const json_t *one, const char *name, sn_arena *arena)
 {
-	static const struct { const char *member; int flags; } asked[] = {
-		{ "ids", SN_PARSE_SPECIAL }, { "with_special", SN_PARSE_SPECIAL | SN_ADD_SPECIAL }, { "plain", 0 },
+	static const struct {
+		const char *member;
+		int flags;
+	} asked[] = {
+		{ "ids", SN_PARSE_SPECIAL },
+		{ "with_special", SN_PARSE_SPECIAL | SN_ADD_SPECIAL },
+		{ "plain", 0 },
 	};
 	const json_t *text = json_object_get(one, "text");
 	for (int i = 0; i < SN_COUNT(asked); i++) {
@@ -80,7 +87,7 @@ static void every_stage_agrees_with_the_golden_file(void **state)
 	int n = 0;
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
 	assert_ok(ctx, sn_read_file(ctx, SN_TESTS "/golden/tokenizer/stages.jsonl", 1 << 24, arena, &data, &size));
-	assert_non_null(strtok_r(data, "\n", &data));   /* versions */
+	assert_non_null(strtok_r(data, "\n", &data)); /* versions */
 	while ((line = strtok_r(data, "\n", &data))) {
 		json_t *record = json_loads(line, JSON_ALLOW_NUL, NULL), *one;
 		size_t i;

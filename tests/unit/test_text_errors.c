@@ -1,0 +1,241 @@
+/* What is wrong with a tokenizer file or a text is said in one line with its place; short memory is survived. */
+#include "common/test.h"
+
+#include <string.h>
+
+#include "text/regex.h"
+#include "text/tokenizer.h"
+
+/* ---- tokenizer.json ---- */
+
+/* Documents are written with ' for ". */
+#define BPE(rest) "{'model':{'type':'BPE'" rest "}}"
+#define MODEL(inside, after) "{'model':{'type':'BPE','vocab':{'a':0,'b':1,'ab':2},'merges':['a b']" inside "}" after "}"
+
+static void bad_documents_are_refused_by_the_path_of_what_is_wrong(void **state)
+{
+	static const struct {
+		const char *json;
+		sn_status status;
+		const char *text;
+	} bad[] = {
+		{ "{", SN_EPARSE, "line 1" },
+		{ "[]", SN_EPARSE, "expected an object, found an array" },
+		{ "{}", SN_ENOTFOUND, "model: expected an object" },
+		{ "{'model':{'type':'Unigram'}}", SN_EUNKNOWN, "model.type: 'Unigram'; known: BPE" },
+		{ BPE(""), SN_ENOTFOUND, "model.vocab" },
+		{ BPE(",'vocab':{},'merges':[]"), SN_EPARSE, "0 tokens" },
+		{ BPE(",'vocab':{'a':-1},'merges':[]"), SN_EPARSE, "model.vocab.a: expected an id" },
+		{ BPE(",'vocab':{'a':1000000000},'merges':[]"), SN_EPARSE, "expected an id from 0 to 1025" },
+		{ BPE(",'vocab':{'a':0,'b':0},'merges':[]"), SN_EPARSE, "the id 0, which 'a' has too" },
+		{ BPE(",'vocab':{'a':0},'merges':['a b']"), SN_EPARSE, "merge 0, 'a' + 'b'" },
+		{ BPE(",'vocab':{'a':0},'merges':['aa']"), SN_EPARSE, "model.merges[0]" },
+		{ BPE(",'vocab':{'a':0},'merges':[['a']]"), SN_EPARSE, "model.merges[0]" },
+		{ MODEL(",'unk_token':'u'", ""), SN_EPARSE, "model.unk_token: 'u' is not in the vocabulary" },
+		{ MODEL(",'dropout':0.1", ""), SN_EUNKNOWN, "model.dropout: 0.1" },
+		{ MODEL(",'end_of_word_suffix':'</w>'", ""), SN_EUNKNOWN, "model.end_of_word_suffix: '</w>'" },
+		{ MODEL(",'byte_fallback':true", ""), SN_EUNKNOWN, "model.byte_fallback" },
+		{ MODEL("", ",'normalizer':{'type':'Nmt'}"), SN_EUNKNOWN, "normalizer.type: 'Nmt'; known: Lowercase, NFC" },
+		{ MODEL("", ",'pre_tokenizer':{'type':'Metaspace'}"), SN_EUNKNOWN,
+		  "pre_tokenizer.type: 'Metaspace'; known: ByteLevel, Digits" },
+		{ MODEL("", ",'pre_tokenizer':{'type':'Sequence','pretokenizers':[{'type':'ByteLevel'},{'type':'Digits'}]}"),
+		  SN_EUNKNOWN, "pre_tokenizer.pretokenizers[1]: a stage after ByteLevel" },
+		{ MODEL("", ",'pre_tokenizer':{'type':'Split','behavior':'Gone','pattern':{'Regex':'a'}}"), SN_EUNKNOWN,
+		  "'Gone'; known: Removed" },
+		{ MODEL("", ",'pre_tokenizer':{'type':'Split','behavior':'Isolated','pattern':{'Regex':'(a'}}"), SN_EPARSE,
+		  "not a regular expression" },
+		{ MODEL("", ",'pre_tokenizer':{'type':'Split','behavior':'Isolated','pattern':{}}"), SN_EPARSE,
+		  "pre_tokenizer.pattern" },
+		{ MODEL("", ",'post_processor':{'type':'Other'}"), SN_EUNKNOWN,
+		  "post_processor.type: 'Other'; known: BertProcessing" },
+		{ MODEL("", ",'post_processor':{'type':'BertProcessing','cls':['x',9],'sep':['x',9]}"), SN_EPARSE,
+		  "9 is no token" },
+		{ MODEL("", ",'post_processor':{'type':'TemplateProcessing','single':[]}"), SN_EPARSE,
+		  "post_processor.single" },
+		{ MODEL("", ",'added_tokens':[{'id':0,'content':'<x>'}]"), SN_EPARSE, "added_tokens[0].id: 0 for '<x>'" },
+		{ MODEL("", ",'added_tokens':[{'id':5,'content':'a'}]"), SN_EPARSE, "the vocabulary gives 'a' the id 0" },
+		{ MODEL("", ",'added_tokens':[{'id':5,'content':''}]"), SN_EPARSE, "added_tokens[0].content" },
+		{ MODEL("", ",'added_tokens':[{'id':50000,'content':'<x>'}]"), SN_EPARSE, "added_tokens[0].id: 50000" },
+	};
+	sn_ctx *ctx = test_ctx(state);
+	for (int i = 0; i < SN_COUNT(bad); i++) {
+		sn_tokenizer *t = NULL;
+		char json[1024];
+		sn_format(json, sizeof json, "%s", bad[i].json);
+		for (char *quote = json; (quote = strchr(quote, '\''));) *quote = '"';
+		sn_status status = sn_tokenizer_parse_json(&t, ctx, (sn_slice){ json, strlen(json) }, "tokenizer.json");
+		assert_null(t);
+		if (status != bad[i].status || !strstr(sn_error(ctx), bad[i].text) ||
+			strncmp(sn_error(ctx), "tokenizer.json: ", 16))
+			fail_msg("%s: status %d, '%s'; expected %d, '%s'", json, status, sn_error(ctx), bad[i].status, bad[i].text);
+	}
+}
+
+/* ---- GGUF ---- */
+
+#define S(text)                                                                                                        \
+	{                                                                                                                  \
+		text, sizeof(text) - 1                                                                                         \
+	}
+static const sn_slice tokens[] = { S("<s>"), S("a"), S("b"), S("ab") };
+
+static void bad_metadata_is_refused(void **state)
+{
+	static const int32_t type[] = { SN_TOKEN_CONTROL, 1, 1, 1 };
+	static const sn_slice good[] = { S("a b") }, unknown[] = { S("a c") }, spaces[] = { S("a b c") },
+						  damaged[] = { S("\xff"), S("a") };
+	const struct {
+		sn_tokenizer_spec spec;
+		sn_status status;
+		const char *text;
+	} bad[] = {
+		{ { 0 }, SN_EUNKNOWN, "tokenizer.ggml.model" },
+		{ { .model = "llama" }, SN_EUNKNOWN, "'llama'; known: gpt2" },
+		{ { .model = "gpt2" }, SN_EPARSE, "no tokens" },
+		{ { .model = "gpt2", .pre = "tekken" }, SN_EUNKNOWN, "'tekken'; known: gpt-2" },
+		{ { .model = "gpt2", .n_token = 4, .token = tokens, .n_merge = 1, .merge = unknown },
+		  SN_EPARSE,
+		  "merge 0, 'a' + 'c'" },
+		{ { .model = "gpt2", .n_token = 4, .token = tokens, .n_merge = 1, .merge = spaces },
+		  SN_EPARSE,
+		  "merge 0, 'a b c'" },
+		{ { .model = "gpt2", .n_token = 4, .token = tokens, .add_bos = true, .bos = 4 },
+		  SN_EPARSE,
+		  "bos_token_id is 4" },
+		{ { .model = "gpt2", .n_token = 4, .token = tokens, .add_eos = true, .eos = -1 },
+		  SN_EPARSE,
+		  "eos_token_id is -1" },
+		{ { .model = "gpt2", .n_token = 2, .token = damaged, .type = type },
+		  SN_EPARSE,
+		  "token 0 is to be found in texts, but is not UTF-8" },
+	};
+	sn_ctx *ctx = test_ctx(state);
+	sn_tokenizer *t;
+	for (int i = 0; i < SN_COUNT(bad); i++) {
+		assert_int_equal(sn_tokenizer_open(&t, ctx, &bad[i].spec), bad[i].status);
+		assert_null(t);
+		if (!strstr(sn_error(ctx), bad[i].text)) fail_msg("'%s' lacks '%s'", sn_error(ctx), bad[i].text);
+	}
+	sn_tokenizer_spec spec = {
+		.model = "gpt2", .n_token = 4, .token = tokens, .type = type, .n_merge = 1, .merge = good, .add_bos = true
+	};
+	int n;
+	assert_ok(ctx, sn_tokenizer_open(&t, ctx, &spec));
+	assert_int_equal(sn_tokenizer_added(t, false, &n)[0], 0);
+	assert_int_equal(n, 1);
+	(void)sn_tokenizer_added(t, true, &n);
+	assert_int_equal(n, 0);
+	sn_tokenizer_close(t);
+}
+
+/* ---- texts ---- */
+
+static void invalid_text_is_refused_by_its_byte(void **state)
+{
+	static const struct {
+		sn_slice text;
+		const char *place;
+	} bad[] = {
+		{ S("\x80"), "byte 0 (0x80)" },
+		{ S("ab\xc3"), "byte 2 (0xc3)" },
+		{ S("\xd0\xb6\xed\xa0\x80"), "byte 2 (0xed)" },
+		{ S("a\xf5z"), "byte 1" },
+	};
+	sn_ctx *ctx = test_ctx(state);
+	sn_arena *arena;
+	sn_tokenizer *t;
+	sn_tokens out;
+	size_t size;
+	assert_ok(ctx, sn_arena_open(&arena, ctx));
+	assert_ok(ctx, sn_tokenizer_open_json(&t, ctx, SN_TESTS "/golden/tokenizer/small-smollm.json"));
+	for (int i = 0; i < SN_COUNT(bad); i++) {
+		assert_int_equal(sn_tokenize(ctx, t, bad[i].text.data, bad[i].text.size, 0, arena, &out), SN_EPARSE);
+		assert_non_null(strstr(sn_error(ctx), bad[i].place));
+	}
+	assert_null(sn_token_text(ctx, t, -1, arena, &size));
+	assert_null(sn_token_text(ctx, t, sn_tokenizer_size(t), arena, &size));
+	assert_non_null(strstr(sn_error(ctx), "ids from 0 to 1058"));
+	sn_tokenizer_close(t);
+	sn_arena_close(arena);
+}
+
+static void a_runaway_expression_gives_up(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_regex *regex;
+	sn_matcher matcher = { 0 };
+	static const char pattern[] = "(?:x*)*(?:x+x+)+y";
+	char text[4000];
+	bool found;
+	size_t match[2];
+	memset(text, 'x', sizeof text);
+	assert_ok(ctx, sn_regex_open(&regex, ctx, pattern, strlen(pattern), false, "test"));
+	assert_int_equal(sn_regex_find(regex, ctx, &matcher, text, sizeof text, 0, &found, match), SN_EPARSE);
+	assert_non_null(strstr(sn_error(ctx), "test: the regular expression fails"));
+	sn_matcher_free(&matcher);
+	sn_regex_close(ctx, regex);
+}
+
+/* ---- memory ---- */
+
+typedef struct budget {
+	int left;
+} budget;
+
+static void *scarce_alloc(void *payload, size_t size)
+{
+	budget *b = payload;
+	return b->left-- > 0 ? aligned_alloc(64, size) : NULL;
+}
+
+static void scarce_free(void *payload, void *p)
+{
+	(void)payload;
+	free(p);
+}
+
+/* Opens and tokenizes with so many allocations granted. */
+static sn_status work_within(int allocations)
+{
+	budget b = { allocations };
+	sn_options options = {
+		.size = sizeof options, .threads = 1, .alloc = scarce_alloc, .dealloc = scarce_free, .alloc_payload = &b
+	};
+	sn_ctx *ctx;
+	sn_tokenizer *t = NULL;
+	sn_arena *arena = NULL;
+	sn_tokens out;
+	if (sn_ctx_open(&ctx, &options) != SN_OK) return SN_ENOMEM;
+	static const char text[] = "<|im_end|> the keys aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 12";
+	sn_status status = sn_arena_open(&arena, ctx);
+	if (status == SN_OK) status = sn_tokenizer_open_json(&t, ctx, SN_TESTS "/golden/tiny/gqa-tied");
+	if (status == SN_OK) status = sn_tokenize(ctx, t, text, sizeof text - 1, SN_PARSE_SPECIAL, arena, &out);
+	sn_tokenizer_close(t);
+	sn_arena_close(arena);
+	sn_ctx_close(ctx);
+	return status;
+}
+
+static void any_allocation_may_fail(void **state)
+{
+	(void)state;
+	int n = 0;
+	while (n < 10000) {
+		sn_status status = work_within(n++);
+		if (status == SN_OK) break;
+		assert_int_equal(status, SN_ENOMEM);
+	}
+	assert_true(n > 20 && n < 10000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bad_documents_are_refused_by_the_path_of_what_is_wrong),
+		cmocka_unit_test(bad_metadata_is_refused),
+		cmocka_unit_test(invalid_text_is_refused_by_its_byte),
+		cmocka_unit_test(a_runaway_expression_gives_up),
+		cmocka_unit_test(any_allocation_may_fail),
+	};
+	return cmocka_run_group_tests(tests, test_open, test_close);
+}
