@@ -13,7 +13,7 @@ typedef struct chart {
 	int panel;
 	double y0, names, series;   /* top; widths of the two columns of labels */
 	sn_scale scale;
-	int n_tick, digits;
+	int n_tick;
 	double tick[SN_MOST_TICKS];
 } chart;
 
@@ -30,7 +30,6 @@ static void set_scale(chart *c)
 	}
 	c->n_tick = sn_ticks(&min, &max, 8, c->tick);
 	c->scale = (sn_scale){ min, max, c->names + c->series, SN_FIGURE_WIDTH - NUMBERS };
-	c->digits = sn_source_digits(s, c->measure->col);
 }
 
 /* Bars that a group has; groups without any take no place. */
@@ -86,14 +85,8 @@ static void numbers(sn_buf *buf, const chart *c, int64_t row, double y)
 	static const sn_words words = { 10.5, SN_START, NULL, NULL };
 	const sn_source *s = &c->pick->source;
 	sn_buf text = { .ctx = buf->ctx };
-	sn_source_write(&text, s, row, c->measure->col, c->digits);
-	if (!isnan(sn_source_number(s, row, c->measure->low)) && !isnan(sn_source_number(s, row, c->measure->high))) {
-		sn_buf_puts(&text, " [");
-		sn_source_write(&text, s, row, c->measure->low, c->digits);
-		sn_buf_puts(&text, ", ");
-		sn_source_write(&text, s, row, c->measure->high, c->digits);
-		sn_buf_puts(&text, "]");
-	}
+	sn_source_write(&text, s, row, c->measure->col);
+	sn_source_write_bounds(&text, s, row, c->measure);
 	if (!text.failed) sn_svg_text(buf, c->scale.to + 10, y + 4, &words, text.data);
 	buf->failed |= text.failed;
 	sn_buf_free(&text);

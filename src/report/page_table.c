@@ -7,24 +7,22 @@
 
 enum { MOST_ROWS = 500 };
 
-static void value(sn_buf *buf, const sn_source *s, int64_t row, int col, int digits)
+/* Appends what was written into text, escaped, and gives text back. */
+static void escape(sn_buf *buf, sn_buf *text)
+{
+	if (!text->failed && text->data) sn_write_xml(buf, text->data);
+	buf->failed |= text->failed;
+	sn_buf_free(text);
+}
+
+static void value(sn_buf *buf, const sn_source *s, int64_t row, int col)
 {
 	sn_buf text = { .ctx = buf->ctx };
-	sn_source_write(&text, s, row, col, digits);
-	if (!text.failed) sn_write_xml(buf, text.data);
-	buf->failed |= text.failed;
-	sn_buf_free(&text);
+	sn_source_write(&text, s, row, col);
+	escape(buf, &text);
 }
 
 static bool is_bound(const sn_col *c) { return (c->role == SN_LOW || c->role == SN_HIGH) && c->of; }
-
-/* The column with a role that belongs to a measure; -1: none. */
-static int column_of(const sn_table *t, int measure, sn_role role)
-{
-	for (int c = 0; c < t->n_col; c++)
-		if (t->col[c].role == role && t->col[c].of && strcmp(t->col[c].of, t->col[measure].name) == 0) return c;
-	return -1;
-}
 
 static bool is_number(const sn_col *c) { return c->type == SN_TYPE_INT || c->type == SN_TYPE_FLOAT; }
 
@@ -43,44 +41,40 @@ static void header_cell(sn_buf *buf, const sn_col *c)
 	sn_buf_puts(buf, "</th>");
 }
 
-static void row_cell(sn_buf *buf, const sn_source *s, int64_t row, int col, int digits)
+static void row_cell(sn_buf *buf, const sn_source *s, int64_t row, int col)
 {
-	const sn_table *t = s->table;
-	int low = column_of(t, col, SN_LOW), high = column_of(t, col, SN_HIGH);
-	sn_buf_puts(buf, is_number(&t->col[col]) ? "<td class=\"n\">" : "<td>");
-	value(buf, s, row, col, digits);
-	bool known = low >= 0 && high >= 0 && !sn_value_missing(t->col[low].type, sn_source_at(s, row, low));
-	if (known) {
-		sn_buf_puts(buf, " <span class=\"bounds\">[");
-		value(buf, s, row, low, digits);
-		sn_buf_puts(buf, ", ");
-		value(buf, s, row, high, digits);
-		sn_buf_puts(buf, "]</span>");
+	const sn_col *c = &s->table->col[col];
+	sn_buf_puts(buf, is_number(c) ? "<td class=\"n\">" : "<td>");
+	value(buf, s, row, col);
+	if (c->role == SN_MEASURE) {
+		sn_measure m = sn_measure_of(s->table, col);
+		sn_buf bounds = { .ctx = buf->ctx };
+		sn_source_write_bounds(&bounds, s, row, &m);
+		sn_buf_puts(buf, bounds.size ? "<span class=\"bounds\">" : "");
+		bool any = bounds.size > 0;
+		escape(buf, &bounds);
+		sn_buf_puts(buf, any ? "</span>" : "");
 	}
 	sn_buf_puts(buf, "</td>");
 }
 
-static sn_status rows(sn_buf *buf, const sn_source *s)
+static void rows(sn_buf *buf, const sn_source *s)
 {
 	const sn_table *t = s->table;
 	int64_t n = SN_MIN(s->n_row, (int64_t)MOST_ROWS);
-	int *digits = sn_alloc(buf->ctx, sn_size3(sizeof *digits, (size_t)t->n_col, 1));
-	if (!digits) return SN_ENOMEM;
-	for (int c = 0; c < t->n_col; c++) digits[c] = sn_source_digits(s, c);
 	sn_buf_puts(buf, "<div class=\"scroll\"><table><thead><tr>");
-	for (int c = 0; c < t->n_col; c++)
+	for (int c = 0; c < s->n_col; c++)
 		if (!is_bound(&t->col[c])) header_cell(buf, &t->col[c]);
 	sn_buf_puts(buf, "</tr></thead><tbody>\n");
 	for (int64_t r = 0; r < n; r++) {
 		sn_buf_puts(buf, "<tr>");
-		for (int c = 0; c < t->n_col; c++)
-			if (!is_bound(&t->col[c])) row_cell(buf, s, r, c, digits[c]);
+		for (int c = 0; c < s->n_col; c++)
+			if (!is_bound(&t->col[c])) row_cell(buf, s, r, c);
 		sn_buf_puts(buf, "</tr>\n");
 	}
 	sn_buf_puts(buf, "</tbody></table></div>\n");
-	if (n < s->n_row) sn_buf_format(buf, "<p class=\"caption\">The first %lld of %lld rows; all are in rows.csv.</p>\n", (long long)n, (long long)s->n_row);
-	sn_free(buf->ctx, digits);
-	return SN_OK;
+	if (n < s->n_row)
+		sn_buf_format(buf, "<p class=\"caption\">The first %lld of %lld rows; all are in rows.csv.</p>\n", (long long)n, (long long)s->n_row);
 }
 
 /* ---- examples ---- */
@@ -90,14 +84,14 @@ static void example(sn_buf *buf, const sn_source *s, int64_t row, int text)
 {
 	bool first = true;
 	sn_buf_puts(buf, "<li>");
-	if (text >= 0) value(buf, s, row, text, 0);
+	if (text >= 0) value(buf, s, row, text);
 	sn_buf_puts(buf, "<small>");
-	for (int c = 0; c < s->table->n_col; c++) {
+	for (int c = 0; c < s->n_col; c++) {
 		if (c == text || sn_value_missing(s->table->col[c].type, sn_source_at(s, row, c))) continue;
 		sn_buf_puts(buf, first ? "" : " · ");
 		sn_write_xml(buf, sn_col_title(&s->table->col[c]));
 		sn_buf_puts(buf, ": ");
-		value(buf, s, row, c, sn_source_digits(s, c));
+		value(buf, s, row, c);
 		if (s->table->col[c].unit && is_number(&s->table->col[c])) {
 			sn_buf_puts(buf, " ");
 			sn_write_xml(buf, s->table->col[c].unit);
@@ -110,7 +104,7 @@ static void example(sn_buf *buf, const sn_source *s, int64_t row, int text)
 static void examples(sn_buf *buf, const sn_source *s)
 {
 	int text = -1;
-	for (int c = s->table->n_col - 1; c >= 0; c--)
+	for (int c = s->n_col - 1; c >= 0; c--)
 		if (s->table->col[c].role == SN_TEXT && s->table->col[c].type == SN_TYPE_TEXT) text = c;
 	sn_buf_puts(buf, "<ul class=\"examples\">\n");
 	for (int64_t r = 0; r < s->n_row && r < MOST_ROWS; r++) example(buf, s, r, text);
@@ -128,10 +122,11 @@ static sn_status figure(sn_buf *buf, const sn_result *r, int t, const sn_source 
 	bool drawn = buf->size > start;
 	if (!drawn) {
 		buf->size = before;
-		return rows(buf, s);
+		rows(buf, s);
+		return SN_OK;
 	}
 	sn_buf_puts(buf, "</figure>\n<details><summary>The numbers of this figure</summary>\n");
-	SN_TRY(rows(buf, s));
+	rows(buf, s);
 	sn_buf_puts(buf, "</details>\n");
 	return SN_OK;
 }
@@ -149,7 +144,7 @@ sn_status sn_page_table(sn_buf *buf, const sn_result *r, int t)
 		sn_buf_puts(buf, "</p>\n");
 	}
 	sn_status status = SN_OK;
-	if (s.table->view == SN_VIEW_TABLE) status = rows(buf, &s);
+	if (s.table->view == SN_VIEW_TABLE) rows(buf, &s);
 	else if (s.table->view == SN_VIEW_TEXT) examples(buf, &s);
 	else status = figure(buf, r, t, &s);
 	sn_buf_puts(buf, "</section>\n");

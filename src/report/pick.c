@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-sn_source sn_source_of(const sn_result *result, int table)
-{
-	return (sn_source){ result, &sn_result_method(result)->table[table], table, sn_result_rows(result, table) };
-}
-
 const sn_value *sn_source_at(const sn_source *s, int64_t row, int col) { return sn_result_row(s->result, s->index, row) + col; }
 
 double sn_source_number(const sn_source *s, int64_t row, int col)
@@ -23,18 +18,26 @@ double sn_source_number(const sn_source *s, int64_t row, int col)
 
 const char *sn_col_title(const sn_col *col) { return col->title ? col->title : col->name; }
 
-int sn_source_digits(const sn_source *s, int col)
+static int8_t suitable_digits(const sn_source *s, int col)
 {
 	double largest = 0;
 	for (int64_t r = 0; r < s->n_row; r++) {
 		double x = fabs(sn_source_number(s, r, col));
 		if (x > largest && isfinite(x)) largest = x;
 	}
-	if (largest < 0.005) return -1;
+	if (largest < 0.005 && largest > 0) return -1;
 	return largest < 10 ? 3 : largest < 100 ? 2 : largest < 1000 ? 1 : 0;
 }
 
-void sn_source_write(sn_buf *buf, const sn_source *s, int64_t row, int col, int digits)
+sn_source sn_source_of(const sn_result *result, int table)
+{
+	sn_source s = { result, &sn_result_method(result)->table[table], table, 0, sn_result_rows(result, table), { 0 } };
+	s.n_col = SN_MIN(s.table->n_col, (int)SN_MOST_SHOWN);
+	for (int c = 0; c < s.n_col; c++) s.digits[c] = suitable_digits(&s, c);
+	return s;
+}
+
+static void write_value(sn_buf *buf, const sn_source *s, int64_t row, int col, int digits)
 {
 	sn_type type = s->table->col[col].type;
 	const sn_value *v = row < 0 ? NULL : sn_source_at(s, row, col);
@@ -45,11 +48,23 @@ void sn_source_write(sn_buf *buf, const sn_source *s, int64_t row, int col, int 
 	else sn_write_readable(buf, v->f, digits);
 }
 
+void sn_source_write(sn_buf *buf, const sn_source *s, int64_t row, int col) { write_value(buf, s, row, col, s->digits[col]); }
+
+void sn_source_write_bounds(sn_buf *buf, const sn_source *s, int64_t row, const sn_measure *m)
+{
+	if (isnan(sn_source_number(s, row, m->low)) || isnan(sn_source_number(s, row, m->high))) return;
+	sn_buf_puts(buf, " [");
+	write_value(buf, s, row, m->low, s->digits[m->col]);
+	sn_buf_puts(buf, ", ");
+	write_value(buf, s, row, m->high, s->digits[m->col]);
+	sn_buf_puts(buf, "]");
+}
+
 void sn_axis_write(sn_buf *buf, const sn_source *s, const sn_axis *axis, int i)
 {
 	for (int k = 0; k < axis->n_col; k++) {
 		sn_buf_puts(buf, k ? ", " : "");
-		sn_source_write(buf, s, axis->row[i], axis->col[k], sn_source_digits(s, axis->col[k]));
+		sn_source_write(buf, s, axis->row[i], axis->col[k]);
 	}
 }
 
@@ -118,7 +133,7 @@ static void add_column(sn_axis *axis, int col)
 static void assign_dimensions(sn_pick *p)
 {
 	const sn_table *t = p->source.table;
-	for (int i = 0, dims = 0; i < t->n_col; i++) {
+	for (int i = 0, dims = 0; i < p->source.n_col; i++) {
 		if (t->col[i].role == SN_FACET) add_column(&p->panel, i);
 		if (t->col[i].role != SN_DIM) continue;
 		add_column(dims == 0 ? &p->x : dims == 1 ? &p->y : &p->panel, i);
@@ -126,16 +141,18 @@ static void assign_dimensions(sn_pick *p)
 	}
 }
 
+/* A bound, baseline or the like without `of` belongs to every measure. */
 static bool belongs(const sn_table *t, int col, int measure)
 {
 	const char *of = t->col[col].of;
 	return !of || strcmp(of, t->col[measure].name) == 0;
 }
 
-static sn_measure measure_of(const sn_table *t, int measure)
+sn_measure sn_measure_of(const sn_table *t, int measure)
 {
 	sn_measure m = { .col = measure, .low = -1, .high = -1, .count = -1, .hatch = -1, .mark = -1 };
-	for (int i = 0; i < t->n_col; i++) {
+	int n = SN_MIN(t->n_col, (int)SN_MOST_SHOWN);
+	for (int i = 0; i < n; i++) {
 		sn_role role = t->col[i].role;
 		if (!belongs(t, i, measure)) continue;
 		if (role == SN_LOW) m.low = i;
@@ -152,8 +169,8 @@ static sn_status pick_measures(sn_pick *p, sn_arena *arena)
 {
 	const sn_table *t = p->source.table;
 	SN_NEW(p->measure, arena, sn_measure, t->n_col);
-	for (int i = 0; i < t->n_col; i++)
-		if (t->col[i].role == SN_MEASURE) p->measure[p->n_measure++] = measure_of(t, i);
+	for (int i = 0; i < p->source.n_col; i++)
+		if (t->col[i].role == SN_MEASURE) p->measure[p->n_measure++] = sn_measure_of(t, i);
 	return SN_OK;
 }
 

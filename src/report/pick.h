@@ -4,13 +4,24 @@
 
 #include "data/result.h"
 
-/* A table of a result, as the drawing code reads it. */
+enum { SN_MOST_SHOWN = 64 };   /* columns that are shown; CSV and JSON have all */
+
+/* A table of a result, as the drawing code reads it. digits: decimals that suit the numbers of each column, 3 for shares, fewer
+ * for larger numbers, -1 (3 significant digits) for tiny ones. */
 typedef struct sn_source {
 	const sn_result *result;
 	const sn_table *table;
-	int index;
+	int index, n_col;
 	int64_t n_row;
+	int8_t digits[SN_MOST_SHOWN];
 } sn_source;
+
+enum { SN_MOST_BASES = 3 };
+/* A measure and the columns that belong to it; -1: none. */
+typedef struct sn_measure {
+	int col, low, high, count, hatch, mark;
+	int base[SN_MOST_BASES], n_base;
+} sn_measure;
 
 /* The distinct values (or combinations of values) of some columns. row: a row that shows each; number columns alone are in
  * ascending order, everything else in the order of first appearance. group: [n_row] index of each row. */
@@ -20,13 +31,6 @@ typedef struct sn_axis {
 	int64_t *row;
 	int *group;
 } sn_axis;
-
-enum { SN_MOST_BASES = 3 };
-/* A measure and the columns that belong to it; -1: none. */
-typedef struct sn_measure {
-	int col, low, high, count, hatch, mark;
-	int base[SN_MOST_BASES], n_base;
-} sn_measure;
 
 /* at: row numbers by [panel][y][x], -1 where the table has none. Without a second dimension there is one y (n_col 0). */
 typedef struct sn_pick {
@@ -44,10 +48,12 @@ const sn_value *sn_source_at(const sn_source *source, int64_t row, int col);
 double sn_source_number(const sn_source *source, int64_t row, int col);
 /* Title of a column for people. */
 const char *sn_col_title(const sn_col *col);
-/* Decimals that suit the numbers of a column: 3 for shares, fewer for larger numbers, -1 (3 significant digits) for tiny ones. */
-int sn_source_digits(const sn_source *source, int col);
-/* Appends a value for people; "–" where missing. digits: of sn_source_digits. */
-void sn_source_write(sn_buf *buf, const sn_source *source, int64_t row, int col, int digits);
+/* Appends a value for people, with its own column's decimals; "–" where missing. */
+void sn_source_write(sn_buf *buf, const sn_source *source, int64_t row, int col);
+/* Appends " [low, high]" where the row has both bounds of a measure, with the measure's decimals. */
+void sn_source_write_bounds(sn_buf *buf, const sn_source *source, int64_t row, const sn_measure *measure);
+/* The columns that belong to a measure. */
+sn_measure sn_measure_of(const sn_table *table, int col);
 /* Appends the label of an axis value ("subject", "12", "plural, match"). */
 void sn_axis_write(sn_buf *buf, const sn_source *source, const sn_axis *axis, int i);
 /* Picks axes and measures of a table, everything from arena. A table without DIM has an x axis of row numbers. */

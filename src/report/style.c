@@ -34,6 +34,6 @@ const char sn_page_style[] =
 	"footer{margin-top:40px;padding-top:14px;padding-bottom:40px;border-top:1px solid var(--rule);color:var(--soft);font-size:13.5px}\n"
 	"code{font:13px/1.5 ui-monospace,'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}\n"
 	"@media print{@page{margin:14mm}body{font-size:10.5pt}header,nav,main,footer{max-width:none;padding:0}"
-	"figure,tr,.limits,li{break-inside:avoid}h2,h3{break-after:avoid}details:not([open]){display:none}.scroll{overflow:visible}"
+	"h1{font-size:19pt}h2{font-size:14pt;margin-top:20px}.lead{font-size:12.5pt}figure,tr,.limits,li{break-inside:avoid}h2,h3,.caption{break-after:avoid}details:not([open]){display:none}.scroll{overflow:visible}"
 	"a{color:inherit;text-decoration:none}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}\n"
 	"@media(max-width:640px){nav ol{columns:1}h1{font-size:24px}}\n";

@@ -113,33 +113,22 @@ void sn_svg_hatch(sn_buf *buf, const char *id)
 
 /* ---- words of a table ---- */
 
-static void write_bounds(sn_buf *buf, const sn_source *s, const sn_measure *m, int64_t row, int digits)
-{
-	if (isnan(sn_source_number(s, row, m->low)) || isnan(sn_source_number(s, row, m->high))) return;
-	sn_buf_puts(buf, " [");
-	sn_source_write(buf, s, row, m->low, digits);
-	sn_buf_puts(buf, ", ");
-	sn_source_write(buf, s, row, m->high, digits);
-	sn_buf_puts(buf, "]");
-}
-
 void sn_svg_row_title(sn_buf *buf, const sn_pick *p, const sn_measure *m, int64_t row)
 {
 	const sn_source *s = &p->source;
 	sn_buf text = { .ctx = buf->ctx };
-	int digits = sn_source_digits(s, m->col);
-	for (int c = 0; c < s->table->n_col; c++) {
+	for (int c = 0; c < s->n_col; c++) {
 		if (s->table->col[c].role != SN_DIM && s->table->col[c].role != SN_FACET) continue;
 		sn_buf_format(&text, "%s ", sn_col_title(&s->table->col[c]));
-		sn_source_write(&text, s, row, c, sn_source_digits(s, c));
+		sn_source_write(&text, s, row, c);
 		sn_buf_puts(&text, ", ");
 	}
 	sn_buf_format(&text, "%s ", sn_col_title(&s->table->col[m->col]));
-	sn_source_write(&text, s, row, m->col, digits);
-	write_bounds(&text, s, m, row, digits);
+	sn_source_write(&text, s, row, m->col);
+	sn_source_write_bounds(&text, s, row, m);
 	if (m->count >= 0) {
 		sn_buf_format(&text, ", %s ", sn_col_title(&s->table->col[m->count]));
-		sn_source_write(&text, s, row, m->count, -1);
+		sn_source_write(&text, s, row, m->count);
 	}
 	sn_buf_puts(buf, "<title>");
 	sn_write_xml(buf, text.failed ? "" : text.data);

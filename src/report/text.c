@@ -36,7 +36,7 @@ static void text_row(sn_buf *buf, const char *const *cell, const bool *right, co
 	sn_buf_puts(buf, "\n");
 }
 
-enum { MOST_COLUMNS = 64 };
+enum { MOST_COLUMNS = SN_MOST_SHOWN };
 
 void sn_text_table(sn_buf *buf, const char *const *header, const bool *right, int n_col, const char *const *cell, int64_t n_row)
 {
@@ -75,23 +75,13 @@ static sn_status header_text(const sn_source *s, int col, sn_arena *arena, const
 }
 
 /* "0.934 [0.901, 0.958]" where the measure has bounds. */
-static sn_status cell_text(const sn_source *s, int64_t row, int col, int digits, sn_arena *arena, const char **out)
+static sn_status cell_text(const sn_source *s, int64_t row, int col, sn_arena *arena, const char **out)
 {
 	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
-	int low = -1, high = -1;
-	for (int i = 0; i < s->table->n_col; i++) {
-		const sn_col *c = &s->table->col[i];
-		if (!c->of || strcmp(c->of, s->table->col[col].name) != 0) continue;
-		if (c->role == SN_LOW) low = i;
-		if (c->role == SN_HIGH) high = i;
-	}
-	sn_source_write(&buf, s, row, col, digits);
-	if (low >= 0 && high >= 0 && !sn_value_missing(s->table->col[low].type, sn_source_at(s, row, low))) {
-		sn_buf_puts(&buf, " [");
-		sn_source_write(&buf, s, row, low, digits);
-		sn_buf_puts(&buf, ", ");
-		sn_source_write(&buf, s, row, high, digits);
-		sn_buf_puts(&buf, "]");
+	sn_source_write(&buf, s, row, col);
+	if (s->table->col[col].role == SN_MEASURE) {
+		sn_measure m = sn_measure_of(s->table, col);
+		sn_source_write_bounds(&buf, s, row, &m);
 	}
 	return take_text(&buf, arena, out);
 }
@@ -100,17 +90,16 @@ static sn_status plain_table(sn_buf *buf, const sn_source *s, int64_t n_row, sn_
 {
 	const char *header[MOST_COLUMNS], **cell;
 	bool right[MOST_COLUMNS];
-	int col[MOST_COLUMNS], digits[MOST_COLUMNS], n = 0;
-	for (int c = 0; c < s->table->n_col && n < MOST_COLUMNS; c++) {
+	int col[MOST_COLUMNS], n = 0;
+	for (int c = 0; c < s->n_col; c++) {
 		if (!shown(&s->table->col[c])) continue;
 		SN_TRY(header_text(s, c, arena, &header[n]));
 		right[n] = s->table->col[c].type == SN_TYPE_INT || s->table->col[c].type == SN_TYPE_FLOAT;
-		digits[n] = sn_source_digits(s, c);
 		col[n++] = c;
 	}
 	SN_NEW(cell, arena, const char *, n_row * n);
 	for (int64_t r = 0; r < n_row; r++)
-		for (int c = 0; c < n; c++) SN_TRY(cell_text(s, r, col[c], digits[c], arena, &cell[r * n + c]));
+		for (int c = 0; c < n; c++) SN_TRY(cell_text(s, r, col[c], arena, &cell[r * n + c]));
 	sn_text_table(buf, header, right, n, cell, n_row);
 	return SN_OK;
 }
@@ -125,13 +114,13 @@ static sn_status axis_text(const sn_source *s, const sn_axis *axis, int i, sn_ar
 }
 
 /* Cells that hold for any model stand in parentheses. */
-static sn_status grid_cell(const sn_pick *p, const sn_measure *m, int panel, int y, int x, int digits, sn_arena *arena, const char **out)
+static sn_status grid_cell(const sn_pick *p, const sn_measure *m, int panel, int y, int x, sn_arena *arena, const char **out)
 {
 	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
 	int64_t row = sn_pick_at(p, panel, y, x);
 	bool hatched = sn_source_number(&p->source, row, m->hatch) > 0;
 	sn_buf_puts(&buf, hatched ? "(" : "");
-	sn_source_write(&buf, &p->source, row, m->col, digits);
+	sn_source_write(&buf, &p->source, row, m->col);
 	sn_buf_puts(&buf, hatched ? ")" : "");
 	return take_text(&buf, arena, out);
 }
@@ -139,7 +128,7 @@ static sn_status grid_cell(const sn_pick *p, const sn_measure *m, int panel, int
 static sn_status grid(sn_buf *buf, const sn_pick *p, const sn_measure *m, int panel, sn_arena *arena)
 {
 	const sn_source *s = &p->source;
-	int n = SN_MIN(p->y.n + 1, (int)MOST_COLUMNS), digits = sn_source_digits(s, m->col);
+	int n = SN_MIN(p->y.n + 1, (int)MOST_COLUMNS);
 	const char *header[MOST_COLUMNS], **cell;
 	bool right[MOST_COLUMNS];
 	SN_TRY(header_text(s, p->x.col[0], arena, &header[0]));
@@ -151,7 +140,7 @@ static sn_status grid(sn_buf *buf, const sn_pick *p, const sn_measure *m, int pa
 	SN_NEW(cell, arena, const char *, (int64_t)p->x.n * n);
 	for (int x = 0; x < p->x.n; x++) {
 		SN_TRY(axis_text(s, &p->x, x, arena, &cell[x * n]));
-		for (int y = 1; y < n; y++) SN_TRY(grid_cell(p, m, panel, y - 1, x, digits, arena, &cell[x * n + y]));
+		for (int y = 1; y < n; y++) SN_TRY(grid_cell(p, m, panel, y - 1, x, arena, &cell[x * n + y]));
 	}
 	sn_text_table(buf, header, right, n, cell, p->x.n);
 	return SN_OK;
