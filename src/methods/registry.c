@@ -4,7 +4,8 @@
 #include <string.h>
 
 /* X(variable of the row), e.g. X(sn_method_probe_linear) */
-#define METHODS(X)
+#define METHODS(X)                                                                                                    \
+	X(sn_method_behaviour_pairs)
 
 #define DECLARE(row) extern const sn_method row;
 METHODS(DECLARE)
