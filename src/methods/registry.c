@@ -5,6 +5,7 @@
 
 /* X(variable of the row), e.g. X(sn_method_probe_linear) */
 #define METHODS(X)                                                                                                    \
+	X(sn_method_capture)                                                                                               \
 	X(sn_method_behaviour_pairs)
 
 #define DECLARE(row) extern const sn_method row;
