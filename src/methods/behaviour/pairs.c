@@ -197,7 +197,11 @@ static bool seen_before(const sn_result *out, int64_t row)
 
 static sn_status summarise(sn_result *out, bool grouped)
 {
+	const char *first = sn_result_rows(out, PAIRS) ? sn_result_row(out, PAIRS, 0)[CONDITION_CELL].s : "";
+	bool several = false;
 	for (int64_t r = 0; grouped && r < sn_result_rows(out, PAIRS); r++)
+		several |= strcmp(sn_result_row(out, PAIRS, r)[CONDITION_CELL].s, first) != 0;
+	for (int64_t r = 0; several && r < sn_result_rows(out, PAIRS); r++)
 		if (!seen_before(out, r)) SN_TRY(add_condition(out, sn_result_row(out, PAIRS, r)[CONDITION_CELL].s));
 	return add_condition(out, NULL);
 }
