@@ -131,6 +131,7 @@ static sn_status run_found(sn_cli *cli, const found *f, const sn_method_input *i
 	sn_meter_clear(meter);
 	sn_status flushed = sn_cli_flush(cli);
 	if (status == SN_OK) status = flushed;
+	else if (sn_poll(cli->ctx) != SN_OK) status = SN_ECANCEL;   /* a read that Ctrl-C cut short failed in its own way */
 	if (status != SN_OK) (void)sn_fail(front, status, "%s", sn_error(cli->ctx));
 	running = NULL;
 	sn_buf_free(&cli->out);

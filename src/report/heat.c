@@ -6,12 +6,13 @@
 #include <math.h>
 #include <string.h>
 
-enum { TITLE = 26, CELL_HEIGHT = 27, X_LABELS = 36, GAP = 14, LEGEND = 44, MOST_CATEGORIES = 12, NARROWEST_TEXT = 22 };
+enum { TITLE = 26, CELL_HEIGHT = 27, X_TITLE = 20, GAP = 16, LEGEND = 44, MOST_CATEGORIES = 12, NARROWEST_TEXT = 22, X_SIZE = 10 };
 
 typedef struct heat {
 	const sn_pick *pick;
 	const sn_measure *measure;
 	double gutter, cell;     /* widths of the labels at the left and of a cell */
+	sn_names names;          /* below */
 	double limit;            /* the scale ends at +-limit or [0, limit] */
 	bool diverging, category;
 	const char *word[MOST_CATEGORIES], *mark[MOST_CATEGORIES];
@@ -146,7 +147,7 @@ static void draw_cell(sn_buf *buf, const heat *h, int panel, int iy, int ix, dou
 
 static sn_status draw_labels(sn_buf *buf, const heat *h, double y0, sn_arena *arena)
 {
-	static const sn_words side = { 11, SN_END, NULL, NULL }, below = { 10, SN_MIDDLE, "#555555", NULL }, title = { 11, SN_MIDDLE, NULL, NULL };
+	static const sn_words side = { 11, SN_END, NULL, NULL }, title = { 11, SN_MIDDLE, NULL, NULL };
 	const sn_pick *p = h->pick;
 	const char *label;
 	double bottom = y0 + TITLE + p->y.n * CELL_HEIGHT;
@@ -158,9 +159,9 @@ static sn_status draw_labels(sn_buf *buf, const heat *h, double y0, sn_arena *ar
 	int step = words ? 1 : SN_MAX(1, (int)ceil(20 / h->cell));
 	for (int x = 0; x < p->x.n; x += step) {
 		SN_TRY(sn_axis_label(p, &p->x, x, arena, &label));
-		sn_svg_text_cut(buf, h->gutter + (x + 0.5) * h->cell, bottom + 13, step * h->cell, &below, label);
+		sn_svg_name(buf, h->gutter + (x + 0.5) * h->cell, bottom + 2, &h->names, X_SIZE, label);
 	}
-	sn_svg_text(buf, h->gutter + p->x.n * h->cell / 2, bottom + 29, &title, sn_col_title(&p->source.table->col[p->x.col[0]]));
+	sn_svg_text(buf, h->gutter + p->x.n * h->cell / 2, bottom + h->names.height + 16, &title, sn_col_title(&p->source.table->col[p->x.col[0]]));
 	return SN_OK;
 }
 
@@ -260,10 +261,12 @@ static sn_status label_width(const sn_pick *p, sn_arena *arena, double *width)
 	return SN_OK;
 }
 
+static double cell_width(const sn_pick *p, double gutter) { return fmin(56, (SN_FIGURE_WIDTH - gutter - 10) / p->x.n); }
+
 static heat make_heat(const sn_pick *p, const sn_measure *m, double gutter)
 {
 	heat h = { .pick = p, .measure = m, .gutter = gutter };
-	h.cell = fmin(56, (SN_FIGURE_WIDTH - gutter - 10) / p->x.n);
+	h.cell = cell_width(p, gutter);
 	h.category = p->source.table->col[m->col].type == SN_TYPE_TEXT;
 	sn_format(h.hatch, sizeof h.hatch, "hatch-%d-%d", p->source.index, m->col);
 	if (h.category) collect_categories(&h);
@@ -274,11 +277,16 @@ static heat make_heat(const sn_pick *p, const sn_measure *m, double gutter)
 sn_status sn_draw_heat(sn_buf *buf, const sn_pick *p, sn_arena *arena)
 {
 	const sn_table *t = p->source.table;
-	double gutter, y = 0, map = TITLE + p->y.n * CELL_HEIGHT + X_LABELS + GAP;
+	double gutter, y = 0;
+	sn_names names;
 	sn_buf body = { .ctx = buf->ctx };
-	sn_status status = label_width(p, arena, &gutter);
+	SN_TRY(label_width(p, arena, &gutter));
+	SN_TRY(sn_names_below(p, cell_width(p, gutter), X_SIZE, arena, &names));
+	double map = TITLE + p->y.n * CELL_HEIGHT + names.height + X_TITLE + GAP;
+	sn_status status = SN_OK;
 	for (int m = 0; m < p->n_measure && status == SN_OK; m++) {
 		heat h = make_heat(p, &p->measure[m], gutter);
+		h.names = names;
 		sn_svg_hatch(&body, h.hatch);
 		for (int panel = 0; panel < p->panel.n && status == SN_OK; panel++, y += map) status = draw_map(&body, &h, panel, y, arena);
 		y += draw_legend(&body, &h, y);

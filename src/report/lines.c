@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-enum { LEFT = 54, RIGHT = 14, TOP = 26, BOTTOM = 44, HEIGHT = 250, LEGEND_ROW = 20 };
+enum { LEFT = 54, RIGHT = 14, TOP = 26, PLOT = 180, X_TITLE = 30, LEGEND_ROW = 20, MOST_LABELS = 11 };
+static const double label_size = 10.5;
 
 typedef struct panel {
 	const sn_pick *pick;
@@ -15,6 +16,7 @@ typedef struct panel {
 	int n_tick;
 	double tick[SN_MOST_TICKS];
 	char clip[48];
+	sn_names names;         /* below the x axis */
 } panel;
 
 /* ---- ranges ---- */
@@ -58,7 +60,7 @@ static void set_scales(panel *a)
 	double min, max;
 	value_range(p, a->measure, &min, &max);
 	a->n_tick = sn_ticks(&min, &max, 7, a->tick);
-	a->y = (sn_scale){ min, max, a->y0 + HEIGHT - BOTTOM, a->y0 + TOP };
+	a->y = (sn_scale){ min, max, a->y0 + TOP + PLOT, a->y0 + TOP };
 	double first = x_value(p, 0), last = x_value(p, p->x.n - 1), room = fmax((last - first) * 0.02, 1e-9);
 	if (p->x.n == 1) room = 0.5;
 	a->x = (sn_scale){ first - room, last + room, a->x0 + LEFT, a->x0 + a->width - RIGHT };
@@ -81,17 +83,18 @@ static void y_axis(sn_buf *buf, const panel *a)
 
 static sn_status x_axis(sn_buf *buf, const panel *a, sn_arena *arena)
 {
-	static const sn_words words = { 10.5, SN_MIDDLE, "#555555", NULL }, title = { 11, SN_MIDDLE, NULL, NULL };
+	static const sn_words title = { 11, SN_MIDDLE, NULL, NULL };
 	const sn_pick *p = a->pick;
-	int step = SN_MAX(1, (p->x.n + 10) / 11);
+	int step = a->names.turned ? 1 : SN_MAX(1, (p->x.n + MOST_LABELS - 1) / MOST_LABELS);
 	for (int i = 0; i < p->x.n; i += step) {
 		double x = sn_scale_at(&a->x, x_value(p, i));
 		const char *label;
 		SN_TRY(sn_axis_label(p, &p->x, i, arena, &label));
 		sn_svg_line(buf, x, a->y.from, x, a->y.from + 4, "#888888", 1, NULL);
-		sn_svg_text_cut(buf, x, a->y.from + 16, (a->x.to - a->x.from) / SN_MIN(p->x.n, 11) + 6, &words, label);
+		sn_svg_name(buf, x, a->y.from + 4, &a->names, label_size, label);
 	}
-	sn_svg_text(buf, (a->x.from + a->x.to) / 2, a->y.from + 34, &title, sn_col_title(&p->source.table->col[p->x.col[0]]));
+	sn_svg_text(buf, (a->x.from + a->x.to) / 2, a->y.from + 4 + a->names.height + 16, &title,
+	            sn_col_title(&p->source.table->col[p->x.col[0]]));
 	return SN_OK;
 }
 
@@ -279,17 +282,20 @@ sn_status sn_draw_lines(sn_buf *buf, const sn_pick *p, sn_arena *arena)
 {
 	int n = p->n_measure * p->panel.n, columns = n == 1 ? 1 : 2, rows = (n + columns - 1) / columns;
 	sn_buf legend_svg = { .ctx = buf->ctx };
-	double top;
+	double top, width = (double)SN_FIGURE_WIDTH / columns;
+	sn_names names;
+	SN_TRY(sn_names_below(p, (width - LEFT - RIGHT) / p->x.n, label_size, arena, &names));
+	double height = TOP + PLOT + names.height + X_TITLE;
 	sn_status status = draw_legend(&legend_svg, p, arena, &top);
 	if (status != SN_OK || legend_svg.failed) return sn_buf_free(&legend_svg), status != SN_OK ? status : SN_ENOMEM;
 	const sn_table *t = p->source.table;
-	sn_svg_open(buf, SN_FIGURE_WIDTH, top + rows * HEIGHT, t->title ? t->title : t->name, t->caption);
+	sn_svg_open(buf, SN_FIGURE_WIDTH, top + rows * height, t->title ? t->title : t->name, t->caption);
 	if (legend_svg.size) sn_buf_add(buf, legend_svg.data, legend_svg.size);
 	sn_buf_free(&legend_svg);
 	for (int i = 0; i < n; i++) {
-		panel a = { .pick = p, .measure = &p->measure[i / p->panel.n], .number = i % p->panel.n, .width = (double)SN_FIGURE_WIDTH / columns };
+		panel a = { .pick = p, .measure = &p->measure[i / p->panel.n], .number = i % p->panel.n, .width = width, .names = names };
 		a.x0 = i % columns * a.width;
-		a.y0 = top + i / columns * HEIGHT;
+		a.y0 = top + i / columns * height;
 		sn_format(a.clip, sizeof a.clip, "clip-%d-%d", p->source.index, i);
 		SN_TRY(draw_panel(buf, &a, arena));
 	}

@@ -63,7 +63,9 @@ void sn_source_write_bounds(sn_buf *buf, const sn_source *s, int64_t row, const 
 void sn_axis_write(sn_buf *buf, const sn_source *s, const sn_axis *axis, int i)
 {
 	for (int k = 0; k < axis->n_col; k++) {
+		const sn_col *c = &s->table->col[axis->col[k]];
 		sn_buf_puts(buf, k ? ", " : "");
+		if (axis->named && c->type != SN_TYPE_TEXT) sn_buf_format(buf, "%s ", sn_col_title(c));
 		sn_source_write(buf, s, axis->row[i], axis->col[k]);
 	}
 }
@@ -187,7 +189,7 @@ static sn_status find_rows(sn_pick *p, sn_arena *arena)
 
 sn_status sn_pick_table(sn_pick *p, const sn_source *source, sn_arena *arena)
 {
-	*p = (sn_pick){ .source = *source };
+	*p = (sn_pick){ .source = *source, .y.named = true, .panel.named = true };
 	assign_dimensions(p);
 	SN_TRY(find_groups(source, &p->x, arena));
 	SN_TRY(find_groups(source, &p->y, arena));

@@ -27,6 +27,7 @@ typedef struct sn_measure {
  * ascending order, everything else in the order of first appearance. group: [n_row] index of each row. */
 typedef struct sn_axis {
 	int col[4], n_col;
+	bool named;          /* numbers are labelled with their column: "layer 3" */
 	int n;
 	int64_t *row;
 	int *group;

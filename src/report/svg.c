@@ -162,6 +162,36 @@ sn_status sn_axis_label(const sn_pick *p, const sn_axis *axis, int i, sn_arena *
 	return keep(&buf, arena, out);
 }
 
+/* ---- names below an axis ---- */
+
+static const double longest_name = 130, turned_sine = 0.643;   /* 40 degrees */
+
+sn_status sn_names_below(const sn_pick *p, double place, double size, sn_arena *arena, sn_names *out)
+{
+	double widest = 0;
+	for (int i = 0; i < p->x.n; i++) {
+		const char *label;
+		SN_TRY(sn_axis_label(p, &p->x, i, arena, &label));
+		widest = fmax(widest, sn_text_width(label, size));
+	}
+	bool words = p->source.table->col[p->x.col[0]].type == SN_TYPE_TEXT;
+	bool turned = words && widest > place;
+	*out = (sn_names){ turned, turned ? fmin(widest, longest_name) * turned_sine + size : size + 4, place };
+	return SN_OK;
+}
+
+void sn_svg_name(sn_buf *buf, double x, double y, const sn_names *names, double size, const char *text)
+{
+	sn_words words = { size, names->turned ? SN_END : SN_MIDDLE, "#555555", NULL };
+	if (!names->turned) {
+		sn_svg_text_cut(buf, x, y + size + 2, fmax(names->place, 3 * size), &words, text);
+		return;
+	}
+	sn_buf_format(buf, "<g transform=\"translate(%.1f %.1f) rotate(-40)\">", x + size / 3, y + size);
+	sn_svg_text_cut(buf, 0, 0, longest_name, &words, text);
+	sn_buf_puts(buf, "</g>\n");
+}
+
 sn_status sn_report_svg(sn_buf *buf, const sn_result *result, int table)
 {
 	sn_source source = sn_source_of(result, table);

@@ -23,6 +23,11 @@ void sn_svg_text(sn_buf *buf, double x, double y, const sn_words *words, const c
 void sn_svg_text_cut(sn_buf *buf, double x, double y, double width, const sn_words *words, const char *text);
 /* Rough width of text at a size. */
 double sn_text_width(const char *text, double size);
+/* How long names stand below an axis: side by side, or turned where the longest is wider than its place. height: what they take. */
+typedef struct sn_names { bool turned; double height, place; } sn_names;
+SN_CHECKED sn_status sn_names_below(const sn_pick *pick, double place, double size, sn_arena *arena, sn_names *out);
+/* Writes a name whose place has its middle at x, below y. */
+void sn_svg_name(sn_buf *buf, double x, double y, const sn_names *names, double size, const char *text);
 void sn_svg_line(sn_buf *buf, double x1, double y1, double x2, double y2, const char *color, double width, const char *dash);
 /* Marker of series i, 3.2 units in radius; hollow: white inside. The element stays open for a title: close with "</g>". */
 void sn_svg_marker_open(sn_buf *buf, double x, double y, int i, bool hollow);

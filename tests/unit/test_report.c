@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LAYERS = 31, CURVES = 0, HEAT, VERDICTS, BEHAVIOUR, EXAMPLES, CONTROLS, PAIRS };
+enum { LAYERS = 31, CURVES = 0, HEAT, VERDICTS, BEHAVIOUR, EXAMPLES, CONTROLS, PAIRS, TOKENS, SITES };
 static const char *const roles[] = { "subject", "attractor", "last", "other" };
 
 static const sn_col curves[] = {
@@ -53,6 +53,11 @@ static const sn_col examples[] = {
 	{ .name = "condition", .type = SN_TYPE_TEXT, .role = SN_DIM },
 	{ .name = "LD", .unit = "nats", .type = SN_TYPE_FLOAT, .role = SN_MEASURE },
 };
+static const sn_col tokens[] = {
+	{ .name = "token", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Token" },
+	{ .name = "layer", .type = SN_TYPE_INT, .role = SN_DIM },
+	{ .name = "effect", .unit = "nats", .type = SN_TYPE_FLOAT, .role = SN_MEASURE },
+};
 static const sn_table tables[] = {
 	{ .name = "curves", .title = "Where number is encoded, and where the choice passes", .col = curves, .n_col = SN_COUNT(curves),
 	  .view = SN_VIEW_LINE, .caption = "Bands: simultaneous 95 % intervals over all cells of a quantity. Hollow marks hold for any causal model." },
@@ -65,6 +70,8 @@ static const sn_table tables[] = {
 	{ .name = "examples", .title = "Example items", .col = examples, .n_col = SN_COUNT(examples), .view = SN_VIEW_TEXT },
 	{ .name = "controls", .title = "Controls", .col = behaviour, .n_col = SN_COUNT(behaviour), .view = SN_VIEW_TABLE },
 	{ .name = "pairs", .title = "Verdicts at other thresholds", .col = verdicts, .n_col = SN_COUNT(verdicts), .appendix = true, .view = SN_VIEW_HEAT },
+	{ .name = "tokens", .title = "Layer by position", .col = tokens, .n_col = SN_COUNT(tokens), .view = SN_VIEW_HEAT },
+	{ .name = "sites", .title = "Sites", .col = tokens, .n_col = SN_COUNT(tokens), .view = SN_VIEW_LINE },
 };
 static const sn_param params[] = {
 	{ .name = "effort", .help = "preset of items & pairs", .def = "standard", .type = SN_TYPE_TEXT, .choices = "quick|standard" },
@@ -100,6 +107,15 @@ static sn_status run(sn_ctx *ctx, const sn_input *input, const void *p, sn_resul
 			double a = 0.98 - 0.04 * i - 0.12 * k;
 			SN_TRY(SN_ADD(out, BEHAVIOUR, sn_text(condition[i]), sn_text(k ? "mismatch" : "match"), sn_num(a), sn_num(a - 0.06), sn_num(fmin(1, a + 0.03)), sn_num(0.5)));
 			SN_TRY(SN_ADD(out, CONTROLS, sn_text(condition[i]), sn_text(k ? "mismatch" : "match"), sn_num(a), sn_num(a - 0.06), sn_none(), sn_num(0.5)));
+		}
+	}
+	static const char *const word[] = { "Yesterday", " the", " astronaut", " near", " the", " commissioners’ old laboratory", " probably" };
+	for (int i = 0; i < SN_COUNT(word); i++) {
+		char name[64];
+		snprintf(name, sizeof name, "%d:%s", i, word[i]);
+		for (int l = 0; l < 4; l++) {
+			SN_TRY(SN_ADD(out, TOKENS, sn_text(name), sn_int(l), sn_num(i * l * 0.9)));
+			SN_TRY(SN_ADD(out, SITES, sn_text(name), sn_int(l), sn_num(i * l * 0.9)));
 		}
 	}
 	SN_TRY(SN_ADD(out, EXAMPLES, sn_text("Yesterday the keys to the cabinet probably | are / is <script>alert(1)</script>"), sn_text("mismatch"), sn_num(2.31)));
@@ -194,6 +210,7 @@ static void figures_are_well_formed_and_say_everything(void **state)
 		if (t == CURVES || t == HEAT) assert_non_null(strstr(svg.data, "attractor"));
 		if (t == HEAT) assert_non_null(strstr(svg.data, "holds for any model"));
 		if (t == HEAT) assert_non_null(strstr(svg.data, "through the encoding"));
+		if (t == TOKENS || t == SITES) assert_non_null(strstr(svg.data, ">layer 3<"));
 		if (t == BEHAVIOUR) assert_non_null(strstr(svg.data, "0.980 [0.920, 1.000]"));
 		sn_buf_free(&svg);
 	}
