@@ -38,6 +38,7 @@ typedef struct sn_boot_items {
 /* Point estimates and their replicates. */
 typedef struct sn_reps {
 	int n_boot, n_cell;
+	double df;       /* subject lemmas behind it, less one: see sn_reps_bands; 0: not known, no correction */
 	double *point;   /* [n_cell]; NaN: the cell is not applicable */
 	double *rep;     /* [n_boot, n_cell] */
 } sn_reps;
@@ -68,7 +69,10 @@ typedef struct sn_band {
 
 /* Intervals for all cells of one quantity at the level (0.95). Pointwise: point ± q se, with q the level's quantile
  * of the cell's own |t| = |replicate - point| / se; simultaneous: with q the quantile of the maximum of |t| over
- * cells. max_t (or NULL) receives that quantile. */
+ * cells. As a bootstrap of few clusters is too sure of itself, se is multiplied by sqrt(L / (L - 1)), L lemmas, and q
+ * is moved from the normal distribution to Student's t with L - 1 degrees of freedom at the same tail (without this,
+ * bands over 31 cells and 40 lemmas covered 90 % in simulation). max_t (or NULL) receives the moved quantile of the
+ * maximum. */
 SN_CHECKED sn_status sn_reps_bands(sn_band *out, sn_arena *scratch, const sn_reps *a, double level, double *max_t);
 /* Returns the q-quantile of a cell's finite replicates; NaN without any. */
 SN_CHECKED sn_status sn_reps_quantile(const sn_reps *a, sn_arena *scratch, int cell, double q, double *out);

@@ -21,48 +21,62 @@ void sn_blas_restore(int before) { omp_set_num_threads(before); }
 
 static CBLAS_TRANSPOSE trans(bool t) { return t ? CblasTrans : CblasNoTrans; }
 
-void sn_gemm_f64(int threads, bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
-				 int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc)
+/* One product, for the rows of c that a thread takes. */
+typedef struct product {
+	bool ta, tb;
+	int64_t m, n, k, lda, ldb, ldc;
+	double alpha, beta;
+	const double *a, *b;
+	double *c;
+} product;
+
+typedef void product_rows(const product *p, int64_t first, int rows);
+
+static void run_product(int threads, const product *p, product_rows *compute)
 {
-	int before = omp_get_max_threads();
+	int before = sn_blas_serial();
+	if (threads <= 1 || p->m <= ROW_BLOCK) {
+		for (int64_t i = 0; i < p->m; i += ROW_BLOCK) compute(p, i, (int)SN_MIN(ROW_BLOCK, p->m - i));
+	} else {
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
-	for (int64_t i = 0; i < m; i += ROW_BLOCK) {
-		sn_blas_serial();
-		cblas_dgemm(CblasRowMajor, trans(ta), trans(tb), (int)SN_MIN(ROW_BLOCK, m - i), (int)n, (int)k, alpha,
-					a + (ta ? i : i * lda), (int)lda, b, (int)ldb, beta, c + i * ldc, (int)ldc);
+		for (int64_t i = 0; i < p->m; i += ROW_BLOCK) {
+			sn_blas_serial();
+			compute(p, i, (int)SN_MIN(ROW_BLOCK, p->m - i));
+		}
 	}
 	sn_blas_restore(before);
 }
 
-void sn_gemm_f32(int threads, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-				 int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+static const double *rows_of_a(const product *p, int64_t first) { return p->a + (p->ta ? first : first * p->lda); }
+
+static void gemm_rows(const product *p, int64_t first, int rows)
 {
-	int before = omp_get_max_threads();
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-	for (int64_t i = 0; i < m; i += ROW_BLOCK) {
-		sn_blas_serial();
-		cblas_sgemm(CblasRowMajor, trans(ta), trans(tb), (int)SN_MIN(ROW_BLOCK, m - i), (int)n, (int)k, alpha,
-					a + (ta ? i : i * lda), (int)lda, b, (int)ldb, beta, c + i * ldc, (int)ldc);
-	}
-	sn_blas_restore(before);
+	cblas_dgemm(CblasRowMajor, trans(p->ta), trans(p->tb), rows, (int)p->n, (int)p->k, p->alpha, rows_of_a(p, first),
+				(int)p->lda, p->b, (int)p->ldb, p->beta, p->c + first * p->ldc, (int)p->ldc);
+}
+
+static void gram_rows(const product *p, int64_t first, int rows)
+{
+	double *c = p->c + first * p->ldc;
+	if (first)
+		cblas_dgemm(CblasRowMajor, trans(p->ta), trans(!p->ta), rows, (int)first, (int)p->k, 1, rows_of_a(p, first),
+					(int)p->lda, p->a, (int)p->lda, p->beta, c, (int)p->ldc);
+	cblas_dsyrk(CblasRowMajor, CblasLower, trans(p->ta), rows, (int)p->k, 1, rows_of_a(p, first), (int)p->lda, p->beta,
+				c + first, (int)p->ldc);
+}
+
+void sn_gemm_f64(int threads, bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
+				 int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc)
+{
+	product p = { ta, tb, m, n, k, lda, ldb, ldc, alpha, beta, a, b, c };
+	run_product(threads, &p, gemm_rows);
 }
 
 void sn_gram_f64(int threads, bool ta, int64_t m, int64_t k, const double *a, int64_t lda, double beta, double *c,
 				 int64_t ldc)
 {
-	int before = omp_get_max_threads();
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-	for (int64_t i = 0; i < m; i += ROW_BLOCK) {
-		sn_blas_serial();
-		int rows = (int)SN_MIN(ROW_BLOCK, m - i);
-		const double *block = a + (ta ? i : i * lda);
-		if (i)
-			cblas_dgemm(CblasRowMajor, trans(ta), trans(!ta), rows, (int)i, (int)k, 1, block, (int)lda, a, (int)lda,
-						beta, c + i * ldc, (int)ldc);
-		cblas_dsyrk(CblasRowMajor, CblasLower, trans(ta), rows, (int)k, 1, block, (int)lda, beta, c + i * ldc + i,
-					(int)ldc);
-	}
-	sn_blas_restore(before);
+	product p = { .ta = ta, .m = m, .k = k, .lda = lda, .ldc = ldc, .beta = beta, .a = a, .c = c };
+	run_product(threads, &p, gram_rows);
 }
 
 void sn_mirror_f64(int64_t n, double *a, int64_t ld)

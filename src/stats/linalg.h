@@ -19,8 +19,6 @@ void sn_blas_restore(int before);
  * blocks of c's rows on threads threads; inside a parallel region pass 1. */
 void sn_gemm_f64(int threads, bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
                  int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc);
-void sn_gemm_f32(int threads, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                 int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
 /* Lower triangle of c [m, m] <- op(a) op(a)' + beta c, inner size k; ta: a is stored [k, m]. Like sn_gemm_f64 at half
  * the work. */

@@ -58,7 +58,12 @@ double sn_t_cdf(double t, double df)
 	return t < 0 ? tail : 1 - tail;
 }
 
-/* Bisection on the lower tail: the bracket is widened first, since tails are heavy for small df. */
+static double t_density(double t, double df)
+{
+	return exp(lgamma((df + 1) / 2) - lgamma(df / 2) - (df + 1) / 2 * log1p(t * t / df)) / sqrt(df * acos(-1.0));
+}
+
+/* Newton on the lower tail inside a bracket, which is widened first since tails are heavy for small df. */
 double sn_t_quantile(double p, double df)
 {
 	if (!(p > 0 && p < 1 && df > 0)) return NAN;
@@ -67,12 +72,16 @@ double sn_t_quantile(double p, double df)
 		high = low;
 		low *= 2;
 	}
-	while (high - low > 1e-15 * fabs(low)) {
-		double middle = low + (high - low) / 2;
-		if (middle <= low || middle >= high) break;
-		*(sn_t_cdf(middle, df) > q ? &high : &low) = middle;
+	double t = SN_MIN(SN_MAX(sn_normal_quantile(q), low), high);
+	for (int it = 0; it < 200; it++) {
+		double error = sn_t_cdf(t, df) - q, next;
+		*(error > 0 ? &high : &low) = t;
+		next = t - error / t_density(t, df);
+		if (!(next > low && next < high)) next = low + (high - low) / 2;
+		if (fabs(next - t) <= 1e-14 * fabs(t)) break;
+		t = next;
 	}
-	return p < 0.5 ? low : -low;
+	return p < 0.5 ? t : -t;
 }
 
 sn_interval sn_wilson(double share, double n, double level)
