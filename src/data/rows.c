@@ -25,8 +25,9 @@ struct sn_rows {
 	size_t bytes;
 	sn_arena *arena;
 	sn_pool pool;
-	column *col;       /* [MAX_COLUMNS] */
-	int n_col, cursor; /* cursor: where the next cell's column is looked for first */
+	column *col;
+	int n_col, room;
+	int cursor; /* where the next cell's column is looked for first */
 	int64_t n, line;
 };
 
@@ -36,12 +37,8 @@ sn_status sn_rows_open(sn_rows **out, sn_ctx *ctx, const char *source, size_t by
 	*out = NULL;
 	if (!rows) return SN_ENOMEM;
 	*rows = (sn_rows){ .ctx = ctx, .source = source, .bytes = bytes, .arena = arena, .pool = { .arena = arena } };
-	rows->col = sn_alloc(ctx, MAX_COLUMNS * sizeof *rows->col);
-	if (rows->col)
-		*out = rows;
-	else
-		sn_rows_close(rows);
-	return rows->col ? SN_OK : SN_ENOMEM;
+	*out = rows;
+	return SN_OK;
 }
 
 void sn_rows_close(sn_rows *rows)
@@ -63,39 +60,43 @@ void sn_rows_next(sn_rows *rows, int64_t line)
 
 /* ---- cells ---- */
 
-static sn_status find_column(sn_rows *rows, const char *name, column **out)
+/* Returns an array twice as long with the n elements of the old one, which is freed; NULL when memory is short. */
+static void *enlarge(sn_rows *rows, void *old, int64_t n, size_t size)
 {
-	for (int k = 0; k < rows->n_col; k++) {
-		int i = (rows->cursor + k) % rows->n_col;
-		if (strcmp(rows->col[i].name, name) != 0) continue;
-		rows->cursor = i + 1;
-		*out = &rows->col[i];
-		return SN_OK;
-	}
-	if (!name[0])
-		return sn_fail(rows->ctx, SN_EPARSE, "%s: line %lld: a column has no name; give it one", rows->source,
-					   (long long)rows->line);
-	if (rows->n_col == MAX_COLUMNS)
-		return sn_fail(rows->ctx, SN_EPARSE, "%s: line %lld: '%s' would be column %d; expected at most %d",
-					   rows->source, (long long)rows->line, name, MAX_COLUMNS + 1, MAX_COLUMNS);
-	column *c = &rows->col[rows->n_col];
-	c->name = sn_pool_copy(&rows->pool, name, strlen(name));
-	if (!c->name) return SN_ENOMEM;
-	rows->cursor = ++rows->n_col;
-	*out = c;
-	return SN_OK;
+	void *array = sn_alloc(rows->ctx, sn_size3(SN_MAX(2 * (size_t)n, (size_t)8), size, 1));
+	if (!array) return NULL;
+	if (n) memcpy(array, old, (size_t)n * size);
+	sn_free(rows->ctx, old);
+	return array;
 }
 
-static sn_status grow(sn_rows *rows, column *c)
+static sn_status add_column(sn_rows *rows, const char *name)
 {
-	if (c->n < c->room) return SN_OK;
-	int64_t room = c->room ? 2 * c->room : 8;
-	placed *cell = sn_alloc(rows->ctx, sn_size3((size_t)room, sizeof *cell, 1));
-	if (!cell) return SN_ENOMEM;
-	if (c->n) memcpy(cell, c->cell, (size_t)c->n * sizeof *cell);
-	sn_free(rows->ctx, c->cell);
-	c->cell = cell;
-	c->room = room;
+	if (!name[0] || rows->n_col == MAX_COLUMNS)
+		return sn_fail(rows->ctx, SN_EPARSE,
+					   "%s: line %lld: '%s' would be column %d; expected a name, and at most %d columns", rows->source,
+					   (long long)rows->line, name, rows->n_col + 1, MAX_COLUMNS);
+	if (rows->n_col == rows->room) {
+		column *col = enlarge(rows, rows->col, rows->n_col, sizeof *col);
+		if (!col) return SN_ENOMEM;
+		rows->col = col;
+		rows->room = SN_MAX(2 * rows->room, 8);
+	}
+	rows->col[rows->n_col].name = sn_pool_copy(&rows->pool, name, strlen(name));
+	return rows->col[rows->n_col++].name ? SN_OK : SN_ENOMEM;
+}
+
+static sn_status find_column(sn_rows *rows, const char *name, column **out)
+{
+	int found = 0;
+	while (found < rows->n_col && strcmp(rows->col[(rows->cursor + found) % rows->n_col].name, name) != 0) found++;
+	if (found == rows->n_col) {
+		SN_TRY(add_column(rows, name));
+		rows->cursor = rows->n_col - 1;
+	} else {
+		rows->cursor = (rows->cursor + found) % rows->n_col;
+	}
+	*out = &rows->col[rows->cursor++];
 	return SN_OK;
 }
 
@@ -106,7 +107,12 @@ sn_status sn_rows_set(sn_rows *rows, const char *name, sn_cell cell)
 	if (c->n > 0 && c->cell[c->n - 1].row == rows->n - 1)
 		return sn_fail(rows->ctx, SN_EPARSE, "%s: line %lld: '%s' is given twice; rename one", rows->source,
 					   (long long)rows->line, name);
-	SN_TRY(grow(rows, c));
+	if (c->n == c->room) {
+		placed *all = enlarge(rows, c->cell, c->n, sizeof *all);
+		if (!all) return SN_ENOMEM;
+		c->cell = all;
+		c->room = SN_MAX(2 * c->room, 8);
+	}
 	c->cell[c->n++] = (placed){ rows->n - 1, rows->line, cell };
 	return SN_OK;
 }

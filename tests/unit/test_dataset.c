@@ -126,7 +126,7 @@ static void bad_data_name_the_line(void **state)
 	refuse(state, SN_DATA_JSONL, "{\"a\": true}\n{\"a\": 1}", "line 2: 'a' is a whole number, but a bool before");
 	refuse(state, SN_DATA_JSONL, "{\"a\": [1, 2]}\n{\"a\": \"x\"}", "line 2: 'a' is a text, but a span before");
 	refuse(state, SN_DATA_JSONL, "{\"a\": {\"b\": 1}, \"a.b\": 2}", "line 1: 'a.b' is given twice");
-	refuse(state, SN_DATA_JSONL, "{\"a\": 1}\n{\"\": 2}", "line 2: a column has no name");
+	refuse(state, SN_DATA_JSONL, "{\"a\": 1}\n{\"\": 2}", "line 2: '' would be column 2; expected a name");
 	refuse(state, SN_DATA_CSV, "a,b\n1,2\n1,2,3\n", "line 3: expected 2 fields");
 	refuse(state, SN_DATA_CSV, "a,a\n1,2\n", "line 2: 'a' is given twice");
 	refuse(state, SN_DATA_CSV, "a,b\n", "at least one row");

@@ -238,7 +238,7 @@ static void check_rows(const sn_safetensor *t, int n)
 	for (int i = 0; i < 3 * n; i++) {
 		float v;
 		memcpy(&v, t->data + 4 * i, 4);
-		assert_true(v == 10 * (i / 3) + i % 3);
+		assert_true(v == (float)(10 * (i / 3) + i % 3));
 	}
 }
 
