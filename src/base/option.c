@@ -22,6 +22,13 @@ const sn_param *sn_param_find(const sn_param_table *table, const char *name)
 
 static bool has_range(const sn_param *p) { return p->min != 0 || p->max != 0; }
 
+static const double boundless = 1e15;   /* a maximum from here on is only there for the arithmetic */
+
+static void write_range(const sn_param *p, char *buf, size_t size)
+{
+	sn_format(buf, size, p->max >= boundless ? "of at least %g" : "from %g to %g", p->min, p->max);
+}
+
 static const char *type_words(const sn_param *p)
 {
 	return p->type == SN_TYPE_INT ? "an integer" : p->type == SN_TYPE_FLOAT ? "a number" : p->type == SN_TYPE_BOOL ? "true or false" : "text";
@@ -30,10 +37,10 @@ static const char *type_words(const sn_param *p)
 static sn_status wrong_value(sn_ctx *ctx, const sn_param *p, const char *value)
 {
 	const char *unit = p->unit ? p->unit : "", *space = unit[0] ? " " : "";
-	if (has_range(p) && p->type != SN_TYPE_TEXT)
-		return sn_fail(ctx, SN_EARG, "--%s: expected %s from %g to %g%s%s, found \"%s\"", p->name, type_words(p), p->min, p->max, space,
-		               unit, value);
-	return sn_fail(ctx, SN_EARG, "--%s: expected %s%s%s, found \"%s\"", p->name, type_words(p), space, unit, value);
+	char range[64] = "";
+	if (has_range(p)) write_range(p, range, sizeof range);
+	return sn_fail(ctx, SN_EARG, "--%s: expected %s%s%s%s%s, found \"%s\"", p->name, type_words(p), range[0] ? " " : "", range, space,
+	               unit, value);
 }
 
 static bool in_choices(const char *choices, const char *value)
@@ -127,8 +134,11 @@ void sn_param_json(sn_buf *buf, const sn_param_table *table, const void *values)
 	sn_buf_puts(buf, "}");
 }
 
-static const char *type_name(const sn_param *p)
+/* What stands for the value; the unit of a text is the kind of text (FILE, COLUMN). */
+static const char *value_name(const sn_param *p)
 {
+	if (p->choices) return p->choices;
+	if (p->type == SN_TYPE_TEXT && p->unit && p->unit[0]) return p->unit;
 	return p->type == SN_TYPE_INT ? "INTEGER" : p->type == SN_TYPE_FLOAT ? "NUMBER" : p->type == SN_TYPE_BOOL ? "" : "TEXT";
 }
 
@@ -136,10 +146,12 @@ void sn_param_help(sn_buf *buf, const sn_param_table *table)
 {
 	for (int i = 0; i < table->n; i++) {
 		const sn_param *p = &table->param[i];
-		const char *value = p->choices ? p->choices : type_name(p);
+		const char *value = value_name(p);
 		sn_buf_format(buf, "  --%s%s%s\n      %s", p->name, value[0] ? " " : "", value, p->help);
-		if (p->unit && p->unit[0]) sn_buf_format(buf, "; unit: %s", p->unit);
-		if (has_range(p)) sn_buf_format(buf, "; from %g to %g", p->min, p->max);
+		if (p->unit && p->unit[0] && p->type != SN_TYPE_TEXT) sn_buf_format(buf, "; unit: %s", p->unit);
+		char range[64];
+		if (has_range(p)) write_range(p, range, sizeof range);
+		if (has_range(p)) sn_buf_format(buf, "; %s", range);
 		if (p->required) sn_buf_puts(buf, "; required");
 		else if (p->def && p->def[0]) sn_buf_format(buf, "; default: %s", p->def);
 		sn_buf_puts(buf, "\n");

@@ -1,5 +1,6 @@
 /* Option tables: rows of sn_param, each one declaration behind the command line, the help, the JSON form and the provenance.
- * A value lives in a plain struct at the row's offset: INT int64_t, FLOAT double, TEXT const char *, BOOL bool. */
+ * A value lives in a plain struct at the row's offset: INT int64_t, FLOAT double, TEXT const char *, BOOL bool. The unit of a TEXT
+ * is what stands for it in the help: FILE, COLUMN. A maximum of 1e15 or more means none. */
 #ifndef SN_BASE_OPTION_H
 #define SN_BASE_OPTION_H
 

@@ -22,9 +22,9 @@ const sn_command *sn_command_at(int i) { return i >= 0 && i < SN_COUNT(commands)
 static const sn_param common[] = {
 	{ .name = "format", .help = "how results are printed", .def = "table", .choices = "table|json|csv", .type = SN_TYPE_TEXT,
 	  .off = offsetof(sn_common, format) },
-	{ .name = "out", .help = "folder for report.html, result.json, rows.csv and the figures", .type = SN_TYPE_TEXT,
+	{ .name = "out", .unit = "DIR", .help = "folder for report.html, result.json, rows.csv and the figures", .type = SN_TYPE_TEXT,
 	  .off = offsetof(sn_common, out) },
-	{ .name = "store", .help = "SQLite file that keeps runs; by default runs.sqlite in the folder of --out, or $SONDE_STORE",
+	{ .name = "store", .unit = "FILE", .help = "SQLite file that keeps runs; by default runs.sqlite in the folder of --out, or $SONDE_STORE",
 	  .type = SN_TYPE_TEXT, .off = offsetof(sn_common, store) },
 	{ .name = "seed", .help = "key of every random draw", .def = "1", .type = SN_TYPE_INT, .off = offsetof(sn_common, seed), .max = 9e18 },
 	{ .name = "threads", .help = "threads; 0 uses every processor", .def = "0", .type = SN_TYPE_INT, .off = offsetof(sn_common, threads),

@@ -3,9 +3,9 @@
 #include "cli/method.h"
 
 static const sn_param input_rows[] = {
-	{ .name = "model", .help = "GGUF file or Hugging Face folder", .type = SN_TYPE_TEXT, .off = offsetof(sn_method_input, model),
+	{ .name = "model", .unit = "MODEL", .help = "GGUF file or Hugging Face folder", .type = SN_TYPE_TEXT, .off = offsetof(sn_method_input, model),
 	  .required = true },
-	{ .name = "data", .help = "JSONL, CSV, TSV, CoNLL-U or plain lines; - is standard input", .type = SN_TYPE_TEXT,
+	{ .name = "data", .unit = "FILE", .help = "JSONL, CSV, TSV, CoNLL-U or plain lines; - is standard input", .type = SN_TYPE_TEXT,
 	  .off = offsetof(sn_method_input, data), .required = true },
 };
 

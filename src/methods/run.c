@@ -32,7 +32,14 @@ static sn_status set_text(sn_result *out, const char *key, const char *text)
 	return text[0] ? sn_result_set(out, key, "%s", text) : SN_OK;
 }
 
-/* The file is the artefact that figures hold for; a model built in memory has only its name, and no hash. */
+/* What the model is called in reports: a file's name, since the file is the artefact that figures hold for; a folder's files are
+ * all called alike, and a model built in memory has no file: then its own name. */
+static const char *short_name(const sn_model_info *m)
+{
+	const char *slash = strrchr(m->path, '/'), *file = slash ? slash + 1 : m->path;
+	return file[0] && strncmp(file, "model.", 6) != 0 ? file : m->name;
+}
+
 static sn_status set_model(sn_ctx *ctx, const sn_input *input, sn_result *out)
 {
 	static const char *const key[][6] = { { "model", "model name", "model path", "model sha256", "quantisation", "training" },
@@ -41,8 +48,7 @@ static sn_status set_model(sn_ctx *ctx, const sn_input *input, sn_result *out)
 		if (!input->model[i]) continue;
 		SN_TRY(sn_model_hash(ctx, input->model[i]));
 		const sn_model_info *m = sn_model_get_info(input->model[i]);
-		const char *slash = strrchr(m->path, '/'), *file = slash && slash[1] ? slash + 1 : m->path;
-		const char *const text[] = { file[0] ? file : m->name, m->name, m->path, m->sha256, m->quantisation, m->training };
+		const char *const text[] = { short_name(m), m->name, m->path, m->sha256, m->quantisation, m->training };
 		for (int k = 0; k < SN_COUNT(text); k++) SN_TRY(set_text(out, key[i][k], text[k]));
 	}
 	return SN_OK;

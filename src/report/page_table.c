@@ -3,7 +3,7 @@
 #include "report/page.h"
 #include "report/report.h"
 
-#include <string.h>
+#include <strings.h>
 
 enum { MOST_ROWS = 500 };
 
@@ -33,7 +33,7 @@ static void header_cell(sn_buf *buf, const sn_col *c)
 	sn_buf_format(buf, "<th scope=\"col\"%s>", is_number(c) ? " class=\"n\"" : "");
 	sn_write_xml(buf, sn_col_title(c));
 	if (c->better) sn_buf_puts(buf, c->better > 0 ? " ↑" : " ↓");
-	if (c->unit && c->unit[0]) {
+	if (c->unit && c->unit[0] && strcasecmp(c->unit, sn_col_title(c)) != 0) {
 		sn_buf_puts(buf, "<span class=\"unit\">");
 		sn_write_xml(buf, c->unit);
 		sn_buf_puts(buf, "</span>");

@@ -4,6 +4,7 @@
 #include "report/report.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include <utf8proc.h>
 
@@ -70,7 +71,7 @@ static sn_status header_text(const sn_source *s, int col, sn_arena *arena, const
 	const sn_col *c = &s->table->col[col];
 	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
 	sn_buf_puts(&buf, sn_col_title(c));
-	if (c->unit && c->unit[0]) sn_buf_format(&buf, " (%s)", c->unit);
+	if (c->unit && c->unit[0] && strcasecmp(c->unit, sn_col_title(c)) != 0) sn_buf_format(&buf, " (%s)", c->unit);
 	return take_text(&buf, arena, out);
 }
 

@@ -100,13 +100,40 @@ check "text that is not UTF-8" 2 'line 2: the text is not UTF-8 at byte 1' -- "$
 check "no text to tokenize" 2 'either TEXT or --data' -- "$sonde" tokenize --model "$tiny"
 check "no tokenizer" 2 'cannot open' -- "$sonde" tokenize --model "$work/none" text
 
-"$sonde" --help >"$work/plain"
-LC_ALL=ru_RU.UTF-8 "$sonde" --help >"$work/russian" 2>"$work/err"
-holds "the locale changes no byte" cmp "$work/plain" "$work/russian"
+# a method from end to end: terminal, JSON, CSV, folder, store, and back out of the store
+printf 'good\tbad\nThe keys are here.\tThe keys is here.\nA dog barks.\tA dog bark.\n' >"$work/pairs.tsv"
+pairs=("$sonde" behaviour pairs --model "$tiny" --data "$work/pairs.tsv" --threads 2)
+check "a method" 0 'report in' -- "${pairs[@]}" --out "$work/report"
+holds "its summary is on standard output" grep -q 'of 2 pairs' "$work/out"
+check "quiet" 0 -- "${pairs[@]}" --quiet
+holds "quiet is silent" test ! -s "$work/err"
+cp "$work/out" "$work/plain"
+check "another locale" 0 -- env LC_ALL=ru_RU.UTF-8 LANG=ru_RU.UTF-8 "${pairs[@]}" --quiet
+holds "the locale changes no byte" cmp "$work/plain" "$work/out"
+check "a method as JSON" 0 -- "${pairs[@]}" --format json
+holds "valid JSON" python3 -m json.tool "$work/out"
+check "a method as CSV" 0 -- "${pairs[@]}" --format csv
+holds "valid CSV" python3 -c 'import csv,sys; r=list(csv.reader(open(sys.argv[1]))); assert len(r) == 4 and all(len(x)==len(r[0]) for x in r)' "$work/out"
+check "standard input" 0 -- sh -c '"$@" --data - <"$0"' "$work/pairs.tsv" "$sonde" behaviour pairs --model "$tiny" --quiet
+holds "valid result.json" python3 -m json.tool "$work/report/result.json"
+holds "valid figures" python3 -c 'import sys, xml.dom.minidom as d; [d.parse(f) for f in sys.argv[1:]]' "$work"/report/*.svg
+holds "a page without script or network" sh -c '! grep -qE "<script|src=|https?://[^w]" "$0"' "$work/report/report.html"
+check "runs list" 0 -- "$sonde" runs list --store "$work/report/runs.sqlite" --format json
+holds "one run" python3 -c 'import json,sys; r=json.load(open(sys.argv[1])); assert len(r)==1 and r[0]["status"]=="ok" and r[0]["rows"]==3, r' "$work/out"
+check "runs show" 0 -- "$sonde" runs show 1 --store "$work/report/runs.sqlite"
+check "runs show as CSV" 0 -- "$sonde" runs show 1 --store "$work/report/runs.sqlite" --format csv
+holds "rows as they were" cmp "$work/out" "$work/report/rows.csv"
+check "runs export" 0 -- "$sonde" runs export 1 --store "$work/report/runs.sqlite" --out "$work/again"
+holds "the same page" cmp "$work/report/report.html" "$work/again/report.html"
+check "no such run" 2 'no run 7' -- "$sonde" runs show 7 --store "$work/report/runs.sqlite"
+check "missing input" 2 '--data is missing' -- "$sonde" behaviour pairs --model "$tiny"
+check "data that is not there" 2 'none.tsv' -- "$sonde" behaviour pairs --model "$tiny" --data "$work/none.tsv"
+check "a folder that cannot be" 2 'cannot make the folder' -- "${pairs[@]}" --out /proc/none
+holds "progress, Ctrl-C, rows kept" python3 "$(dirname "$0")/interrupt.py" "$sonde" "$tiny"
 
 if [ -w /dev/full ]; then
-	"$sonde" --help >/dev/full 2>"$work/err"
-	[ $? -eq 3 ] && passed=$((passed + 1)) || { echo "FAILED full disk: $(cat "$work/err")"; failed=$((failed + 1)); }
+	check "full disk" 3 'No space left' -- sh -c '"$0" --help >/dev/full' "$sonde"
+	check "full disk below a method" 3 'No space left' -- sh -c '"$@" --format json >/dev/full' sh "${pairs[@]}"
 fi
 
 echo "$passed passed, $failed failed"

@@ -16,7 +16,7 @@ static const sn_param rows[] = {
 	{ .name = "pairs", .unit = "pairs", .help = "how many", .def = "120", .type = SN_TYPE_INT, .off = offsetof(values, pairs), .min = 2, .max = 4000 },
 	{ .name = "delta", .unit = "share of D", .help = "threshold", .def = "0.1", .type = SN_TYPE_FLOAT, .off = offsetof(values, delta), .min = 0, .max = 1 },
 	{ .name = "effort", .help = "preset", .def = "standard", .choices = "quick|standard|thorough", .type = SN_TYPE_TEXT, .off = offsetof(values, effort) },
-	{ .name = "note", .help = "free text", .type = SN_TYPE_TEXT, .off = offsetof(values, note) },
+	{ .name = "note", .unit = "SENTENCE", .help = "free text", .type = SN_TYPE_TEXT, .off = offsetof(values, note) },
 	{ .name = "is-quick", .help = "fast", .def = "no", .type = SN_TYPE_BOOL, .off = offsetof(values, quick) },
 };
 static const sn_param_table table = { rows, SN_COUNT(rows) };
@@ -93,6 +93,7 @@ static void help_names_units_ranges_and_defaults(void **state)
 	sn_param_help(&buf, &table);
 	assert_non_null(strstr(buf.data, "--pairs INTEGER\n"));
 	assert_non_null(strstr(buf.data, "unit: share of D; from 0 to 1; default: 0.1\n"));
+	assert_non_null(strstr(buf.data, "--note SENTENCE\n      free text\n"));
 	assert_non_null(strstr(buf.data, "--effort quick|standard|thorough\n"));
 	sn_buf_free(&buf);
 }
