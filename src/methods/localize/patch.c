@@ -1,0 +1,82 @@
+/* The runs behind interchange: every pair, every cell, in full and through the encoding. */
+#include "methods/localize/localize.h"
+
+#include "base/base.h"
+#include "model/interchange.h"
+
+#include <string.h>
+
+/* Q's factors at a cell, one tensor a fold. */
+static sn_status factors(sn_patch *patch, const sn_evidence *ev, int cell, sn_arena *arena)
+{
+	sn_tensor *u, *v;
+	int n_fold = ev->items->n_fold;
+	SN_NEW(u, arena, sn_tensor, n_fold);
+	SN_NEW(v, arena, sn_tensor, n_fold);
+	for (int f = 0; f < n_fold; f++) {
+		const sn_leace *q = &ev->projection[cell * n_fold + f];
+		u[f] = sn_tensor_f32(q->u32, q->d, q->k);
+		v[f] = sn_tensor_f32(q->v32, q->d, q->k);
+	}
+	patch->U = u;
+	patch->V = v;
+	return SN_OK;
+}
+
+static void full_patches(sn_patch *patch, const sn_evidence *ev)
+{
+	for (int c = 0; c < ev->n_layer * (ev->n_role + 1); c++) {
+		int l = c / (ev->n_role + 1), r = c % (ev->n_role + 1);
+		sn_spot spot = sn_spot_role(l, ev->n_layer - 1, r < ev->n_role ? r : 0);
+		if (r == ev->n_role) spot.place = SN_PLACE_OTHER;
+		patch[c] = (sn_patch){ .spot = spot };
+	}
+}
+
+static sn_status sub_patches(sn_patch *patch, const sn_evidence *ev, sn_arena *arena)
+{
+	for (int c = 0; c < ev->n_layer * ev->n_role; c++) {
+		patch[c] = (sn_patch){ .spot = sn_spot_role(c / ev->n_role, ev->n_layer - 1, c % ev->n_role) };
+		if (ev->projection[c * ev->items->n_fold].d > 0) SN_TRY(factors(&patch[c], ev, c, arena));
+	}
+	return SN_OK;
+}
+
+static sn_status patch_kind(const double **ld, const sn_evidence *ev, sn_ctx *ctx, sn_model *model, sn_pair_kind kind,
+                            const sn_patch *patch, int n_patch, sn_arena *arena)
+{
+	int64_t *number, n;
+	sn_pair *pair;
+	SN_TRY(sn_localize_pairs_of(ev, kind, &number, &n));
+	SN_NEW(pair, arena, sn_pair, n);
+	for (int64_t i = 0; i < n; i++) pair[i] = ev->items->pair[number[i]];
+	*ld = NULL;
+	if (n == 0) return SN_OK;
+	sn_exchange out;
+	SN_TRY(sn_interchange(&out, ctx, model, ev->items, pair, n, patch, n_patch, false, arena));
+	*ld = out.ld;
+	return SN_OK;
+}
+
+static sn_status patch_all(sn_evidence *ev, sn_ctx *ctx, sn_model *model, sn_arena *scratch)
+{
+	int n_full = ev->n_layer * (ev->n_role + 1), n_sub = ev->n_layer * ev->n_role;
+	sn_patch *patch;
+	const double *ld[SN_PAIR_KINDS];
+	SN_NEW(patch, scratch, sn_patch, n_full + n_sub);
+	full_patches(patch, ev);
+	SN_TRY(sub_patches(patch + n_full, ev, scratch));
+	for (int kind = 0; kind < SN_PAIR_KINDS; kind++)
+		SN_TRY(patch_kind(&ld[kind], ev, ctx, model, (sn_pair_kind)kind, patch, kind == SN_PAIR_MAIN ? n_full + n_sub : n_full,
+		                  scratch));
+	return sn_localize_interchange(ev, ctx, ld);
+}
+
+sn_status sn_localize_patch(sn_evidence *ev, sn_ctx *ctx, sn_model *model)
+{
+	sn_arena *scratch;
+	SN_TRY(sn_arena_open(&scratch, ctx));
+	sn_status status = patch_all(ev, ctx, model, scratch);
+	sn_arena_close(scratch);
+	return status;
+}

@@ -1,0 +1,233 @@
+/* What localize reports about the planted models: the table of the design, cell by cell. A verdict is false when it contradicts
+ * the truth; undetermined is never false, but may not be the way out. SN_PLANTED_SEEDS: noise seeds a variant (10). */
+#include "common/test.h"
+#include "methods/localize/localize.h"
+#include "planted/planted.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { L = PLANTED_BLOCKS + 1, R = PLANTED_ROLES, CELLS = L * R };
+
+/* Truth of a cell; capitals of the verdicts. */
+enum { T = SN_VERDICT_TAUTOLOGY, N = SN_VERDICT_NEITHER, U = SN_VERDICT_USED, E = SN_VERDICT_ENCODED_UNUSED,
+	   O = SN_VERDICT_OTHER_ENCODING, X = SN_VERDICT_NOT_LINEAR };
+
+/* [layer][role]: subject, attractor, last */
+static const int truth[PLANTED_VARIANTS][L][R] = {
+	[PLANTED_BASE] = { { T, N, N }, { U, N, N }, { U, N, N }, { E, N, U }, { T, T, T } },
+	[PLANTED_SPLIT] = { { T, N, N }, { U, N, N }, { U, N, U }, { E, N, U }, { T, T, T } },
+	[PLANTED_NONLINEAR] = { { T, N, N }, { O, N, N }, { O, N, N }, { E, N, X }, { T, T, T } },
+	[PLANTED_ATTRACT] = { { T, N, N }, { U, N, N }, { U, N, N }, { E, N, U }, { T, T, T } },
+	[PLANTED_BIASED] = { { T, N, N }, { U, N, N }, { U, N, N }, { E, N, U }, { T, T, T } },
+};
+
+static sn_arena *arena;
+static sn_items items, idle;
+static planted_weights weights;
+
+static int open_items(void **state)
+{
+	if (test_open(state) != 0) return -1;
+	return sn_arena_open(&arena, *state) != SN_OK || planted_items(&items, arena, PLANTED_NUMBER) != SN_OK ||
+	       planted_items(&idle, arena, PLANTED_IDLE) != SN_OK;
+}
+
+static int close_items(void **state)
+{
+	sn_arena_close(arena);
+	return test_close(state);
+}
+
+static int seeds(void) { return getenv("SN_PLANTED_SEEDS") ? atoi(getenv("SN_PLANTED_SEEDS")) : 10; }
+
+static sn_localize_options options(bool erase)
+{
+	sn_localize_options o = sn_localize_preset(SN_EFFORT_QUICK);
+	o.n_boot = 500;
+	o.n_control = 2;
+	o.erase_step = erase ? 1 : 0;
+	o.n_erase_item = 64;
+	return o;
+}
+
+static void localize(sn_ctx *ctx, sn_evidence *ev, planted_variant variant, uint64_t seed, const sn_items *on, bool erase)
+{
+	sn_model *model;
+	sn_localize_options o = options(erase);
+	planted_fill(&weights, variant, seed);
+	assert_ok(ctx, planted_open(&model, ctx, &weights));
+	assert_ok(ctx, sn_localize_run(ev, ctx, model, on, &o, arena));
+	sn_model_close(model);
+}
+
+typedef struct tally { int wrong, open; } tally;
+
+static tally compare(const sn_evidence *ev, planted_variant variant, uint64_t seed)
+{
+	tally t = { 0 };
+	for (int c = 0; c < CELLS; c++) {
+		const sn_judgement *j = &ev->judgement[0][c];
+		int l = c / R, r = c % R, want = truth[variant][l][r];
+		if (j->verdict == (sn_verdict)want) continue;
+		if (j->verdict == SN_VERDICT_UNDETERMINED && want != T) {
+			t.open++;
+			continue;
+		}
+		t.wrong++;
+		const sn_band *i = sn_band_at(&ev->info, l, r), *e = sn_band_at(&ev->e, l, r), *s = sn_band_at(&ev->e_sub, l, r);
+		print_message("%s seed %d layer %d %s: %s, wanted %s; I %.3f [%.3f %.3f] E %.3f [%.3f %.3f] E_sub %.3f [%.3f %.3f]\n",
+		              planted_name[variant], (int)seed, l, ev->role[r], sn_verdict_text(j->verdict), sn_verdict_text((sn_verdict)want),
+		              i->point, i->sim_low, i->sim_high, e->point, e->sim_low, e->sim_high, s->point, s->sim_low, s->sim_high);
+	}
+	return t;
+}
+
+/* At most one in ten reports holds a false verdict, and few cells are left undetermined. */
+static void verdicts_of(sn_ctx *ctx, planted_variant variant, int n_seed)
+{
+	int false_reports = 0, open = 0;
+	sn_mark mark = sn_arena_mark(arena);
+	for (int seed = 1; seed <= n_seed; seed++) {
+		sn_evidence ev;
+		localize(ctx, &ev, variant, (uint64_t)seed, &items, false);
+		assert_true(ev.chooses);
+		tally t = compare(&ev, variant, (uint64_t)seed);
+		false_reports += t.wrong > 0;
+		open += t.open;
+		sn_arena_reset(arena, mark);
+	}
+	print_message("%s: %d of %d reports hold a false verdict; %.1f %% of cells undetermined\n", planted_name[variant], false_reports, n_seed,
+	              100.0 * open / (n_seed * CELLS));
+	assert_true(10 * false_reports <= n_seed);
+	assert_true(open <= n_seed * CELLS / 10);
+}
+
+static void base_is_reported_as_built(void **state) { verdicts_of(test_ctx(state), PLANTED_BASE, seeds()); }
+static void split_is_reported_as_built(void **state) { verdicts_of(test_ctx(state), PLANTED_SPLIT, seeds()); }
+static void nonlinear_is_reported_as_built(void **state) { verdicts_of(test_ctx(state), PLANTED_NONLINEAR, seeds()); }
+static void attract_is_reported_as_built(void **state) { verdicts_of(test_ctx(state), PLANTED_ATTRACT, seeds()); }
+static void biased_is_reported_as_built(void **state) { verdicts_of(test_ctx(state), PLANTED_BIASED, seeds()); }
+
+#define assert_near(x, want, tolerance)                                                                                \
+	do {                                                                                                                \
+		if (!(fabs((x) - (want)) <= (tolerance))) print_error("%s is %g, wanted %g\n", #x, (double)(x), (double)(want));    \
+		assert_true(fabs((x) - (want)) <= (tolerance));                                                                 \
+	} while (0)
+
+static double share(const sn_evidence *ev, int l, int r) { return ev->accuracy[l * R + r].value; }
+
+static void numbers_of_base_are_those_planted(void **state)
+{
+	sn_evidence ev;
+	localize(test_ctx(state), &ev, PLANTED_BASE, 1, &items, true);
+	assert_near(ev.behaviour[0].accuracy.value, 1, 0.05);
+	assert_near(share(&ev, 0, PR_SUBJECT), 0.5, 0.12);
+	for (int l = 1; l < L; l++) assert_near(share(&ev, l, PR_SUBJECT), 1, 0.1);   /* the faintest lemmas are near the noise */
+	for (int l = 1; l < 3; l++) {
+		assert_near(sn_band_at(&ev.e, l, PR_SUBJECT)->point, 1, 1e-3);
+		assert_near(sn_band_at(&ev.e_sub, l, PR_SUBJECT)->point, 1, 0.15);
+	}
+	assert_near(sn_band_at(&ev.e_sub, 0, PR_SUBJECT)->point, 0, 0.1);
+	assert_near(sn_band_at(&ev.e, 3, PR_SUBJECT)->point, 0, 1e-3);
+	assert_near(sn_band_at(&ev.e, 2, PR_LAST)->point, 0, 1e-3);
+	assert_near(sn_band_at(&ev.e, 3, PR_LAST)->point, 1, 1e-3);
+	assert_near(sn_band_at(&ev.move, 3, PR_LAST)->point, 1, 1e-3);
+	for (int l = 0; l < L; l++) assert_near(sn_band_at(&ev.e, l, R)->point, 0, 1e-3);   /* other */
+	for (int l = 0; l < L; l++)
+		for (int r = 0; r < R; r++) assert_near(sn_band_at(&ev.attractor, l, r)->point, 0, 1e-3);
+	assert_true(ev.n_erased >= 3);
+	for (int i = 0; i < ev.n_erased; i++) {
+		const sn_erased_cell *e = &ev.erased[i];
+		print_message("erased layer %d %s: X %.3f [%.3f %.3f] controls %.3f %.3f gate %.3f [%.3f] before %.3f\n", e->l, ev.role[e->r],
+		              e->x.point, e->x.sim_low, e->x.sim_high, e->control_label, e->control_random, e->gate.point, e->gate.sim_high,
+		              e->before.point);
+		assert_true(e->complete && e->counts);
+		assert_near(e->x.point, 1, 0.15);
+	}
+	for (int f = 0; f < ev.n_first; f++) {
+		const sn_first *x = &ev.first[f];
+		double sum = 0;
+		for (int l = 0; l <= L; l++) sum += x->share[l];
+		assert_near(sum, 1, 1e-9);
+		if (x->role == PR_SUBJECT) assert_int_equal(x->point, 1);
+		if (x->role == PR_ATTRACTOR) assert_int_equal(x->point, -1);
+	}
+}
+
+static void split_halves_pass_on_both_ways(void **state)
+{
+	sn_evidence ev;
+	localize(test_ctx(state), &ev, PLANTED_SPLIT, 2, &items, true);
+	assert_near(sn_band_at(&ev.e, 2, PR_SUBJECT)->point, 0.5, 0.05);
+	assert_near(sn_band_at(&ev.e, 2, PR_LAST)->point, 0.5, 0.05);
+	for (int i = 0; i < ev.n_erased; i++)
+		if (ev.erased[i].l == 2) assert_near(ev.erased[i].x.point, 0.5, 0.1);
+}
+
+static void attractors_pull_without_winning(void **state)
+{
+	sn_evidence ev;
+	localize(test_ctx(state), &ev, PLANTED_ATTRACT, 3, &items, false);
+	assert_near(ev.attractor_total.point, 0.43, 0.05);
+	assert_near(sn_band_at(&ev.attractor, 1, PR_ATTRACTOR)->point, 0.43, 0.05);
+	assert_near(sn_band_at(&ev.attractor, 3, PR_ATTRACTOR)->point, 0, 0.01);
+	for (int b = 0; b < ev.n_behaviour; b++)
+		if (strcmp(ev.behaviour[b].kind, "condition") == 0 && strstr(ev.behaviour[b].name, "mismatch"))
+			assert_near(ev.behaviour[b].accuracy.value, 1, 0.05);
+}
+
+static void a_bias_hides_the_choice_but_not_its_cause(void **state)
+{
+	sn_evidence ev;
+	localize(test_ctx(state), &ev, PLANTED_BIASED, 4, &items, false);
+	assert_near(ev.behaviour[0].accuracy.value, 0.5, 0.01);
+	assert_true(ev.behaviour[0].bias.point > 5);
+	assert_int_equal(ev.n_flip_pair, 0);
+	assert_near(sn_band_at(&ev.e, 1, PR_SUBJECT)->point, 1, 1e-3);
+}
+
+static void an_unread_feature_is_no_choice(void **state)
+{
+	sn_evidence ev;
+	localize(test_ctx(state), &ev, PLANTED_UNREAD, 5, &items, true);
+	assert_false(ev.chooses);
+	assert_false(isnan(ev.d_main.point) || isnan(ev.d_main.low));
+	for (int b = 0; b < ev.n_behaviour; b++) assert_false(ev.behaviour[b].n > 0 && isnan(ev.behaviour[b].accuracy.value));
+	for (int c = 0; c < CELLS; c++) {
+		assert_false(isnan(ev.info.band[c].point));
+		assert_int_equal(ev.judgement[0][c].verdict, SN_VERDICT_NA);
+	}
+	assert_int_equal(ev.n_erased, 0);
+}
+
+/* g is written as n is, but nothing reads it. */
+static void an_idle_feature_is_encoded_and_not_chosen_by(void **state)
+{
+	sn_evidence ev;
+	localize(test_ctx(state), &ev, PLANTED_BASE, 6, &idle, false);
+	assert_false(ev.chooses);
+	assert_near(share(&ev, 0, PR_SUBJECT), 0.5, 0.12);
+	for (int l = 1; l < L; l++) assert_near(share(&ev, l, PR_SUBJECT), 1, 0.1);   /* the faintest lemmas are near the noise */
+	assert_near(share(&ev, 2, PR_LAST), 0.5, 0.12);
+	assert_near(share(&ev, 3, PR_LAST), 1, 0.05);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_of_base_are_those_planted),
+		cmocka_unit_test(split_halves_pass_on_both_ways),
+		cmocka_unit_test(attractors_pull_without_winning),
+		cmocka_unit_test(a_bias_hides_the_choice_but_not_its_cause),
+		cmocka_unit_test(an_unread_feature_is_no_choice),
+		cmocka_unit_test(an_idle_feature_is_encoded_and_not_chosen_by),
+		cmocka_unit_test(base_is_reported_as_built),
+		cmocka_unit_test(split_is_reported_as_built),
+		cmocka_unit_test(nonlinear_is_reported_as_built),
+		cmocka_unit_test(attract_is_reported_as_built),
+		cmocka_unit_test(biased_is_reported_as_built),
+	};
+	return cmocka_run_group_tests(tests, open_items, close_items);
+}
