@@ -1,16 +1,15 @@
 /* One training set of a probe plan, made ready once for all labels and strengths: standardised rows and, if there are
- * fewer rows than columns, their Gram matrix. Inside of probe.c; every function here is serial and allocates nothing. */
+ * fewer rows than columns, their Gram matrix. Inside of probe.c; serial, and allocating nothing once initialised. */
 #ifndef SN_STATS_FITSET_H
 #define SN_STATS_FITSET_H
 
 #include "stats/newton.h"
 #include "stats/probe.h"
 
-/* A training set: FIT rows in no block out[0], out[1] (-1: none left out). */
+/* A training set: FIT rows outside two blocks (or one, or none). */
 typedef struct sn_fitset {
 	const sn_probe_plan *plan;
 	const float *x;           /* the cell's [n, d] */
-	int out[2];
 	int64_t m, room;          /* rows; the most it has room for */
 	int64_t *row;             /* [m] */
 	double *weight;           /* [m] */

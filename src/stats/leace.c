@@ -6,7 +6,8 @@
 
 #include "stats/linalg.h"
 
-/* Coefficients of alpha S + beta tr(S)/d I from tr(S) and |S|², in concept-erasure's words (its sigma0 is tr(S)/d I). */
+/* Coefficients of alpha S + beta tr(S)/d I from tr(S) and |S|², in concept-erasure's words (its sigma0 is tr(S)/d I).
+ */
 static void shrink_coefficients(int64_t d, double trace, double square, double n, double *alpha, double *beta)
 {
 	double sigma0_square = trace * trace / (double)d, product = sigma0_square;
@@ -84,7 +85,8 @@ static sn_status finish(sn_leace *out, sn_arena *arena, const double *mean, cons
 		out->u32[i] = (float)out->u[i];
 		out->v32[i] = (float)out->v[i];
 		if (!isfinite(out->u32[i]) || !isfinite(out->v32[i]))
-			return sn_fail(sn_arena_ctx(arena), SN_ENUMERIC, "LEACE: the projection is not finite (moments too large?)");
+			return sn_fail(sn_arena_ctx(arena), SN_ENUMERIC,
+						   "LEACE: the projection is not finite (moments too large?)");
 	}
 	for (int64_t i = 0; i < out->d; i++) {
 		out->mean[i] = mean[i];
@@ -128,7 +130,8 @@ static sn_status apply_inverse(sn_arena *arena, int64_t n, double *s, int64_t k,
 
 static sn_status check(sn_ctx *ctx, const sn_cov *m)
 {
-	if (m->k < 1) return sn_fail(ctx, SN_EARG, "LEACE needs labels: moments of width %lld and no label", (long long)m->d);
+	if (m->k < 1)
+		return sn_fail(ctx, SN_EARG, "LEACE needs labels: moments of width %lld and no label", (long long)m->d);
 	if (!(m->weight > 1)) return sn_fail(ctx, SN_EARG, "LEACE needs more than one row, found weight %g", m->weight);
 	return SN_OK;
 }
@@ -176,7 +179,8 @@ sn_status sn_leace_fit(sn_leace *out, sn_arena *arena, const sn_cov *m, sn_shrin
 }
 
 /* Centred rows of weight > 0 times the root of weight / total, in double, and labels likewise: A [m, d], Z [m, k]. */
-static sn_status centred_rows(sn_arena *arena, const sn_rows *rows, const double *z, const sn_cov *m, double **a, double **zc)
+static sn_status centred_rows(sn_arena *arena, const sn_rows *rows, const double *z, const sn_cov *m, double **a,
+							  double **zc)
 {
 	int64_t d = m->d, k = m->k, ld = rows->ld ? rows->ld : d, used = 0;
 	SN_NEW(*a, arena, double, sn_size3((size_t)m->n, (size_t)d, 1));
@@ -194,7 +198,8 @@ static sn_status centred_rows(sn_arena *arena, const sn_rows *rows, const double
 
 /* Fewer rows than columns: Σ⁻¹ A' = A' (alpha A A' + gamma I)⁻¹ with Σ = alpha A'A + gamma I, and A A' has A'A's
  * trace and norm. */
-static sn_status project_rows(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, const sn_cov *m, double *szz)
+static sn_status project_rows(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, const sn_cov *m,
+							  double *szz)
 {
 	int64_t n = m->n, d = m->d, k = m->k;
 	int threads = sn_ctx_threads(sn_arena_ctx(arena));
@@ -217,8 +222,8 @@ static sn_status project_rows(sn_leace *out, sn_arena *arena, const sn_rows *row
 }
 
 /* The same from rows: by columns or by rows, whichever are fewer. */
-static sn_status project_either(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, sn_shrink shrink, sn_cov *m,
-                                double *szz)
+static sn_status project_either(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, sn_shrink shrink,
+								sn_cov *m, double *szz)
 {
 	int64_t used = 0;
 	for (int64_t i = 0; i < rows->n; i++) used += !rows->weight || rows->weight[i] > 0;
@@ -229,7 +234,8 @@ static sn_status project_either(sn_leace *out, sn_arena *arena, const sn_rows *r
 	return by_rows ? project_rows(out, arena, rows, z, m, szz) : project(out, arena, m, shrink, szz);
 }
 
-sn_status sn_leace_fit_rows(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, int64_t k, sn_shrink shrink)
+sn_status sn_leace_fit_rows(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, int64_t k,
+							sn_shrink shrink)
 {
 	SN_TRY(start(out, arena, rows->d, k));
 	sn_mark mark = sn_arena_mark(arena);
@@ -242,7 +248,8 @@ sn_status sn_leace_fit_rows(sn_leace *out, sn_arena *arena, const sn_rows *rows,
 	return SN_OK;
 }
 
-sn_status sn_leace_fit_each(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, int64_t k, sn_shrink shrink)
+sn_status sn_leace_fit_each(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, int64_t k,
+							sn_shrink shrink)
 {
 	for (int64_t c = 0; c < k; c++) SN_TRY(start(&out[c], arena, rows->d, 1));
 	sn_mark mark = sn_arena_mark(arena);
@@ -271,7 +278,8 @@ void sn_leace_erase(const sn_leace *q, float *x, int64_t n, int64_t ld)
 	for (int64_t i = 0; i < n; i++) {
 		float *row = x + i * ld;
 		for (int64_t c = 0; c < q->k; c++) {
-			double along = 0;   /* V'(x - mean) must see the row as it was: U V' is idempotent, so order does not matter */
+			double along =
+				0; /* V'(x - mean) must see the row as it was: U V' is idempotent, so order does not matter */
 			for (int64_t j = 0; j < q->d; j++) along += q->v[j * q->k + c] * (row[j] - q->mean[j]);
 			for (int64_t j = 0; j < q->d; j++) row[j] -= (float)(q->u[j * q->k + c] * along);
 		}

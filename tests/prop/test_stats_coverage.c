@@ -49,8 +49,6 @@ typedef struct sample {
 static double share(int cell) { return 1 / (1 + exp(-(cell - 15) / 2.0)); }
 static double frame_mean(int frame) { return 3 + 0.5 * frame; }
 
-static double truth(int cell) { return share(cell); }
-
 static void simulate(sample *s, sn_rng *rng, int per_frame, bool attractors)
 {
 	double lemma[2][LEMMAS], slope[LEMMAS];
@@ -100,8 +98,8 @@ static void cover(sn_ctx *ctx, bool attractors)
 		assert_ok(ctx, sn_reps_bands(band, arena, &e, 0.95, NULL));
 		bool inside = true;
 		for (int c = 0; c < CELLS; c++) {
-			inside = inside && band[c].sim_low <= truth(c) && truth(c) <= band[c].sim_high;
-			own_held += band[c].low <= truth(c) && truth(c) <= band[c].high;
+			inside = inside && band[c].sim_low <= share(c) && share(c) <= band[c].sim_high;
+			own_held += band[c].low <= share(c) && share(c) <= band[c].high;
 		}
 		band_held += inside;
 		sn_arena_close(arena);
@@ -118,6 +116,50 @@ static void bands_of_ratios_cover(void **state)
 	cover(test_ctx(state), true);
 }
 
+/* The placebo floor: root mean square over pairs of subjects, divided by the main pairs' mean. A pair's value is the
+ * difference of its subjects' effects and noise, so the truth is known. */
+static void root_mean_squares_of_placebo_pairs_cover(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	bool all[LEMMAS];
+	for (int i = 0; i < LEMMAS; i++) all[i] = true;
+	static sample s;
+	const double spread = 0.25, noise = 0.3, want = sqrt(2 * spread * spread + noise * noise) / 4;
+	int held = 0;
+	for (int run = 0; run < RUNS; run++) {
+		sn_arena *arena;
+		assert_ok(ctx, sn_arena_open(&arena, ctx));
+		sn_rng rng = sn_rng_make(13, (uint64_t)run);
+		double effect[LEMMAS], main[LEMMAS];
+		for (int i = 0; i < LEMMAS; i++) {
+			effect[i] = spread * sn_rng_normal(&rng);
+			main[i] = sn_rng_normal(&rng);
+		}
+		for (int i = 0; i < 120; i++) {
+			s.subject[i] = i % LEMMAS;
+			s.partner[i] = (i % LEMMAS + 1 + i / LEMMAS) % LEMMAS;
+			double d = effect[s.subject[i]] - effect[s.partner[i]] + noise * sn_rng_normal(&rng);
+			s.numerator[i] = (float)(d * d);
+			s.denominator[i] = (float)(4 + main[s.subject[i]] + 0.5 * sn_rng_normal(&rng));
+		}
+		sn_boot_items pairs = { .n = 120, .subject = s.subject, .partner = s.partner }, mains = pairs;
+		mains.partner = NULL;
+		sn_boot *boot;
+		sn_reps e, d;
+		sn_band band;
+		assert_ok(ctx, sn_boot_open(&boot, arena, RESAMPLES, LEMMAS, all, NULL, 3, (uint64_t)run));
+		assert_ok(ctx, sn_boot_mean(&e, arena, boot, &pairs, s.numerator, 1, 0));
+		assert_ok(ctx, sn_boot_mean(&d, arena, boot, &mains, s.denominator, 1, 0));
+		sn_reps_sqrt(&e);
+		sn_reps_divide(&e, &d);
+		assert_ok(ctx, sn_reps_bands(&band, arena, &e, 0.95, NULL));
+		held += band.low <= want && want <= band.high;
+		sn_arena_close(arena);
+	}
+	print_message("root mean squares: %.1f %%\n", 100.0 * held / RUNS);
+	assert_true(held >= 0.93 * RUNS);
+}
+
 /* One thread: the data sets are small, and other tests run at the same time. */
 static int open_serial(void **state)
 {
@@ -129,6 +171,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(wilson_by_lemmas_covers_clustered_accuracy),
 		cmocka_unit_test(bands_of_ratios_cover),
+		cmocka_unit_test(root_mean_squares_of_placebo_pairs_cover),
 	};
 	return cmocka_run_group_tests(tests, open_serial, test_close);
 }

@@ -212,7 +212,7 @@ static void each_label_alone_equals_its_own_fit(void **state)
 	sn_arena *arena;
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
 	for (int64_t d = 10; d <= 40; d += 30) {
-		float *x = SN_TAKE(arena, float, N * d);
+		float *x = SN_TAKE(arena, float, N *d);
 		double z[N * K], own[N];
 		sn_rng rng = sn_rng_make(5, (uint64_t)d);
 		for (int64_t i = 0; i < N * d; i++) x[i] = (float)sn_rng_normal(&rng);
