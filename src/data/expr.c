@@ -10,7 +10,7 @@ struct sn_expr {
 	const sn_expr *a, *b;
 	sn_ref left, right;
 	int value;
-	bool differ;   /* "!=" */
+	bool differ; /* "!=" */
 };
 
 enum { MAX_DEPTH = 32 };
@@ -27,8 +27,8 @@ static sn_status wrong(const parser *p, const char *expected)
 {
 	char found[40];
 	sn_format(found, sizeof found, *p->at ? "'%.20s'" : "the end", p->at);
-	return sn_fail(p->ctx, SN_EPARSE, "character %d of \"%.120s\": expected %s, found %s", (int)(p->at - p->text) + 1, p->text,
-	               expected, found);
+	return sn_fail(p->ctx, SN_EPARSE, "character %d of \"%.120s\": expected %s, found %s", (int)(p->at - p->text) + 1,
+				   p->text, expected, found);
 }
 
 static void skip_spaces(parser *p)
@@ -38,7 +38,8 @@ static void skip_spaces(parser *p)
 
 static bool is_word_byte(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || (c & 0x80);
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+		   (c & 0x80);
 }
 
 /* Returns the size of the word that stands here; 0 where none does. */
@@ -216,7 +217,8 @@ static sn_status parse_end(parser *p)
 	return *p->at ? wrong(p, "the end") : SN_OK;
 }
 
-sn_status sn_expr_parse(const sn_expr **out, sn_ctx *ctx, const sn_scope *scope, const char *text, int self, sn_arena *arena)
+sn_status sn_expr_parse(const sn_expr **out, sn_ctx *ctx, const sn_scope *scope, const char *text, int self,
+						sn_arena *arena)
 {
 	parser p = { ctx, arena, scope, text, text, self, 0 };
 	*out = NULL;
@@ -231,7 +233,8 @@ sn_status sn_ref_parse(sn_ref *out, sn_ctx *ctx, const sn_scope *scope, const ch
 	return parse_end(&p);
 }
 
-sn_status sn_agree_parse(int *slot, const sn_expr **only_if, sn_ctx *ctx, const sn_scope *scope, const char *text, sn_arena *arena)
+sn_status sn_agree_parse(int *slot, const sn_expr **only_if, sn_ctx *ctx, const sn_scope *scope, const char *text,
+						 sn_arena *arena)
 {
 	parser p = { ctx, arena, scope, text, text, -1, 0 };
 	*only_if = NULL;
@@ -261,12 +264,18 @@ bool sn_expr_holds(const sn_expr *e, const sn_fill *fill)
 {
 	const sn_fill *a = &fill[e->left.slot];
 	switch (e->op) {
-	case OP_OR: return sn_expr_holds(e->a, fill) || sn_expr_holds(e->b, fill);
-	case OP_AND: return sn_expr_holds(e->a, fill) && sn_expr_holds(e->b, fill);
-	case OP_NOT: return !sn_expr_holds(e->a, fill);
-	case OP_SAME: return same_holds(e, fill);
-	case OP_IS: return is_holds(e, fill);
-	case OP_AMBIGUOUS: return a->lexeme && a->form && sn_form_ambiguous(a->lexeme, a->form, e->left.feature);
+	case OP_OR:
+		return sn_expr_holds(e->a, fill) || sn_expr_holds(e->b, fill);
+	case OP_AND:
+		return sn_expr_holds(e->a, fill) && sn_expr_holds(e->b, fill);
+	case OP_NOT:
+		return !sn_expr_holds(e->a, fill);
+	case OP_SAME:
+		return same_holds(e, fill);
+	case OP_IS:
+		return is_holds(e, fill);
+	case OP_AMBIGUOUS:
+		return a->lexeme && a->form && sn_form_ambiguous(a->lexeme, a->form, e->left.feature);
 	}
 	return false;
 }
@@ -275,9 +284,13 @@ uint32_t sn_expr_slots(const sn_expr *e)
 {
 	switch (e->op) {
 	case OP_OR:
-	case OP_AND: return sn_expr_slots(e->a) | sn_expr_slots(e->b);
-	case OP_NOT: return sn_expr_slots(e->a);
-	case OP_SAME: return 1u << e->left.slot | 1u << e->right.slot;
-	default: return 1u << e->left.slot;
+	case OP_AND:
+		return sn_expr_slots(e->a) | sn_expr_slots(e->b);
+	case OP_NOT:
+		return sn_expr_slots(e->a);
+	case OP_SAME:
+		return 1u << e->left.slot | 1u << e->right.slot;
+	default:
+		return 1u << e->left.slot;
 	}
 }

@@ -1,5 +1,5 @@
-/* A phenomenon file from its name to a checked structure: each member has its reader, in the order in which they depend on one
- * another. */
+/* A phenomenon file from its name to a checked structure: each member has its reader, in the order in which they depend
+ * on one another. */
 #include "data/phenomenon_read.h"
 
 #include <dirent.h>
@@ -19,7 +19,7 @@ sn_status sn_read_keys(const sn_reading *r, const json_t *object, const char *co
 		for (int i = 0; i < n && used < sizeof list - 1; i++)
 			used += (size_t)SN_MAX(0, sn_format(list + used, sizeof list - used, "%s%s", i ? ", " : "", name[i]));
 		return sn_json_fail(r->doc, object, NULL, SN_EPARSE, "unknown key \"%.60s\"; expected %s%s", key, list,
-		                    features ? " or a feature (new features are declared under \"features\")" : "");
+							features ? " or a feature (new features are declared under \"features\")" : "");
 	}
 	return SN_OK;
 }
@@ -38,10 +38,12 @@ sn_status sn_read_text(const sn_reading *r, const json_t *value, const char **ou
 	const char *text = json_string_value(value);
 	size_t size = json_string_length(value);
 	if (size == 0 || size > SN_MAX_TEXT)
-		return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "expected 1 to %d bytes of text, found %zu", SN_MAX_TEXT, size);
+		return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "expected 1 to %d bytes of text, found %zu", SN_MAX_TEXT,
+							size);
 	if (strlen(text) != size || has_control(text) || text[0] == ' ' || text[size - 1] == ' ')
 		return sn_json_fail(r->doc, value, NULL, SN_EPARSE,
-		                    "expected text without control characters and without a space at its ends, found \"%.60s\"", text);
+							"expected text without control characters and without a space at its ends, found \"%.60s\"",
+							text);
 	*out = sn_arena_copy(r->arena, text, size);
 	return *out ? SN_OK : SN_ENOMEM;
 }
@@ -55,16 +57,17 @@ sn_status sn_read_member(const sn_reading *r, const json_t *object, const char *
 
 sn_status sn_read_name(const sn_reading *r, const json_t *at, const char *text)
 {
-	static const char *const reserved[] = { "lead",  "lemma", "forms", "from", "vary", "agree", "distinct",
-		                                    "frame", "and",   "or",    "not",  "if",   "ambiguous" };
+	static const char *const reserved[] = { "lead",  "lemma", "forms", "from", "vary", "agree",    "distinct",
+											"frame", "and",   "or",    "not",  "if",   "ambiguous" };
 	bool good = text[0] && strlen(text) <= SN_MAX_TEXT;
 	for (const char *c = text; *c && good; c++)
-		good = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' || *c == '-';
+		good =
+			(*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' || *c == '-';
 	for (int i = 0; i < SN_COUNT(reserved) && good; i++) good = strcmp(text, reserved[i]) != 0;
 	if (good) return SN_OK;
-	return sn_json_fail(r->doc, at, NULL, SN_EPARSE,
-	                    "\"%.60s\" cannot be a name: use letters a-z, digits, '-' and '_', and none of the words of the format",
-	                    text);
+	return sn_json_fail(
+		r->doc, at, NULL, SN_EPARSE,
+		"\"%.60s\" cannot be a name: use letters a-z, digits, '-' and '_', and none of the words of the format", text);
 }
 
 sn_status sn_read_expr_failed(const sn_reading *r, const json_t *at, sn_status status)
@@ -102,8 +105,9 @@ static sn_status read_yo(sn_reading *r)
 
 static sn_status read_head(sn_reading *r)
 {
-	static const char *const key[] = { "id",    "lang",   "features", "polarity",    "lexicon", "slots", "lead_ins", "frames",
-		                               "roles", "labels", "choice",   "interchange", "balance", "split", "reject",   "yo" };
+	static const char *const key[] = { "id",       "lang",   "features", "polarity", "lexicon", "slots",
+									   "lead_ins", "frames", "roles",    "labels",   "choice",  "interchange",
+									   "balance",  "split",  "reject",   "yo" };
 	const json_t *root = r->doc->root;
 	if (!json_is_object(root))
 		return sn_json_fail(r->doc, root, NULL, SN_EPARSE, "expected a JSON object, found %s", sn_json_type_name(root));
@@ -116,20 +120,21 @@ static sn_status read_head(sn_reading *r)
 static sn_status read_all(sn_reading *r)
 {
 	static sn_status (*const part[])(sn_reading *) = {
-		read_head,       sn_read_features, sn_read_lexicon, sn_read_slots,       sn_read_polarity, sn_read_labels, sn_read_lead_ins,
-		sn_read_choice,  sn_read_frames,   sn_read_roles,   sn_read_interchange, sn_read_balance,  sn_read_split,  sn_read_reject,
-		sn_check_forms,
+		read_head,           sn_read_features, sn_read_lexicon, sn_read_slots,  sn_read_polarity,
+		sn_read_labels,      sn_read_lead_ins, sn_read_choice,  sn_read_frames, sn_read_roles,
+		sn_read_interchange, sn_read_balance,  sn_read_split,   sn_read_reject, sn_check_forms,
 	};
 	for (int i = 0; i < SN_COUNT(part); i++) SN_TRY(part[i](r));
 	return SN_OK;
 }
 
-sn_status sn_phenomenon_parse(const sn_phenomenon **out, sn_ctx *ctx, const char *source, const char *bytes, size_t size,
-                              sn_arena *arena)
+sn_status sn_phenomenon_parse(const sn_phenomenon **out, sn_ctx *ctx, const char *source, const char *bytes,
+							  size_t size, sn_arena *arena)
 {
 	*out = NULL;
 	if (size > SN_MAX_PHENOMENON_BYTES)
-		return sn_fail(ctx, SN_EPARSE, "%s: %zu bytes; a phenomenon file has at most %d", source, size, SN_MAX_PHENOMENON_BYTES);
+		return sn_fail(ctx, SN_EPARSE, "%s: %zu bytes; a phenomenon file has at most %d", source, size,
+					   SN_MAX_PHENOMENON_BYTES);
 	sn_reading r = { .ctx = ctx, .arena = arena };
 	SN_NEW(r.p, arena, sn_phenomenon, 1);
 	r.p->source = sn_arena_string(arena, source);
@@ -179,8 +184,8 @@ static sn_status no_suite(sn_ctx *ctx, const char *name)
 			if (e->d_name[0] != '.') list_language(&list, suite_folder[i], e->d_name);
 		closedir(dir);
 	}
-	sn_status status = sn_fail(ctx, SN_ENOTFOUND, "%s: no such file and no such suite; suites that come with Sonde: %s", name,
-	                           list.size ? list.data : "none found, is it installed?");
+	sn_status status = sn_fail(ctx, SN_ENOTFOUND, "%s: no such file and no such suite; suites that come with Sonde: %s",
+							   name, list.size ? list.data : "none found, is it installed?");
 	sn_buf_free(&list);
 	return status;
 }

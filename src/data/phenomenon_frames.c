@@ -16,15 +16,17 @@ sn_status sn_read_polarity(sn_reading *r)
 		sn_ref *ref = &r->polarity[r->n_polarity];
 		sn_status status = sn_ref_parse(ref, r->ctx, &r->scope, key);
 		if (status != SN_OK) return sn_read_expr_failed(r, pair, status);
-		if (ref->feature < 0) return sn_json_fail(r->doc, pair, NULL, SN_EPARSE, "expected SLOT.FEATURE, found a lemma");
+		if (ref->feature < 0)
+			return sn_json_fail(r->doc, pair, NULL, SN_EPARSE, "expected SLOT.FEATURE, found a lemma");
 		for (int i = 0; i < 2; i++) {
 			const json_t *value = json_array_get(pair, (size_t)i);
 			const char *text = json_is_string(value) && json_array_size(pair) == 2 ? json_string_value(value) : "";
 			int v = sn_feature_value(&r->p->feature[ref->feature], text, strlen(text));
 			if (v < 0 || !(sn_slot_values(r->p, ref->slot, ref->feature) >> v & 1))
-				return sn_json_fail(r->doc, pair, NULL, SN_EPARSE,
-				                    "expected two values of %s that slot %s can have, that of -1 first (\"sg\", \"pl\")",
-				                    r->p->feature[ref->feature].name, r->p->slot[ref->slot].name);
+				return sn_json_fail(
+					r->doc, pair, NULL, SN_EPARSE,
+					"expected two values of %s that slot %s can have, that of -1 first (\"sg\", \"pl\")",
+					r->p->feature[ref->feature].name, r->p->slot[ref->slot].name);
 			r->polarity_value[r->n_polarity][1 - i] = v;
 		}
 		if (r->polarity_value[r->n_polarity][0] == r->polarity_value[r->n_polarity][1])
@@ -32,7 +34,8 @@ sn_status sn_read_polarity(sn_reading *r)
 		r->n_polarity++;
 	}
 	if (r->n_polarity > 0) return SN_OK;
-	return sn_json_fail(r->doc, object, NULL, SN_EPARSE, "expected the controller's feature: {\"S.number\": [\"sg\", \"pl\"]}");
+	return sn_json_fail(r->doc, object, NULL, SN_EPARSE,
+						"expected the controller's feature: {\"S.number\": [\"sg\", \"pl\"]}");
 }
 
 /* A label takes the polarity of its own reference, or of the same feature elsewhere. */
@@ -45,13 +48,13 @@ static sn_status set_polarity(const sn_reading *r, json_t *at, const sn_ref *ref
 	}
 	if (found < 0)
 		return sn_json_fail(r->doc, at, NULL, SN_EPARSE, "no polarity is given for %s; add it under \"polarity\"",
-		                    ref->feature < 0 ? "a lemma" : r->p->feature[ref->feature].name);
+							ref->feature < 0 ? "a lemma" : r->p->feature[ref->feature].name);
 	uint32_t values = sn_slot_values(r->p, ref->slot, ref->feature);
 	for (int i = 0; i < 2; i++) {
 		label->value[i] = r->polarity_value[found][i];
 		if (!(values >> label->value[i] & 1))
 			return sn_json_fail(r->doc, at, NULL, SN_EPARSE, "slot %s never has the value %s; vary it there",
-			                    r->p->slot[ref->slot].name, r->p->feature[ref->feature].value[label->value[i]]);
+								r->p->slot[ref->slot].name, r->p->feature[ref->feature].value[label->value[i]]);
 	}
 	label->slot = ref->slot;
 	label->feature = ref->feature;
@@ -64,7 +67,8 @@ static sn_status read_label(sn_reading *r, const char *name, json_t *value)
 	sn_ref ref;
 	SN_TRY(sn_read_name(r, value, name));
 	SN_TRY(sn_read_ref(r, value, &ref));
-	if (p->n_label == SN_MAX_ROLE) return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "more than %d labels", SN_MAX_ROLE);
+	if (p->n_label == SN_MAX_ROLE)
+		return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "more than %d labels", SN_MAX_ROLE);
 	if (p->n_label == 0 && (ref.slot != r->polarity[0].slot || ref.feature != r->polarity[0].feature))
 		return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "the first label must be the first entry of \"polarity\"");
 	sn_label_def label = { .name = sn_arena_string(r->arena, name) };
@@ -81,7 +85,8 @@ sn_status sn_read_labels(sn_reading *r)
 	SN_TRY(sn_json_object(r->doc, r->doc->root, "labels", &object));
 	json_object_foreach(object, name, value) SN_TRY(read_label(r, name, value));
 	if (r->p->n_label > 0) return SN_OK;
-	return sn_json_fail(r->doc, object, NULL, SN_EPARSE, "expected at least the controller's label: {\"number\": \"S.number\"}");
+	return sn_json_fail(r->doc, object, NULL, SN_EPARSE,
+						"expected at least the controller's label: {\"number\": \"S.number\"}");
 }
 
 /* ---- lead-ins ---- */
@@ -93,8 +98,8 @@ static sn_status read_leads(sn_reading *r, json_t *object, const char *key, int 
 	SN_TRY(sn_json_array(r->doc, object, key, &list));
 	n = json_array_size(list);
 	if (n == 0 || n > SN_MAX_LEAD)
-		return sn_json_fail(r->doc, list, NULL, SN_EPARSE, "expected 1 to %d lead-ins (at least 8 for sound numbers), found %zu",
-		                    SN_MAX_LEAD, n);
+		return sn_json_fail(r->doc, list, NULL, SN_EPARSE,
+							"expected 1 to %d lead-ins (at least 8 for sound numbers), found %zu", SN_MAX_LEAD, n);
 	SN_NEW(r->p->lead[test], r->arena, const char *, n);
 	json_array_foreach(list, i, value) {
 		const char *text;
@@ -103,7 +108,7 @@ static sn_status read_leads(sn_reading *r, json_t *object, const char *key, int 
 			for (int k = 0; k < r->p->n_lead[t]; k++)
 				if (strcmp(r->p->lead[t][k], text) == 0)
 					return sn_json_fail(r->doc, value, NULL, SN_EPARSE,
-					                    "\"%.60s\" stands twice; training and test lead-ins must be disjoint", text);
+										"\"%.60s\" stands twice; training and test lead-ins must be disjoint", text);
 		r->p->lead[test][r->p->n_lead[test]++] = text;
 	}
 	return SN_OK;
@@ -145,11 +150,15 @@ sn_status sn_read_choice(sn_reading *r)
 	SN_TRY(sn_read_member(r, foil, "flip", &flip));
 	int f = sn_feature_find(p->feature, p->n_feature, flip, strlen(flip));
 	const sn_slot *s = &p->slot[p->choice];
+	if (sn_slot_class(p, p->choice)->n > SN_MAX_CHOICE)
+		return sn_json_fail(r->doc, object, "slot", SN_EPARSE, "more than %d choice words", SN_MAX_CHOICE);
 	for (int a = 0; a < s->n_agree; a++)
-		if (s->agree[a].feature == f && f == p->label[0].feature && s->agree[a].slot == p->label[0].slot && s->n_vary == 0)
+		if (s->agree[a].feature == f && f == p->label[0].feature && s->agree[a].slot == p->label[0].slot &&
+			s->n_vary == 0)
 			return SN_OK;
-	return sn_json_fail(r->doc, foil, "flip", SN_EPARSE, "slot %s must agree with %s in %s, the controller's feature, and vary nothing", s->name,
-	                    p->slot[p->label[0].slot].name, p->feature[p->label[0].feature].name);
+	return sn_json_fail(r->doc, foil, "flip", SN_EPARSE,
+						"slot %s must agree with %s in %s, the controller's feature, and vary nothing", s->name,
+						p->slot[p->label[0].slot].name, p->feature[p->label[0].feature].name);
 }
 
 /* ---- frames ---- */
@@ -158,7 +167,7 @@ static sn_status add_text(const sn_reading *r, sn_frame *frame, const char *text
 {
 	if (size == 0) return SN_OK;
 	const char *copy = sn_arena_copy(r->arena, text, size);
-	frame->piece[frame->n_piece++] = (sn_piece){ SN_PIECE_TEXT, copy };
+	frame->piece[frame->n_piece++] = (sn_frame_piece){ SN_PIECE_TEXT, copy };
 	return copy ? SN_OK : SN_ENOMEM;
 }
 
@@ -171,11 +180,11 @@ static sn_status add_slot(const sn_reading *r, json_t *at, sn_frame *frame, cons
 	if (!lead) {
 		SN_TRY(find_slot(r, at, name, size, &s));
 		if (s == r->p->choice || frame->slots >> s & 1)
-			return sn_json_fail(r->doc, at, NULL, SN_EPARSE, "{%s} stands twice, or before \"|\" though it is the choice",
-			                    r->p->slot[s].name);
+			return sn_json_fail(r->doc, at, NULL, SN_EPARSE,
+								"{%s} stands twice, or before \"|\" though it is the choice", r->p->slot[s].name);
 		frame->slots |= 1u << s;
 	}
-	frame->piece[frame->n_piece++] = (sn_piece){ s, NULL };
+	frame->piece[frame->n_piece++] = (sn_frame_piece){ s, NULL };
 	return SN_OK;
 }
 
@@ -210,7 +219,8 @@ static sn_status read_frame_text(const sn_reading *r, json_t *object, sn_frame *
 	char tail[SN_MAX_TEXT + 8];
 	sn_format(tail, sizeof tail, " | {%s}", p->slot[p->choice].name);
 	if (!bar || bar == text || strcmp(bar - 1, tail) != 0)
-		return sn_json_fail(r->doc, at, NULL, SN_EPARSE, "expected the text to end with \"%s\": the choice ends a frame", tail);
+		return sn_json_fail(r->doc, at, NULL, SN_EPARSE,
+							"expected the text to end with \"%s\": the choice ends a frame", tail);
 	SN_TRY(read_prefix(r, at, frame, text, (size_t)(bar - 1 - text)));
 	if (frame->slots >> p->label[0].slot & 1) return SN_OK;
 	return sn_json_fail(r->doc, at, NULL, SN_EPARSE, "the controller {%s} is missing", p->slot[p->label[0].slot].name);
@@ -264,7 +274,8 @@ sn_status sn_read_frames(sn_reading *r)
 		SN_TRY(read_frame(r, value, &r->p->frame[i]));
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(r->p->frame[k].id, r->p->frame[i].id) == 0)
-				return sn_json_fail(r->doc, value, "id", SN_EPARSE, "\"%.60s\" is another frame's id", r->p->frame[i].id);
+				return sn_json_fail(r->doc, value, "id", SN_EPARSE, "\"%.60s\" is another frame's id",
+									r->p->frame[i].id);
 	}
 	r->p->n_frame = (int)n;
 	return SN_OK;
@@ -278,7 +289,8 @@ static sn_status read_role(sn_reading *r, const char *name, json_t *value)
 	const char *text;
 	SN_TRY(sn_read_name(r, value, name));
 	SN_TRY(sn_read_text(r, value, &text));
-	if (p->n_role == SN_MAX_ROLE) return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "more than %d roles", SN_MAX_ROLE);
+	if (p->n_role == SN_MAX_ROLE)
+		return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "more than %d roles", SN_MAX_ROLE);
 	sn_role_def *role = &p->role[p->n_role++];
 	*role = (sn_role_def){ sn_arena_string(r->arena, name), -1 };
 	if (!role->name) return SN_ENOMEM;
@@ -287,7 +299,7 @@ static sn_status read_role(sn_reading *r, const char *name, json_t *value)
 	SN_TRY(find_slot(r, value, slot, strlen(slot), &role->slot));
 	if (before != (role->slot == p->choice))
 		return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "expected a slot of the prefix, or \"before:%s\"",
-		                    p->slot[p->choice].name);
+							p->slot[p->choice].name);
 	if (before) role->slot = -1;
 	return SN_OK;
 }
@@ -304,6 +316,6 @@ sn_status sn_read_roles(sn_reading *r)
 		for (int k = 0; k < i; k++) good = good && p->role[i].slot != p->role[k].slot;
 	if (good) return SN_OK;
 	return sn_json_fail(r->doc, object, NULL, SN_EPARSE,
-	                    "expected the controller's slot %s first, \"before:%s\" last, and each slot once",
-	                    p->slot[p->label[0].slot].name, p->slot[p->choice].name);
+						"expected the controller's slot %s first, \"before:%s\" last, and each slot once",
+						p->slot[p->label[0].slot].name, p->slot[p->choice].name);
 }

@@ -47,7 +47,8 @@ void sn_values_format(const sn_feature *feature, int n, const sn_values *values,
 	for (int f = 0; f < n; f++) {
 		int v = values->value[f];
 		if (v < 0 || used >= size) continue;
-		int wrote = sn_format(buf + used, size - used, "%s%s %s", used ? ", " : "", feature[f].name, feature[f].value[v]);
+		int wrote =
+			sn_format(buf + used, size - used, "%s%s %s", used ? ", " : "", feature[f].name, feature[f].value[v]);
 		used += wrote > 0 ? (size_t)wrote : 0;
 	}
 }

@@ -1,17 +1,17 @@
-/* Words and their features: the lexicon of a phenomenon, and the choice of the form that a place asks for. Features and their
- * values are small numbers here; names are for readers and errors. */
+/* Words and their features: the lexicon of a phenomenon, and the choice of the form that a place asks for. Features and
+ * their values are small numbers here; names are for readers and errors. */
 #ifndef SN_DATA_PHENOMENON_LEXICON_H
 #define SN_DATA_PHENOMENON_LEXICON_H
 
 #include "base/base.h"
 
 enum {
-	SN_MAX_FEATURE = 24,      /* features of a phenomenon */
-	SN_MAX_VALUE = 16,        /* values of a feature */
-	SN_MAX_CLASS = 32,        /* word classes */
-	SN_MAX_LEXEME = 10000,    /* lexemes of a class */
-	SN_MAX_FORM = 64,         /* forms of a lexeme */
-	SN_MAX_TEXT = 256         /* bytes of a form, a lemma, a name */
+	SN_MAX_FEATURE = 24,   /* features of a phenomenon */
+	SN_MAX_VALUE = 16,     /* values of a feature */
+	SN_MAX_CLASS = 32,     /* word classes */
+	SN_MAX_LEXEME = 10000, /* lexemes of a class */
+	SN_MAX_FORM = 64,      /* forms of a lexeme */
+	SN_MAX_TEXT = 256      /* bytes of a form, a lemma, a name */
 };
 
 typedef struct sn_feature {
@@ -21,20 +21,22 @@ typedef struct sn_feature {
 } sn_feature;
 
 /* A set of feature values: value[f] is the number of feature f's value, or -1. */
-typedef struct sn_values { int8_t value[SN_MAX_FEATURE]; } sn_values;
+typedef struct sn_values {
+	int8_t value[SN_MAX_FEATURE];
+} sn_values;
 
 typedef struct sn_form {
-	sn_values cell;           /* the place in the paradigm that its key names */
+	sn_values cell; /* the place in the paradigm that its key names */
 	const char *text;
-	const char *folded;       /* ё read as е where the phenomenon asks for it; otherwise text */
+	const char *folded; /* ё read as е where the phenomenon asks for it; otherwise text */
 } sn_form;
 
 typedef struct sn_lexeme {
 	const char *lemma;
-	sn_values inherent;       /* gender, animacy, regular or irregular, ... */
+	sn_values inherent; /* gender, animacy, regular or irregular, ... */
 	int n_form;
 	const sn_form *form;
-	int32_t group;            /* stratum of the folds: its inherent values; index into the class's groups */
+	int32_t group; /* stratum of the folds: its inherent values; index into the class's groups */
 } sn_lexeme;
 
 /* A word class of the lexicon. */
@@ -48,7 +50,7 @@ typedef struct sn_class {
 /* A place of a frame with the word that fills it. lexeme NULL: the place is empty. */
 typedef struct sn_fill {
 	const sn_lexeme *lexeme;
-	sn_values values;         /* everything known of it: inherent, fixed, varied, agreeing */
+	sn_values values; /* everything known of it: inherent, fixed, varied, agreeing */
 	const sn_form *form;
 } sn_fill;
 
@@ -63,11 +65,11 @@ bool sn_value_find(const sn_feature *feature, int n, const char *name, size_t si
 /* Writes "case gen, number pl" into buf; "nothing" for an empty set. */
 void sn_values_format(const sn_feature *feature, int n, const sn_values *values, char *buf, size_t size);
 
-/* Returns how many forms of a lexeme fit what is asked for, *out the first of them (NULL: none). A form fits if every value that
- * its key names is asked for or inherent, and every value asked for is named by the key or inherent. */
+/* Returns how many forms of a lexeme fit what is asked for, *out the first of them (NULL: none). A form fits if every
+ * value that its key names is asked for or inherent, and every value asked for is named by the key or inherent. */
 int sn_lexeme_form(const sn_lexeme *lexeme, const sn_values *asked, const sn_form **out);
-/* Returns whether the written form (after folding) also stands in another cell of its paradigm; with feature >= 0: in a cell
- * that has another value of this feature. */
+/* Returns whether the written form (after folding) also stands in another cell of its paradigm; with feature >= 0: in a
+ * cell that has another value of this feature. */
 bool sn_form_ambiguous(const sn_lexeme *lexeme, const sn_form *form, int feature);
 
 #endif

@@ -32,10 +32,11 @@ static sn_status read_fixed(const sn_reading *r, json_t *object, sn_slot *slot)
 		const sn_feature *feature = &r->p->feature[f];
 		json_t *value = json_object_get(object, feature->name);
 		if (!value) continue;
-		int v = json_is_string(value) ? sn_feature_value(feature, json_string_value(value), json_string_length(value)) : -1;
+		int v =
+			json_is_string(value) ? sn_feature_value(feature, json_string_value(value), json_string_length(value)) : -1;
 		if (v < 0)
-			return sn_json_fail(r->doc, object, feature->name, SN_EPARSE, "expected a value of %s, such as \"%s\"", feature->name,
-			                    feature->value[0]);
+			return sn_json_fail(r->doc, object, feature->name, SN_EPARSE, "expected a value of %s, such as \"%s\"",
+								feature->name, feature->value[0]);
 		slot->fixed.value[f] = (int8_t)v;
 	}
 	return SN_OK;
@@ -66,10 +67,11 @@ static sn_status read_vary(const sn_reading *r, json_t *object, sn_slot *slot)
 		SN_TRY(read_feature_name(r, value, &f));
 		uint32_t values = attested(&r->p->classes[slot->class_index], f, false);
 		if (sn_slot_vary(slot, f) >= 0 || slot->fixed.value[f] >= 0)
-			return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "this feature is fixed or varied already; name it once");
+			return sn_json_fail(r->doc, value, NULL, SN_EPARSE,
+								"this feature is fixed or varied already; name it once");
 		if ((values & (values - 1)) == 0)
 			return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "the forms of class %s do not vary in it",
-			                    r->p->classes[slot->class_index].name);
+								r->p->classes[slot->class_index].name);
 		slot->vary[slot->n_vary++] = (sn_vary){ f, values };
 	}
 	return SN_OK;
@@ -85,9 +87,11 @@ static sn_status read_agree(const sn_reading *r, json_t *object, sn_slot *slot, 
 		const char *text;
 		a->feature = sn_feature_find(r->p->feature, r->p->n_feature, name, strlen(name));
 		if (a->feature < 0)
-			return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "\"%.60s\" is no feature; declare it under \"features\"", name);
+			return sn_json_fail(r->doc, value, NULL, SN_EPARSE,
+								"\"%.60s\" is no feature; declare it under \"features\"", name);
 		if (sn_slot_vary(slot, a->feature) >= 0 || slot->fixed.value[a->feature] >= 0)
-			return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "this feature is fixed or varied already; name it once");
+			return sn_json_fail(r->doc, value, NULL, SN_EPARSE,
+								"this feature is fixed or varied already; name it once");
 		SN_TRY(sn_read_text(r, value, &text));
 		sn_status status = sn_agree_parse(&a->slot, &a->only_if, r->ctx, &r->scope, text, r->arena);
 		if (status != SN_OK) return sn_read_expr_failed(r, value, status);
@@ -131,7 +135,8 @@ sn_status sn_read_slots(sn_reading *r)
 	SN_TRY(sn_json_object(r->doc, r->doc->root, "slots", &object));
 	json_object_foreach(object, name, value) {
 		SN_TRY(sn_read_name(r, value, name));
-		if (p->n_slot == SN_MAX_SLOT) return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "more than %d slots", SN_MAX_SLOT);
+		if (p->n_slot == SN_MAX_SLOT)
+			return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "more than %d slots", SN_MAX_SLOT);
 		r->slot_name[p->n_slot] = p->slot[p->n_slot].name = sn_arena_string(r->arena, name);
 		if (!p->slot[p->n_slot++].name) return SN_ENOMEM;
 	}
@@ -141,9 +146,10 @@ sn_status sn_read_slots(sn_reading *r)
 	for (int s = 0; s < p->n_slot; s++)
 		for (int a = 0; a < p->slot[s].n_agree; a++)
 			if (p->slot[p->slot[s].agree[a].slot].n_agree > 0)
-				return sn_json_fail(r->doc, object, p->slot[s].name, SN_EPARSE,
-				                    "slot %s agrees with a slot that itself agrees with another; name the last one directly",
-				                    p->slot[s].name);
+				return sn_json_fail(
+					r->doc, object, p->slot[s].name, SN_EPARSE,
+					"slot %s agrees with a slot that itself agrees with another; name the last one directly",
+					p->slot[s].name);
 	return SN_OK;
 }
 
@@ -179,7 +185,8 @@ bool sn_slot_inflect(const sn_phenomenon *p, int s, sn_fill *fill)
 {
 	const sn_slot *slot = &p->slot[s];
 	sn_values asked = slot->fixed;
-	for (int i = 0; i < slot->n_vary; i++) asked.value[slot->vary[i].feature] = fill[s].values.value[slot->vary[i].feature];
+	for (int i = 0; i < slot->n_vary; i++)
+		asked.value[slot->vary[i].feature] = fill[s].values.value[slot->vary[i].feature];
 	for (int i = 0; i < slot->n_agree; i++) {
 		const sn_agree *a = &slot->agree[i];
 		if (!fill[a->slot].lexeme || (a->only_if && !sn_expr_holds(a->only_if, fill))) continue;
@@ -204,8 +211,9 @@ static sn_status no_form(const sn_reading *r, int s, const sn_fill *fill)
 	json_t *lexicon = json_object_get(r->doc->root, "lexicon");
 	json_t *list = json_object_get(lexicon, sn_slot_class(p, s)->name);
 	json_t *at = json_array_get(list, (size_t)(fill[s].lexeme - sn_slot_class(p, s)->lexeme));
-	return sn_json_fail(r->doc, at, "forms", SN_EPARSE, "\"%.60s\" needs exactly one form for slot %s with %s, found %s",
-	                    fill[s].lexeme->lemma, p->slot[s].name, asked, fill[s].form ? "several" : "none");
+	return sn_json_fail(r->doc, at, "forms", SN_EPARSE,
+						"\"%.60s\" needs exactly one form for slot %s with %s, found %s", fill[s].lexeme->lemma,
+						p->slot[s].name, asked, fill[s].form ? "several" : "none");
 }
 
 /* Steps a slot's varied features to their next combination; false after the last. */
@@ -214,7 +222,8 @@ static bool next_values(const sn_phenomenon *p, int s, sn_values *values)
 	for (int i = 0; i < p->slot[s].n_vary; i++) {
 		int f = p->slot[s].vary[i].feature, v = values->value[f];
 		uint32_t all = sn_slot_values(p, s, f);
-		for (v++; v < SN_MAX_VALUE && !(all >> v & 1); v++) {}
+		for (v++; v < SN_MAX_VALUE && !(all >> v & 1); v++) {
+		}
 		if (v < SN_MAX_VALUE) {
 			values->value[f] = (int8_t)v;
 			return true;
@@ -228,7 +237,8 @@ static sn_values first_values(const sn_phenomenon *p, int s)
 {
 	sn_values values = sn_values_none();
 	for (int i = 0; i < p->slot[s].n_vary; i++)
-		values.value[p->slot[s].vary[i].feature] = (int8_t)__builtin_ctz(sn_slot_values(p, s, p->slot[s].vary[i].feature));
+		values.value[p->slot[s].vary[i].feature] =
+			(int8_t)__builtin_ctz(sn_slot_values(p, s, p->slot[s].vary[i].feature));
 	return values;
 }
 
@@ -247,7 +257,7 @@ static sn_status check_lexemes(const sn_reading *r, int s, sn_fill *fill)
 	}
 	if (any) return SN_OK;
 	return sn_json_fail(r->doc, json_object_get(r->doc->root, "slots"), r->p->slot[s].name, SN_EPARSE,
-	                    "no lexeme of class %s has the inherent features that this slot fixes", c->name);
+						"no lexeme of class %s has the inherent features that this slot fixes", c->name);
 }
 
 /* Once for each different set of values that the slots it agrees with can have; only the controller has many. */
@@ -256,11 +266,11 @@ static sn_status check_agreeing(const sn_reading *r, int s, sn_fill *fill)
 	const sn_phenomenon *p = r->p;
 	int source = p->slot[s].agree[0].slot;
 	const sn_class *c = sn_slot_class(p, source);
-	uint64_t seen = 0;   /* groups below 64 */
+	uint64_t seen = 0; /* groups below 64 */
 	for (int a = 1; a < p->slot[s].n_agree; a++)
 		if (p->slot[s].agree[a].slot != source)
 			return sn_json_fail(r->doc, json_object_get(r->doc->root, "slots"), p->slot[s].name, SN_EPARSE,
-			                    "a slot agrees with one other slot only");
+								"a slot agrees with one other slot only");
 	for (int i = 0; i < c->n; i++) {
 		if (!sn_slot_takes(&p->slot[source], &c->lexeme[i])) continue;
 		if (c->lexeme[i].group < 64 && (seen >> c->lexeme[i].group & 1)) continue;

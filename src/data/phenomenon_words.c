@@ -7,12 +7,9 @@
 
 /* The features every phenomenon knows; a Boolean feature's first value is false. */
 static const sn_feature known_feature[] = {
-	{ "number", 2, { "sg", "pl" } },
-	{ "case", 7, { "nom", "gen", "dat", "acc", "ins", "loc", "voc" } },
-	{ "gender", 3, { "m", "f", "n" } },
-	{ "anim", 2, { "inan", "anim" } },
-	{ "person", 3, { "1", "2", "3" } },
-	{ "tense", 3, { "past", "pres", "fut" } },
+	{ "number", 2, { "sg", "pl" } },    { "case", 7, { "nom", "gen", "dat", "acc", "ins", "loc", "voc" } },
+	{ "gender", 3, { "m", "f", "n" } }, { "anim", 2, { "inan", "anim" } },
+	{ "person", 3, { "1", "2", "3" } }, { "tense", 3, { "past", "pres", "fut" } },
 };
 
 static sn_status read_values(sn_reading *r, json_t *list, sn_feature *feature)
@@ -28,8 +25,8 @@ static sn_status read_values(sn_reading *r, json_t *list, sn_feature *feature)
 		SN_TRY(sn_read_text(r, value, &name));
 		SN_TRY(sn_read_name(r, value, name));
 		if (sn_value_find(r->p->feature, r->p->n_feature, name, strlen(name), &f, &v))
-			return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "\"%.40s\" is already a value of %s; choose another name", name,
-			                    r->p->feature[f].name);
+			return sn_json_fail(r->doc, value, NULL, SN_EPARSE,
+								"\"%.40s\" is already a value of %s; choose another name", name, r->p->feature[f].name);
 		feature->value[feature->n_value++] = name;
 	}
 	return SN_OK;
@@ -66,10 +63,11 @@ static sn_status read_form_key(const sn_reading *r, json_t *at, const char *key,
 		size_t n = strcspn(from, ".");
 		int f, v;
 		if (!sn_value_find(r->p->feature, r->p->n_feature, from, n, &f, &v))
-			return sn_json_fail(r->doc, at, NULL, SN_EPARSE,
-			                    "\"%.*s\" is no value of a feature; forms are keyed by values joined with dots (\"nom.sg\"), new "
-			                    "features are declared under \"features\"",
-			                    (int)SN_MIN(n, 40u), from);
+			return sn_json_fail(
+				r->doc, at, NULL, SN_EPARSE,
+				"\"%.*s\" is no value of a feature; forms are keyed by values joined with dots (\"nom.sg\"), new "
+				"features are declared under \"features\"",
+				(int)SN_MIN(n, 40u), from);
 		if (cell->value[f] >= 0)
 			return sn_json_fail(r->doc, at, NULL, SN_EPARSE, "the key names two values of %s", r->p->feature[f].name);
 		cell->value[f] = (int8_t)v;
@@ -90,8 +88,10 @@ static const char *fold_yo(sn_arena *arena, const char *text)
 	return folded;
 }
 
-static sn_status set_form(const sn_reading *r, sn_form *form, const char *text)
+static sn_status set_form(const sn_reading *r, json_t *at, sn_form *form, const char *text)
 {
+	if (strpbrk(text, "/|{}"))
+		return sn_json_fail(r->doc, at, NULL, SN_EPARSE, "a form cannot contain '/', '|', '{' or '}'");
 	form->text = form->folded = text;
 	if (r->p->fold_yo && !(form->folded = fold_yo(r->arena, text))) return SN_ENOMEM;
 	if (r->p->write_folded) form->text = form->folded;
@@ -112,10 +112,11 @@ static sn_status read_forms(const sn_reading *r, json_t *object, sn_lexeme *lexe
 		sn_form *f = &form[lexeme->n_form];
 		SN_TRY(sn_read_text(r, value, &text));
 		SN_TRY(read_form_key(r, value, key, &f->cell));
-		SN_TRY(set_form(r, f, text));
+		SN_TRY(set_form(r, value, f, text));
 		for (int i = 0; i < lexeme->n_form; i++)
 			if (memcmp(&form[i].cell, &f->cell, sizeof f->cell) == 0)
-				return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "this cell of the paradigm stands twice; remove one");
+				return sn_json_fail(r->doc, value, NULL, SN_EPARSE,
+									"this cell of the paradigm stands twice; remove one");
 		lexeme->n_form++;
 	}
 	return SN_OK;
@@ -133,11 +134,11 @@ static sn_status read_inherent(const sn_reading *r, json_t *object, sn_lexeme *l
 		if (!value) continue;
 		int v = -1;
 		if (json_is_boolean(value) && feature->n_value == 2) v = json_is_true(value);
-		if (json_is_string(value))
-			v = sn_feature_value(feature, json_string_value(value), json_string_length(value));
+		if (json_is_string(value)) v = sn_feature_value(feature, json_string_value(value), json_string_length(value));
 		if (v < 0)
-			return sn_json_fail(r->doc, object, feature->name, SN_EPARSE, "expected a value of %s (%s, %s%s)", feature->name,
-			                    feature->value[0], feature->value[1], feature->n_value > 2 ? ", ..." : " or true, false");
+			return sn_json_fail(r->doc, object, feature->name, SN_EPARSE, "expected a value of %s (%s, %s%s)",
+								feature->name, feature->value[0], feature->value[1],
+								feature->n_value > 2 ? ", ..." : " or true, false");
 		lexeme->inherent.value[f] = (int8_t)v;
 	}
 	return SN_OK;
@@ -149,7 +150,7 @@ static sn_status read_word(const sn_reading *r, json_t *value, sn_lexeme *lexeme
 	sn_form *form;
 	SN_NEW(form, r->arena, sn_form, 1);
 	SN_TRY(sn_read_text(r, value, &lexeme->lemma));
-	SN_TRY(set_form(r, form, lexeme->lemma));
+	SN_TRY(set_form(r, value, form, lexeme->lemma));
 	form->cell = sn_values_none();
 	lexeme->form = form;
 	lexeme->n_form = 1;
@@ -161,8 +162,8 @@ static sn_status read_lexeme(const sn_reading *r, json_t *value, sn_lexeme *lexe
 	lexeme->inherent = sn_values_none();
 	if (json_is_string(value)) return read_word(r, value, lexeme);
 	if (!json_is_object(value))
-		return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "expected a word or an object with lemma and forms, found %s",
-		                    sn_json_type_name(value));
+		return sn_json_fail(r->doc, value, NULL, SN_EPARSE,
+							"expected a word or an object with lemma and forms, found %s", sn_json_type_name(value));
 	SN_TRY(sn_read_member(r, value, "lemma", &lexeme->lemma));
 	SN_TRY(read_inherent(r, value, lexeme));
 	json_t *forms;
@@ -175,7 +176,8 @@ static sn_status refuse_repetition(const sn_reading *r, json_t *list, const sn_l
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(lexeme[i].lemma, lexeme[n].lemma) != 0) continue;
 		return sn_json_fail(r->doc, json_array_get(list, n), NULL, SN_EPARSE,
-		                    "the lemma \"%.60s\" stands twice in this class; remove one, or name homonyms apart", lexeme[n].lemma);
+							"the lemma \"%.60s\" stands twice in this class; remove one, or name homonyms apart",
+							lexeme[n].lemma);
 	}
 	return SN_OK;
 }
@@ -191,12 +193,13 @@ static sn_status group_lexemes(const sn_reading *r, sn_class *c, sn_lexeme *lexe
 		for (int f = 0; f < r->p->n_feature && used < sizeof name - 1; f++) {
 			int v = lexeme[i].inherent.value[f];
 			if (v < 0) continue;
-			used += (size_t)SN_MAX(0, sn_format(name + used, sizeof name - used, "%s%s", used ? "/" : "",
-			                                    r->p->feature[f].value[v]));
+			used += (size_t)SN_MAX(
+				0, sn_format(name + used, sizeof name - used, "%s%s", used ? "/" : "", r->p->feature[f].value[v]));
 		}
 		int g = 0;
 		while (g < c->n_group && strcmp(group[g], used ? name : "all") != 0) g++;
-		if (g == c->n_group && !(group[c->n_group++] = sn_arena_string(r->arena, used ? name : "all"))) return SN_ENOMEM;
+		if (g == c->n_group && !(group[c->n_group++] = sn_arena_string(r->arena, used ? name : "all")))
+			return SN_ENOMEM;
 		lexeme[i].group = g;
 	}
 	c->group = group;

@@ -138,7 +138,7 @@ static void mistakes_are_named_with_their_place(void **state)
 		{ "\"before:T\"", "\"before:A\"", "roles.last: expected a slot of the prefix" },
 		{ "\"id\": \"main\"", "\"id\": \"mian\"", "interchange[0].id: expected main, attractor or placebo" },
 		{ "\"flip\": \"A.number\"", "\"flip\": \"A.gender\"", "inherent in a lemma" },
-		{ "\"flip\": \"A.number\"", "\"flip\": \"S.number\"", "attractor flips a feature of another slot" },
+		{ "\"flip\": \"A.number\"", "\"flip\": \"S.number\"", "attractor flips a feature of another slot, a label" },
 		{ "{\"id\": \"main\", \"flip\": \"S.number\"}, ", "", "interchange: expected an entry with \"id\": \"main\"" },
 		{ "\"hold\": [\"number\"", "\"hold\": [\"nmber\"", "interchange[2].hold[0]: \"nmber\" is no feature" },
 		{ "\"balance\": [\"S.number\", ", "\"balance\": [", "balance: the controller's feature must be balanced" },

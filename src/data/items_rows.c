@@ -1,0 +1,179 @@
+/* Rows: their drops, and how text becomes tokens. */
+#include "data/items_rows.h"
+
+#include <string.h>
+
+#include "text/align.h"
+
+sn_status sn_item_rows_reserve(sn_item_rows *rows, int64_t n)
+{
+	if (rows->room - rows->n >= n) return SN_OK;
+	int64_t room = SN_MAX(2 * rows->room, rows->n + n);
+	sn_item_row *row;
+	SN_NEW(row, rows->arena, sn_item_row, room);
+	if (rows->n > 0) memcpy(row, rows->row, (size_t)rows->n * sizeof *row);
+	rows->row = row;
+	rows->room = room;
+	return SN_OK;
+}
+
+static bool same_text(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+sn_status sn_item_rows_drop(sn_item_rows *rows, const char *reason, const char *group, int64_t n)
+{
+	for (int i = 0; i < rows->n_drop; i++) {
+		sn_item_drop *d = &rows->drop[i];
+		if (!same_text(d->reason, reason) || !same_text(d->group, group)) continue;
+		d->n += n;
+		return SN_OK;
+	}
+	if (rows->n_drop == rows->drop_room) {
+		int room = 2 * rows->drop_room + 16;
+		sn_item_drop *drop;
+		SN_NEW(drop, rows->arena, sn_item_drop, room);
+		if (rows->n_drop) memcpy(drop, rows->drop, (size_t)rows->n_drop * sizeof *drop);
+		rows->drop = drop;
+		rows->drop_room = room;
+	}
+	rows->drop[rows->n_drop++] = (sn_item_drop){ reason, group, n };
+	return SN_OK;
+}
+
+/* ---- tokens ---- */
+
+/* Tokenizes a prefix; an end-of-text token that the tokenizer adds is left out, since the choice follows. */
+static sn_status tokenize(const sn_item_rows *rows, const char *text, sn_tokens *out)
+{
+	int64_t size = (int64_t)strlen(text);
+	SN_TRY(sn_tokenize(rows->ctx, rows->tokenizer, text, (size_t)size, SN_ADD_SPECIAL, rows->arena, out));
+	while (out->n > 0 && out->span[out->n - 1][0] == size) out->n--;
+	return SN_OK;
+}
+
+/* Whether text + " " + word has exactly one token more than text, and the same before it; that token in *id. */
+static sn_status word_follows(const sn_item_rows *rows, const char *text, const sn_tokens *tokens, const char *word,
+							  bool *same, int64_t *more, int32_t *id)
+{
+	sn_mark mark = sn_arena_mark(rows->arena);
+	sn_tokens whole;
+	const char *sentence = sn_arena_format(rows->arena, "%s %s", text, word);
+	if (!sentence) return SN_ENOMEM;
+	SN_TRY(tokenize(rows, sentence, &whole));
+	*more = whole.n - tokens->n;
+	*same = *more > 0 && memcmp(whole.id, tokens->id, (size_t)tokens->n * sizeof *whole.id) == 0;
+	*id = *same ? whole.id[tokens->n] : -1;
+	sn_arena_reset(rows->arena, mark);
+	return SN_OK;
+}
+
+/* Sets the tokens of each role; the last one is the last token alone. */
+static sn_status place_roles(const sn_item_rows *rows, sn_item_row *row, const sn_tokens *tokens, const char **reason)
+{
+	sn_align_report report;
+	for (int r = 0; r < rows->n_role; r++) {
+		row->span[r][0] = row->span[r][1] = -1;
+		if (row->bytes[r][0] < 0) continue;
+		SN_TRY(sn_align_words(rows->ctx, row->text, (int64_t)strlen(row->text), tokens, 1, &row->bytes[r],
+							  &row->span[r], &report));
+		if (report.missing > 0) *reason = "role without a token";
+	}
+	int last = rows->n_role - 1;
+	row->span[last][1] = (int32_t)tokens->n;
+	row->span[last][0] = row->span[last][1] - 1;
+	for (int r = 0; r < rows->n_role && !*reason; r++) {
+		if (row->span[r][0] == 0) *reason = "role at the first token";
+		for (int k = 0; k < r; k++)
+			if (row->span[k][0] >= 0 && row->span[r][0] < row->span[k][1] && row->span[k][0] < row->span[r][1])
+				*reason = SN_ROLES_OVERLAP;
+	}
+	return SN_OK;
+}
+
+sn_status sn_item_row_fit(const sn_item_rows *rows, sn_item_row *row, const char *word, const char **reason)
+{
+	sn_tokens tokens;
+	bool same;
+	int64_t more;
+	int32_t id;
+	*reason = NULL;
+	if (!rows->tokenizer) return SN_OK;
+	SN_TRY(tokenize(rows, row->text, &tokens));
+	row->token = tokens.id;
+	row->n_token = (int32_t)tokens.n;
+	if (tokens.n == 0) {
+		*reason = "role without a token";
+		return SN_OK;
+	}
+	SN_TRY(place_roles(rows, row, &tokens, reason));
+	SN_TRY(word_follows(rows, row->text, &tokens, word, &same, &more, &id));
+	if (!same && !*reason) *reason = "choice changes the tokens before it";
+	return SN_OK;
+}
+
+/* ---- choice words ---- */
+
+/* Sets the tokens of choice pair c in every set; *reason: NULL, or why it cannot be used. */
+static sn_status fit_choice(sn_item_rows *rows, const char *context, const sn_tokens *tokens, int c,
+							const char **reason)
+{
+	*reason = NULL;
+	for (int s = 0; s < rows->n_choice_set; s++) {
+		int at = s * rows->n_choice + c;
+		if (strcmp(rows->choice[at][0], rows->choice[at][1]) == 0) *reason = "choice: " SN_FOIL_IS_GOOD;
+		for (int i = 0; i < 2 && rows->tokenizer; i++) {
+			bool same;
+			int64_t more;
+			SN_TRY(word_follows(rows, context, tokens, rows->choice[at][i], &same, &more, &rows->choice_token[at][i]));
+			if ((!same || more != 1) && !*reason) *reason = "choice: more than one token";
+		}
+	}
+	return SN_OK;
+}
+
+static void keep_choices(sn_item_rows *rows, const bool *keep)
+{
+	int to = 0;
+	for (int s = 0; s < rows->n_choice_set; s++)
+		for (int c = 0; c < rows->n_choice; c++) {
+			if (!keep[c]) continue;
+			int from = s * rows->n_choice + c;
+			memmove(rows->choice[to], rows->choice[from], sizeof *rows->choice);
+			memmove(rows->choice_token[to++], rows->choice_token[from], sizeof *rows->choice_token);
+		}
+	rows->n_choice = to / rows->n_choice_set;
+}
+
+sn_status sn_item_rows_fit_choices(sn_item_rows *rows, const char *context)
+{
+	sn_tokens tokens = { 0 };
+	bool *keep;
+	int n = rows->n_choice, kept = 0;
+	SN_NEW(keep, rows->arena, bool, n);
+	SN_NEW(rows->choice_token, rows->arena, sn_i32_pair, n * rows->n_choice_set);
+	memset(rows->choice_token, -1, (size_t)(n * rows->n_choice_set) * sizeof *rows->choice_token);
+	if (rows->tokenizer) SN_TRY(tokenize(rows, context, &tokens));
+	sn_buf lost = { .ctx = rows->ctx };
+	sn_status status = SN_OK;
+	for (int c = 0; c < n && status == SN_OK; c++) {
+		const char *reason;
+		status = fit_choice(rows, context, &tokens, c, &reason);
+		keep[c] = !reason;
+		kept += keep[c];
+		if (status != SN_OK || keep[c]) continue;
+		sn_buf_format(&lost, "%s%s/%s", lost.size ? ", " : "", rows->choice[c][0], rows->choice[c][1]);
+		status = sn_item_rows_drop(rows, reason, NULL, 1);
+	}
+	if (status == SN_OK && lost.failed) status = SN_ENOMEM;
+	if (status == SN_OK && rows->tokenizer && kept < SN_MIN_CHOICE)
+		status = sn_fail(rows->ctx, SN_EARG,
+						 "%s: %d of %d choice pairs are single tokens of this tokenizer, %d are needed; not usable: "
+						 "%.600s; add choice "
+						 "words to the phenomenon, or score whole sentences with `sonde behaviour pairs`",
+						 rows->id, kept, n, SN_MIN_CHOICE, lost.size ? lost.data : "none");
+	sn_buf_free(&lost);
+	if (status == SN_OK && kept == 0)
+		status =
+			sn_fail(rows->ctx, SN_EARG, "%s: no choice word has two different forms; nothing can be chosen", rows->id);
+	if (status == SN_OK) keep_choices(rows, keep);
+	return status;
+}
