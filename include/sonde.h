@@ -380,7 +380,7 @@ SN_API int32_t sn_tokenizer_size(const sn_tokenizer *tokenizer);
 
 /* ==== Data ========================================================================================================== */
 
-typedef enum sn_type { SN_TYPE_NONE, SN_TYPE_INT, SN_TYPE_FLOAT, SN_TYPE_TEXT, SN_TYPE_BOOL, SN_TYPE_SPAN } sn_type;
+typedef enum sn_type { SN_TYPE_NONE, SN_TYPE_INT, SN_TYPE_FLOAT, SN_TYPE_TEXT, SN_TYPE_BOOL, SN_TYPE_SPAN, SN_TYPES } sn_type;
 
 /* Missing: INT64_MIN, NaN, NULL, -1, {-1, -1}. */
 typedef struct sn_column {
@@ -424,9 +424,10 @@ typedef enum sn_role {
 	SN_FACET,
 	SN_BASE,       /* baseline, floor or threshold of the measure named by of: drawn dashed */
 	SN_MARK,       /* TEXT, one or two characters written into the cell of a heat map */
-	SN_HATCH       /* BOOL: true where the value holds for any model (of NULL: all measures): hatched, out of the colour scale */
+	SN_HATCH,      /* BOOL: true where the value holds for any model (of NULL: all measures): hatched, out of the colour scale */
+	SN_ROLES
 } sn_role;
-typedef enum sn_view { SN_VIEW_TABLE, SN_VIEW_LINE, SN_VIEW_HEAT, SN_VIEW_TEXT, SN_VIEW_BAR } sn_view;
+typedef enum sn_view { SN_VIEW_TABLE, SN_VIEW_LINE, SN_VIEW_HEAT, SN_VIEW_TEXT, SN_VIEW_BAR, SN_VIEWS } sn_view;
 
 /* A parameter of a method: one declaration for command line, help, JSON, provenance. The value lies at off in the struct:
  * INT int64_t, FLOAT double, TEXT const char *, BOOL bool. choices: "a|b|c" or NULL. */

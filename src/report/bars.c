@@ -172,7 +172,7 @@ static double base_legend(sn_buf *buf, const chart *c, double y)
 static sn_status draw_all(sn_buf *buf, const sn_pick *p, sn_arena *arena, double *y)
 {
 	double names, series = 0;
-	SN_TRY(widest(p, &p->x, 240, arena, &names));
+	SN_TRY(widest(p, &p->x, 300, arena, &names));
 	if (p->y.n_col) SN_TRY(widest(p, &p->y, 170, arena, &series));
 	for (int m = 0; m < p->n_measure; m++) {
 		chart c = { .pick = p, .measure = &p->measure[m], .names = names, .series = series };

@@ -75,7 +75,12 @@ static void page_header(sn_buf *buf, const sn_result *r)
 	sn_buf_puts(buf, m->family[0] ? " " : "");
 	sn_write_xml(buf, m->name);
 	sn_buf_puts(buf, "</p>\n");
-	element(buf, "h1", title_of(r));
+	sn_buf_puts(buf, "<h1>");
+	const char *title = title_of(r);   /* a brief begins with a small letter */
+	bool small = title[0] >= 'a' && title[0] <= 'z';
+	sn_buf_format(buf, "%.*s", (int)small, &"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[small ? title[0] - 'a' : 0]);
+	sn_write_xml(buf, title + small);
+	sn_buf_puts(buf, "</h1>\n");
 	const sn_line *first = sn_result_line(r, SN_LINE_SUMMARY, 0);
 	if (first) element(buf, "p class=\"lead\"", first->text);
 	facts(buf, r);

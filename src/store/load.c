@@ -96,9 +96,18 @@ static sn_status take_method(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *
 	return m->family && m->name ? SN_OK : SN_ENOMEM;
 }
 
+/* Codes come from the file: one outside its list means that somebody else wrote there. */
+static sn_status check_code(sn_arena *arena, const char *what, int64_t code, int64_t n)
+{
+	if (code >= 0 && code < n) return SN_OK;
+	return sn_fail(sn_arena_ctx(arena), SN_EPARSE, "the store is damaged: %s is %lld, expected 0 to %lld; use a copy", what, (long long)code,
+	               (long long)n - 1);
+}
+
 static sn_status take_table(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *into)
 {
 	sn_table *t = (sn_table *)into + i;
+	SN_TRY(check_code(arena, "the view of a table", sqlite3_column_int64(s, 3), SN_VIEWS));
 	*t = (sn_table){ .name = sn_sql_text(s, 0, arena), .title = text_or_null(s, 1, arena), .caption = text_or_null(s, 2, arena),
 		.view = (sn_view)sqlite3_column_int(s, 3), .appendix = sqlite3_column_int(s, 4) };
 	return t->name ? SN_OK : SN_ENOMEM;
@@ -107,6 +116,8 @@ static sn_status take_table(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *i
 static sn_status take_col(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *into)
 {
 	sn_col *c = (sn_col *)into + i;
+	SN_TRY(check_code(arena, "the type of a column", sqlite3_column_int64(s, 4), SN_TYPES));
+	SN_TRY(check_code(arena, "the role of a column", sqlite3_column_int64(s, 5), SN_ROLES));
 	*c = (sn_col){ .name = sn_sql_text(s, 0, arena), .title = text_or_null(s, 1, arena), .unit = text_or_null(s, 2, arena),
 		.of = text_or_null(s, 3, arena), .type = (sn_type)sqlite3_column_int(s, 4), .role = (sn_role)sqlite3_column_int(s, 5),
 		.better = sqlite3_column_int(s, 6) };
@@ -116,6 +127,7 @@ static sn_status take_col(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *int
 static sn_status take_param(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *into)
 {
 	sn_param *p = (sn_param *)into + i;
+	SN_TRY(check_code(arena, "the type of a parameter", sqlite3_column_int64(s, 3), SN_TYPES));
 	*p = (sn_param){ .name = sn_sql_text(s, 0, arena), .unit = text_or_null(s, 1, arena), .help = text_or_null(s, 2, arena),
 		.type = (sn_type)sqlite3_column_int(s, 3) };
 	return p->name ? SN_OK : SN_ENOMEM;
@@ -168,6 +180,7 @@ static sn_status load_method(sn_store *store, int64_t run, sn_arena *arena, sn_m
 static sn_status take_line(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *into)
 {
 	(void)i;
+	SN_TRY(check_code(arena, "the kind of a line", sqlite3_column_int64(s, 0), SN_LINE_KINDS));
 	const char *key = sn_sql_text(s, 1, arena), *text = sn_sql_text(s, 2, arena);
 	if (!key || !text) return SN_ENOMEM;
 	return sn_result_add_line(into, (sn_line_kind)sqlite3_column_int(s, 0), key, text);

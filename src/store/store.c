@@ -69,6 +69,7 @@ static sn_status connect(sn_store *store, bool create)
 		return sn_sql_error(store, "open");
 	}
 	sqlite3_busy_timeout(store->db, 10000);
+	sqlite3_db_config(store->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);   /* a "name" that is no column is an error, not a text */
 	SN_TRY(sn_sql_exec(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"));
 	return check_schema(store);
 }

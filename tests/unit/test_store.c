@@ -182,6 +182,32 @@ static void a_newer_schema_is_refused(void **state)
 	assert_non_null(strstr(sn_error(ctx), "newer"));
 }
 
+static void a_damaged_store_is_refused(void **state)
+{
+	static const char *const damage[] = { "UPDATE sn_col SET type = 99", "UPDATE sn_col SET role = -1", "UPDATE sn_table SET view = 77",
+		"UPDATE sn_line SET kind = kind + 50", "UPDATE sn_param SET type = 12", "DROP TABLE test_store_cells", "DELETE FROM sn_col WHERE position = 1; UPDATE sn_col SET name = 'gone'" };
+	sn_ctx *ctx = test_ctx(state);
+	for (int i = 0; i < SN_COUNT(damage); i++) {
+		sn_result *r = make_result(ctx), *back;
+		sn_store *store;
+		sqlite3 *db;
+		int64_t number;
+		assert_ok(ctx, sn_store_open(&store, ctx, path, true));
+		assert_ok(ctx, sn_store_put(store, r, SN_OK, 0, &number));
+		sn_store_close(store);
+		assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(db, damage[i], NULL, NULL, NULL), SQLITE_OK);
+		sqlite3_close(db);
+		assert_ok(ctx, sn_store_open(&store, ctx, path, false));
+		sn_status status = sn_store_load(&back, store, number);
+		assert_true(status == SN_EPARSE || status == SN_EIO);
+		assert_null(back);
+		sn_store_close(store);
+		sn_result_close(r);
+		remove_path(state);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +215,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(runs_are_listed_newest_first, fresh_path, remove_path),
 		cmocka_unit_test_setup_teardown(a_new_column_joins_the_old_rows, fresh_path, remove_path),
 		cmocka_unit_test_setup_teardown(other_files_are_refused, fresh_path, remove_path),
+		cmocka_unit_test_setup_teardown(a_damaged_store_is_refused, fresh_path, remove_path),
 		cmocka_unit_test_setup_teardown(a_newer_schema_is_refused, fresh_path, remove_path),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
