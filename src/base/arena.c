@@ -1,4 +1,5 @@
-/* Arenas: a chain of blocks, newest first, each twice the size of the one before. */
+/* Arenas: a chain of blocks, newest first, each twice the size of the one before. The largest block given back is kept for the
+ * next request, so that work in steps does not ask the system for the same memory again and again. */
 #include "base/base.h"
 
 #include <string.h>
@@ -10,7 +11,7 @@ typedef struct block {
 
 struct sn_arena {
 	sn_ctx *ctx;
-	block *newest;
+	block *newest, *spare;
 };
 
 enum { HEADER = 64, FIRST_BLOCK = 64 * 1024 - HEADER, LARGEST_DOUBLING = 16 << 20 };
@@ -24,29 +25,42 @@ sn_status sn_arena_open(sn_arena **out, sn_ctx *ctx)
 	return SN_OK;
 }
 
+/* Keeps the larger of the dropped block and the spare one. */
 static void drop_newest(sn_arena *arena)
 {
-	block *b = arena->newest;
+	block *b = arena->newest, *old = arena->spare;
 	arena->newest = b->older;
-	sn_free(arena->ctx, b);
+	bool larger = !old || b->room > old->room;
+	if (larger) arena->spare = b;
+	sn_free(arena->ctx, larger ? old : b);
 }
 
 void sn_arena_close(sn_arena *arena)
 {
 	if (!arena) return;
 	while (arena->newest) drop_newest(arena);
+	sn_free(arena->ctx, arena->spare);
 	sn_free(arena->ctx, arena);
+}
+
+static block *new_block(sn_arena *arena, size_t size)
+{
+	size_t room = arena->newest ? SN_MIN(2 * arena->newest->room, (size_t)LARGEST_DOUBLING) : FIRST_BLOCK;
+	if (room < size) room = size;
+	block *b = room > SIZE_MAX - HEADER ? NULL : sn_alloc_raw(arena->ctx, HEADER + room);
+	if (b) b->room = room;
+	return b;
 }
 
 static block *add_block(sn_arena *arena, size_t size)
 {
-	size_t room = arena->newest ? SN_MIN(2 * arena->newest->room, (size_t)LARGEST_DOUBLING) : FIRST_BLOCK;
-	if (room < size) room = size;
-	block *b = room > SIZE_MAX - HEADER ? NULL : sn_alloc(arena->ctx, HEADER + room);
+	bool reuse = arena->spare && arena->spare->room >= size;
+	block *b = reuse ? arena->spare : new_block(arena, size);
 	if (!b) return NULL;
-	*b = (block){ arena->newest, room, 0 };
-	arena->newest = b;
-	return b;
+	if (reuse) arena->spare = NULL;
+	b->older = arena->newest;
+	b->used = 0;
+	return arena->newest = b;
 }
 
 void *sn_arena_take(sn_arena *arena, size_t size)
@@ -61,7 +75,7 @@ void *sn_arena_take(sn_arena *arena, size_t size)
 	if (!b) return NULL;
 	void *p = (char *)b + HEADER + b->used;
 	b->used += size;
-	return p;
+	return memset(p, 0, size);
 }
 
 sn_mark sn_arena_mark(const sn_arena *arena)
@@ -72,10 +86,7 @@ sn_mark sn_arena_mark(const sn_arena *arena)
 void sn_arena_reset(sn_arena *arena, sn_mark mark)
 {
 	while (arena->newest != mark.block) drop_newest(arena);
-	block *b = arena->newest;
-	if (!b) return;
-	memset((char *)b + HEADER + mark.used, 0, b->used - mark.used);   /* what is taken must be zero */
-	b->used = mark.used;
+	if (arena->newest) arena->newest->used = mark.used;
 }
 
 sn_ctx *sn_arena_ctx(const sn_arena *arena) { return arena->ctx; }

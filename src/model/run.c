@@ -142,17 +142,32 @@ static sn_status run_stages(sn_pass *p)
 	return sn_finish(p);
 }
 
-static sn_status run_step(sn_pass *p)
+/* Tokens that the largest step computes, and the longest row: what buffers and rotary tables must hold. */
+static void measure(const sn_compiled *c, const steps *s, int64_t *most, int32_t *longest)
 {
-	int64_t tokens = 0;
-	int32_t longest = 1;
-	for (int32_t i = 0; i < p->n_row; i++) {
-		tokens += row_tokens(p->c, p->row[i]);
-		longest = SN_MAX(longest, sn_row_length(p->batch, p->row[i]));
+	*most = *longest = 1;
+	for (int32_t i = 0; i < s->n; i++) {
+		int64_t tokens = 0;
+		for (int32_t j = s->start[i]; j < s->start[i + 1]; j++) {
+			tokens += row_tokens(c, s->row[j]);
+			*longest = SN_MAX(*longest, sn_row_length(c->batch, s->row[j]));
+		}
+		*most = SN_MAX(*most, tokens);
 	}
+}
+
+static sn_status prepare_pass(sn_pass *p, const steps *s)
+{
+	int64_t most;
+	int32_t longest;
+	sn_layout *const layout[] = { &p->now, &p->before };
+	for (int i = 0; i < 2; i++) {
+		SN_NEW(layout[i]->off, p->arena, int64_t, p->batch->n);
+		SN_NEW(layout[i]->from, p->arena, int32_t, p->batch->n);
+	}
+	measure(p->c, s, &most, &longest);
 	SN_TRY(sn_model_need_positions(p->ctx, p->model, longest));
-	SN_TRY(take_buffers(p, tokens));
-	return run_stages(p);
+	return take_buffers(p, most);
 }
 
 static sn_status run_steps(const sn_compiled *c, sn_state *keep, double *score)
@@ -160,16 +175,12 @@ static sn_status run_steps(const sn_compiled *c, sn_state *keep, double *score)
 	steps s;
 	SN_TRY(make_steps(c, &s));
 	sn_pass p = { .c = c, .ctx = c->ctx, .model = c->model, .batch = c->batch, .arena = c->arena, .keep = keep, .score = score };
-	sn_layout *const layout[] = { &p.now, &p.before };
-	for (int i = 0; i < 2; i++) {
-		SN_NEW(layout[i]->off, c->arena, int64_t, c->batch->n);
-		SN_NEW(layout[i]->from, c->arena, int32_t, c->batch->n);
-	}
+	SN_TRY(prepare_pass(&p, &s));
 	for (int32_t i = 0; i < s.n; i++) {
 		sn_mark mark = sn_arena_mark(c->arena);
 		p.row = s.row + s.start[i];
 		p.n_row = s.start[i + 1] - s.start[i];
-		SN_TRY(run_step(&p));
+		SN_TRY(run_stages(&p));
 		sn_arena_reset(c->arena, mark);
 	}
 	return SN_OK;
