@@ -49,6 +49,9 @@ typedef struct sn_method_input { const char *model, *data; } sn_method_input;
 /* Returns the rows for what a method needs: --model, --data. */
 sn_param_table sn_method_input_table(const sn_method *method);
 
+/* Lets waiting OpenMP threads sleep, by starting the command again with that setting; returns if it stands already. */
+void sn_wait_politely(char **argv);
+
 /* ---- parsing ---- */
 
 /* What the words of a command line may set: tables in order of precedence, each with its struct. */

@@ -216,6 +216,7 @@ static int run_words(sn_cli *cli, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	sn_wait_politely(argv);
 	sn_options options = { .size = sizeof options, .threads = 1 };
 	sn_cli cli = { 0 };
 	if (sn_ctx_open(&cli.ctx, &options) != SN_OK || sn_arena_open(&cli.arena, cli.ctx) != SN_OK)
