@@ -18,7 +18,6 @@ typedef struct sn_maker {
 	const int32_t *choice_set; /* [groups of the controller's class] */
 	uint64_t *seen;            /* hashes of texts, open addressing; 0: free */
 	uint64_t seen_mask;
-	const char *last_reason;
 } sn_maker;
 
 /* Two prefixes to be accepted or rejected together. */
@@ -26,6 +25,7 @@ typedef struct sn_unit {
 	sn_fill fill[2][SN_MAX_SLOT];
 	int lead[2];
 	sn_item_row row[2];
+	bool bad_base; /* the first one alone is to be rejected: no partner helps */
 } sn_unit;
 
 /* Returns how the members of a pair differ; slot -1 for probe prefixes. */

@@ -45,16 +45,18 @@ static sn_status judge_row(sn_maker *k, const sn_fill *fill, sn_item_row *row, c
 static sn_status judge(sn_maker *k, sn_unit *u, const char **reason, uint32_t *blame)
 {
 	*reason = NULL;
-	for (int i = 0; i < 2; i++) {
-		SN_TRY(judge_row(k, u->fill[i], &u->row[i], reason, blame));
-		if (*reason) return SN_OK;
-	}
+	u->bad_base = true;
+	SN_TRY(judge_row(k, u->fill[0], &u->row[0], reason, blame));
+	if (*reason) return SN_OK;
+	u->bad_base = sn_maker_seen(k, u->row[0].text, false);
+	SN_TRY(judge_row(k, u->fill[1], &u->row[1], reason, blame));
+	if (*reason) return SN_OK;
 	*blame = k->kind == SN_NO_PAIR ? ~0u : 1u << sn_maker_change(k)->slot;
 	if (k->kind != SN_NO_PAIR && strcmp(u->row[0].text, u->row[1].text) == 0)
 		*reason = "members are the same";
 	else if (k->kind != SN_NO_PAIR && u->row[0].n_token != u->row[1].n_token)
 		*reason = "token count";
-	else if (sn_maker_seen(k, u->row[0].text, false) || sn_maker_seen(k, u->row[1].text, false)) {
+	else if (u->bad_base || sn_maker_seen(k, u->row[1].text, false)) {
 		*reason = "duplicate";
 		*blame = ~0u;
 	}
@@ -97,7 +99,6 @@ static sn_status try_unit(sn_maker *k, const sn_balance_cell *c, int block, sn_u
 	const char *group = u->row[0].group;
 	sn_arena_reset(k->rows.arena, mark);
 	k->rows.n_dropped += 2;
-	k->last_reason = reason;
 	return sn_item_rows_drop(&k->rows, reason, group, 2);
 }
 
@@ -132,13 +133,12 @@ static sn_status try_partners(sn_maker *k, const sn_balance_cell *c, int block, 
 		u->fill[1][x->slot] = (sn_fill){ &words->lexeme[i], varied, NULL };
 		SN_ASSERT(sn_slot_inflect(k->p, x->slot, u->fill[1]));
 		SN_TRY(try_unit(k, c, block, u, done, blame));
-		if (*done) return SN_OK;
+		if (*done || u->bad_base) return SN_OK;
 	}
 	*blame = 1u << x->slot;
 	k->rows.n_generated += 2;
 	k->rows.n_dropped += 2;
-	k->last_reason = "no partner lemma";
-	return sn_item_rows_drop(&k->rows, k->last_reason, words->group[base->lexeme->group], 2);
+	return sn_item_rows_drop(&k->rows, "no partner lemma", words->group[base->lexeme->group], 2);
 }
 
 static sn_status draw_unit(sn_maker *k, const sn_balance_cell *c, int block, bool *done)
@@ -159,17 +159,34 @@ static sn_status draw_unit(sn_maker *k, const sn_balance_cell *c, int block, boo
 	return SN_OK;
 }
 
+/* Returns the reason that dropped most since the drops were counted in before[0 .. n). */
+static const char *main_reason(const sn_item_rows *rows, const int64_t *before, int n)
+{
+	int best = 0;
+	int64_t most = 0;
+	for (int i = 0; i < rows->n_drop; i++) {
+		int64_t since = rows->drop[i].n - (i < n ? before[i] : 0);
+		if (since <= most) continue;
+		most = since;
+		best = i;
+	}
+	return rows->drop[best].reason;
+}
+
 sn_status sn_maker_unit(sn_maker *k, const sn_balance_cell *c, int block)
 {
-	int most = 100 + 8 * sn_slot_class(k->p, k->p->label[0].slot)->n;
+	enum { MOST_DROPS = 64 };
+	int64_t before[MOST_DROPS];
+	int most = 100 + 8 * sn_slot_class(k->p, k->p->label[0].slot)->n, n_drop = SN_MIN(k->rows.n_drop, MOST_DROPS);
 	bool done = false;
+	for (int i = 0; i < n_drop; i++) before[i] = k->rows.drop[i].n;
 	for (int i = 0; i < most && !done; i++) SN_TRY(draw_unit(k, c, block, &done));
 	if (done) return SN_OK;
 	char where[300];
 	sn_maker_format_cell(k, c, where, sizeof where);
-	return sn_fail(k->rows.ctx, SN_EARG,
-				   "%s: %s: cannot be filled: %d tries, the last dropped for \"%s\"; add lexemes, ask for fewer items "
-				   "or use another "
-				   "tokenizer",
-				   k->p->source, where, most, k->last_reason);
+	return sn_fail(
+		k->rows.ctx, SN_EARG,
+		"%s: %s: cannot be filled: %d tries, dropped mostly for \"%s\"; add lexemes, ask for fewer items or use "
+		"another tokenizer",
+		k->p->source, where, most, main_reason(&k->rows, before, n_drop));
 }

@@ -35,6 +35,15 @@ sn_tokenizer *suite_tokenizer(sn_ctx *ctx, const sn_phenomenon *p, sn_arena *are
 	return suite_tokenizer_without(ctx, p, arena, "");
 }
 
+int64_t count_dropped(const sn_items *items, const char *reason)
+{
+	int64_t n = 0;
+	for (int r = 0; r < items->n_reason; r++)
+		for (int g = 0; g < items->n_group; g++)
+			if (strcmp(items->reason[r], reason) == 0) n += items->reason_count[r * items->n_group + g];
+	return n;
+}
+
 /* ---- balance ---- */
 
 void check_balance(const sn_items *items, int64_t from, int64_t to)

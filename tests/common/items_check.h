@@ -13,6 +13,8 @@ sn_tokenizer *suite_tokenizer_without(sn_ctx *ctx, const sn_phenomenon *p, sn_ar
 void check_items(sn_ctx *ctx, const sn_items *items, const sn_phenomenon *p, const sn_tokenizer *tokenizer);
 /* Asserts that each frame x controller x attractor cell of items [from, to) is equally full. */
 void check_balance(const sn_items *items, int64_t from, int64_t to);
+/* Returns how many prefixes (or choice pairs) were dropped for a reason. */
+int64_t count_dropped(const sn_items *items, const char *reason);
 /* Asserts equality in everything but the source and the counts of what was dropped. */
 void check_same_items(const sn_items *a, const sn_items *b);
 

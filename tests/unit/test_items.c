@@ -21,15 +21,6 @@ static made make(sn_ctx *ctx, sn_effort effort, uint64_t seed)
 	return m;
 }
 
-static int64_t count_dropped(const sn_items *items, const char *reason)
-{
-	int64_t n = 0;
-	for (int r = 0; r < items->n_reason; r++)
-		for (int g = 0; g < items->n_group; g++)
-			if (strcmp(items->reason[r], reason) == 0) n += items->reason_count[r * items->n_group + g];
-	return n;
-}
-
 static void done(made *m)
 {
 	sn_tokenizer_close(m->tokenizer);
