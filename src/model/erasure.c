@@ -1,11 +1,11 @@
 #include "model/erasure.h"
 #include "base/base.h"
 
-static const uint64_t SHIFT_KEY = 0x7368696674;   /* keeps these draws apart from others of the same seed */
+static const uint64_t SHIFT_KEY = 0x7368696674; /* keeps these draws apart from others of the same seed */
 
 typedef struct plan {
 	sn_grid erase, shift;
-	sn_touch *touch;   /* of the erasures, in order */
+	sn_touch *touch; /* of the erasures, in order */
 	int n_touch;
 } plan;
 
@@ -21,7 +21,8 @@ static sn_status make_erasures(plan *p, const sn_eraser *eraser, const sn_erasur
 		variant[e] = (sn_variant){ t, erasure[e].n_eraser };
 		for (int i = 0; i < erasure[e].n_eraser; i++, t++) {
 			const sn_eraser *from = &eraser[erasure[e].eraser[i]];
-			*t = (sn_touch){ .spot = from->spot, .kind = SN_TOUCH_MEAN, .mean = from->mean, .U = from->U, .V = from->V };
+			*t =
+				(sn_touch){ .spot = from->spot, .kind = SN_TOUCH_MEAN, .mean = from->mean, .U = from->U, .V = from->V };
 			if (erasure[e].n_shift > 0) SN_NEW(t->moved, arena, float, cells);
 		}
 	}
@@ -30,8 +31,8 @@ static sn_status make_erasures(plan *p, const sn_eraser *eraser, const sn_erasur
 	return SN_OK;
 }
 
-/* Draw s of every erasure takes direction s at each of its touches, so erasures at neighbouring layers are compared along the
- * same directions. */
+/* Draw s of every erasure takes direction s at each of its touches, so erasures at neighbouring layers are compared
+ * along the same directions. */
 static sn_status make_shifts(plan *p, const sn_erasure *erasure, int n, sn_arena *arena)
 {
 	int n_variant = 0, n_touch = 0, v = 0;
@@ -68,8 +69,9 @@ static sn_status take_arrays(sn_erased *out, const plan *p, sn_arena *arena)
 	return SN_OK;
 }
 
-sn_status sn_erase_run(sn_erased *out, sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *which, int64_t n_which,
-                       const sn_eraser *eraser, int n_eraser, const sn_erasure *erasure, int n_erasure, sn_arena *arena)
+sn_status sn_erase_run(sn_erased *out, sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *which,
+					   int64_t n_which, const sn_eraser *eraser, int n_eraser, const sn_erasure *erasure, int n_erasure,
+					   sn_arena *arena)
 {
 	sn_family *family;
 	for (int e = 0; e < n_erasure; e++)

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHUNK_TOKENS = 16384 };   /* row tokens of one sn_run; forks compute fewer */
+enum { CHUNK_TOKENS = 16384 }; /* row tokens of one sn_run; forks compute fewer */
 
 /* ---- places ---- */
 
@@ -27,17 +27,22 @@ static int range(int32_t first, int32_t last, int32_t *pos)
 int sn_spot_positions(const sn_items *items, int64_t item, const sn_spot *spot, int32_t *pos)
 {
 	static const int32_t none[2] = { -1, -1 };
-	int32_t length = (int32_t)(items->start[item + 1] - items->start[item]), at = spot->arg + (spot->arg < 0 ? length : 0);
+	int32_t length = (int32_t)(items->start[item + 1] - items->start[item]),
+			at = spot->arg + (spot->arg < 0 ? length : 0);
 	int role = spot->place == SN_PLACE_OTHER ? 0 : spot->arg;
 	bool has_role = role >= 0 && role < items->n_role;
 	const int32_t *span = has_role ? items->span[item * items->n_role + role] : none;
 	if (spot->place == SN_PLACE_AT) return at >= 0 && at < length ? range(at, at + 1, pos) : 0;
 	if (span[0] < 0 || span[1] <= span[0]) return 0;
 	switch (spot->place) {
-	case SN_PLACE_ROLE: return range(span[0], span[1], pos);
-	case SN_PLACE_ROLE_LAST: return range(span[1] - 1, span[1], pos);
-	case SN_PLACE_ONWARD: return range(span[0], length, pos);
-	default: break;
+	case SN_PLACE_ROLE:
+		return range(span[0], span[1], pos);
+	case SN_PLACE_ROLE_LAST:
+		return range(span[1] - 1, span[1], pos);
+	case SN_PLACE_ONWARD:
+		return range(span[0], length, pos);
+	default:
+		break;
 	}
 	int n = 0;
 	for (int32_t p = span[1]; p < length; p++)
@@ -47,7 +52,8 @@ int sn_spot_positions(const sn_items *items, int64_t item, const sn_spot *spot, 
 
 sn_spot sn_spot_role(int l, int n_block, int role)
 {
-	sn_site site = { .kind = l < n_block ? SN_SITE_RESID_PRE : SN_SITE_RESID_POST, .layer = (int16_t)(l < n_block ? l : n_block - 1) };
+	sn_site site = { .kind = l < n_block ? SN_SITE_RESID_PRE : SN_SITE_RESID_POST,
+					 .layer = (int16_t)(l < n_block ? l : n_block - 1) };
 	return (sn_spot){ site, SN_PLACE_ROLE, role };
 }
 
@@ -66,7 +72,7 @@ static int64_t item_length(const sn_items *items, int64_t item) { return items->
 typedef struct acts {
 	int64_t n, *list;
 	int32_t *family, *pos;
-	sn_keep before, after;   /* of touches that report how far they moved */
+	sn_keep before, after; /* of touches that report how far they moved */
 } acts;
 
 typedef struct chunk {
@@ -74,16 +80,16 @@ typedef struct chunk {
 	sn_model *model;
 	const sn_grid *grid;
 	sn_arena *arena;
-	const int64_t *family;       /* numbers in the grid */
+	const int64_t *family; /* numbers in the grid */
 	int64_t n_family, longest;
 	int fold;
-	int32_t n, n_token;          /* rows, tokens */
+	int32_t n, n_token; /* rows, tokens */
 	int32_t *token, *parent, *fork, *src_row;
 	int64_t *start, *item;
-	int32_t *variant_row;        /* [n_family, n_variant]; -1: the frame lacks the place */
-	acts *act;                   /* one a touch, variants in order */
+	int32_t *variant_row; /* [n_family, n_variant]; -1: the frame lacks the place */
+	acts *act;            /* one a touch, variants in order */
 	sn_edit *edit;
-	sn_tensor *src;              /* of the shifts */
+	sn_tensor *src; /* of the shifts */
 	sn_tap *tap;
 	int n_touch, n_edit, n_tap;
 } chunk;
@@ -151,7 +157,8 @@ static void add_family(chunk *c, int64_t f, int32_t *pos)
 	const sn_family *family = &c->grid->family[c->family[f]];
 	const sn_items *items = c->grid->items;
 	int32_t length = (int32_t)item_length(items, family->base), base = add_row(c, family->base, -1, 0, -1), source = -1;
-	if (family->source >= 0) source = add_row(c, family->source, base, first_difference(items, family->base, family->source), -1);
+	if (family->source >= 0)
+		source = add_row(c, family->source, base, first_difference(items, family->base, family->source), -1);
 	for (int v = 0; v < c->grid->n_variant; v++) {
 		bool runs = has_places(items, family->base, &c->grid->variant[v], pos);
 		c->variant_row[f * c->grid->n_variant + v] = runs ? add_row(c, family->base, base, length, source) : -1;
@@ -229,8 +236,11 @@ static sn_status add_edit(chunk *c, int variant, const sn_touch *t, acts *a)
 	SN_TRY(list_places(c, variant, t, a));
 	if (a->n == 0) return SN_OK;
 	sn_edit *e = &c->edit[c->n_edit];
-	*e = (sn_edit){ .op = SN_OP_SET, .at = t->spot.site, .where = { .sel = SN_LIST, .list = a->list, .n_list = a->n },
-		            .U = t->U ? &t->U[c->fold] : NULL, .V = t->V ? &t->V[c->fold] : NULL };
+	*e = (sn_edit){ .op = SN_OP_SET,
+					.at = t->spot.site,
+					.where = { .sel = SN_LIST, .list = a->list, .n_list = a->n },
+					.U = t->U ? &t->U[c->fold] : NULL,
+					.V = t->V ? &t->V[c->fold] : NULL };
 	if (t->kind == SN_TOUCH_SOURCE) e->src_row = c->src_row;
 	if (t->kind == SN_TOUCH_MEAN) e->src = &t->mean[c->fold];
 	if (t->kind == SN_TOUCH_MEAN && t->moved) SN_TRY(add_moved_taps(c, t, a, &e->where));
@@ -248,7 +258,8 @@ static sn_status add_edits(chunk *c)
 {
 	acts *a = c->act;
 	for (int v = 0; v < c->grid->n_variant; v++)
-		for (int t = 0; t < c->grid->variant[v].n_touch; t++) SN_TRY(add_edit(c, v, &c->grid->variant[v].touch[t], a++));
+		for (int t = 0; t < c->grid->variant[v].n_touch; t++)
+			SN_TRY(add_edit(c, v, &c->grid->variant[v].touch[t], a++));
 	return SN_OK;
 }
 
@@ -316,9 +327,16 @@ static sn_status run_chunk(chunk *c, const sn_grid_out *out)
 	SN_TRY(add_edits(c));
 	SN_TRY(sn_choice_goals(c->ctx, items, c->item, c->n, sn_model_get_info(c->model)->d_vocab, c->arena, &goal));
 	SN_NEW(score, c->arena, double, (int64_t)items->n_choice * c->n);
-	sn_batch batch = { .n = c->n, .token = c->token, .start = c->start, .item = c->item, .parent = c->parent, .fork = c->fork };
-	sn_plan plan = { .size = sizeof plan, .n_edit = c->n_edit, .n_tap = c->n_tap, .n_goal = items->n_choice, .edit = c->edit,
-		             .tap = c->tap, .goal = goal };
+	sn_batch batch = {
+		.n = c->n, .token = c->token, .start = c->start, .item = c->item, .parent = c->parent, .fork = c->fork
+	};
+	sn_plan plan = { .size = sizeof plan,
+					 .n_edit = c->n_edit,
+					 .n_tap = c->n_tap,
+					 .n_goal = items->n_choice,
+					 .edit = c->edit,
+					 .tap = c->tap,
+					 .goal = goal };
 	SN_TRY(sn_run(c->ctx, c->model, &batch, &plan, NULL, score));
 	put_scores(c, score, out);
 	put_moved(c);
@@ -330,11 +348,13 @@ static sn_status run_chunk(chunk *c, const sn_grid_out *out)
 static sn_status check_touch(sn_ctx *ctx, const sn_grid *g, const sn_touch *t)
 {
 	bool projected = t->U && t->V;
-	if (t->kind <= SN_TOUCH_NONE || t->kind > SN_TOUCH_SHIFT) return sn_fail(ctx, SN_EARG, "touch of kind %d", (int)t->kind);
+	if (t->kind <= SN_TOUCH_NONE || t->kind > SN_TOUCH_SHIFT)
+		return sn_fail(ctx, SN_EARG, "touch of kind %d", (int)t->kind);
 	if (t->spot.place <= SN_PLACE_NONE || t->spot.place > SN_PLACE_AT)
 		return sn_fail(ctx, SN_EARG, "touch at place %d", (int)t->spot.place);
 	if ((t->U || t->V) && !projected) return sn_fail(ctx, SN_EARG, "a projection needs both U and V");
-	if (t->kind == SN_TOUCH_MEAN && (!t->mean || !projected)) return sn_fail(ctx, SN_EARG, "an eraser needs mean, U and V");
+	if (t->kind == SN_TOUCH_MEAN && (!t->mean || !projected))
+		return sn_fail(ctx, SN_EARG, "an eraser needs mean, U and V");
 	if (t->kind == SN_TOUCH_SHIFT && !t->moved) return sn_fail(ctx, SN_EARG, "a shift needs lengths");
 	if (projected && g->items->n_fold < 1) return sn_fail(ctx, SN_EARG, "%s: items without folds", g->items->source);
 	return SN_OK;
@@ -343,16 +363,17 @@ static sn_status check_touch(sn_ctx *ctx, const sn_grid *g, const sn_touch *t)
 static sn_status check_family(sn_ctx *ctx, const sn_items *items, const sn_family *f)
 {
 	if (f->base < 0 || f->base >= items->n || f->source >= items->n)
-		return sn_fail(ctx, SN_EARG, "%s: item %lld or %lld of %lld", items->source, (long long)f->base, (long long)f->source,
-		               (long long)items->n);
+		return sn_fail(ctx, SN_EARG, "%s: item %lld or %lld of %lld", items->source, (long long)f->base,
+					   (long long)f->source, (long long)items->n);
 	if (f->source >= 0 && item_length(items, f->base) != item_length(items, f->source))
-		return sn_fail(ctx, SN_EARG, "%s: items %lld and %lld form a pair but have %lld and %lld tokens; a patch needs equal lengths",
-		               items->source, (long long)f->base, (long long)f->source, (long long)item_length(items, f->base),
-		               (long long)item_length(items, f->source));
+		return sn_fail(ctx, SN_EARG,
+					   "%s: items %lld and %lld form a pair but have %lld and %lld tokens; a patch needs equal lengths",
+					   items->source, (long long)f->base, (long long)f->source, (long long)item_length(items, f->base),
+					   (long long)item_length(items, f->source));
 	int fold = items->item[f->base].fold;
 	if (fold < 0 || fold >= SN_MAX(items->n_fold, 1))
-		return sn_fail(ctx, SN_EARG, "%s: item %lld is of fold %d, expected 0 .. %d", items->source, (long long)f->base, fold,
-		               items->n_fold - 1);
+		return sn_fail(ctx, SN_EARG, "%s: item %lld is of fold %d, expected 0 .. %d", items->source, (long long)f->base,
+					   fold, items->n_fold - 1);
 	return SN_OK;
 }
 
@@ -412,8 +433,14 @@ static sn_status run_chunks(sn_ctx *ctx, sn_model *model, const sn_grid *g, cons
 	for (int64_t f = 0, n; f < g->n_family; f += n) {
 		SN_TRY(sn_poll(ctx));
 		n = chunk_size(g, order + f, g->n_family - f);
-		chunk c = { .ctx = ctx, .model = model, .grid = g, .arena = arena, .family = order + f, .n_family = n, .longest = longest,
-			        .fold = g->items->item[g->family[order[f]].base].fold };
+		chunk c = { .ctx = ctx,
+					.model = model,
+					.grid = g,
+					.arena = arena,
+					.family = order + f,
+					.n_family = n,
+					.longest = longest,
+					.fold = g->items->item[g->family[order[f]].base].fold };
 		SN_TRY(run_chunk(&c, out));
 		sn_arena_reset(arena, mark);
 		sn_progress(ctx, g->what ? g->what : "running", f + n, g->n_family);

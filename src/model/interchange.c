@@ -1,7 +1,8 @@
 #include "model/interchange.h"
 #include "base/base.h"
 
-static sn_status take_arrays(sn_exchange *out, const sn_items *items, int64_t n_pair, int n_patch, bool each, sn_arena *arena)
+static sn_status take_arrays(sn_exchange *out, const sn_items *items, int64_t n_pair, int n_patch, bool each,
+							 sn_arena *arena)
 {
 	int64_t cells = n_pair * n_patch;
 	*out = (sn_exchange){ .n_pair = n_pair, .n_patch = n_patch, .n_choice = items->n_choice };
@@ -27,8 +28,8 @@ static sn_status make_variants(const sn_patch *patch, int n_patch, sn_arena *are
 	return SN_OK;
 }
 
-sn_status sn_interchange(sn_exchange *out, sn_ctx *ctx, sn_model *model, const sn_items *items, const sn_pair *pair, int64_t n_pair,
-                         const sn_patch *patch, int n_patch, bool each, sn_arena *arena)
+sn_status sn_interchange(sn_exchange *out, sn_ctx *ctx, sn_model *model, const sn_items *items, const sn_pair *pair,
+						 int64_t n_pair, const sn_patch *patch, int n_patch, bool each, sn_arena *arena)
 {
 	sn_family *family;
 	sn_variant *variant;
@@ -36,8 +37,12 @@ sn_status sn_interchange(sn_exchange *out, sn_ctx *ctx, sn_model *model, const s
 	SN_TRY(make_variants(patch, n_patch, arena, &variant));
 	SN_NEW(family, arena, sn_family, n_pair);
 	for (int64_t p = 0; p < n_pair; p++) family[p] = (sn_family){ pair[p].base, pair[p].source };
-	sn_grid grid = { .items = items, .family = family, .n_family = n_pair, .variant = variant, .n_variant = n_patch,
-		             .what = "patching" };
+	sn_grid grid = { .items = items,
+					 .family = family,
+					 .n_family = n_pair,
+					 .variant = variant,
+					 .n_variant = n_patch,
+					 .what = "patching" };
 	sn_grid_out result = { out->base, out->source, out->ld, out->base_each, out->source_each, out->each };
 	return sn_grid_run(ctx, model, &grid, &result);
 }

@@ -32,8 +32,8 @@ static sn_status gate_block(double *bits, sn_arena *scratch, sn_probe_plan *plan
 	return SN_OK;
 }
 
-sn_status sn_gate_bits(double *bits, sn_arena *scratch, int64_t n, int64_t d, const float *x, int n_fold, const int32_t *fold,
-                       const int32_t *lemma, const uint8_t *use, const int8_t *z)
+sn_status sn_gate_bits(double *bits, sn_arena *scratch, int64_t n, int64_t d, const float *x, int n_fold,
+					   const int32_t *fold, const int32_t *lemma, const uint8_t *use, const int8_t *z)
 {
 	sn_mark start = sn_arena_mark(scratch);
 	int32_t *inner;

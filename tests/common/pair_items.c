@@ -19,8 +19,17 @@ void pair_items_load(pair_items *p, const json_t *root)
 	p->start[2] = 2 * n;
 	p->pair[0] = (sn_pair){ 0, 1, SN_PAIR_MAIN };
 	p->pair[1] = (sn_pair){ 1, 0, SN_PAIR_MAIN };
-	p->items = (sn_items){ .source = "test", .n = 2, .item = p->item, .token = p->token, .start = p->start, .n_fold = 1,
-		                   .n_choice = 1, .n_choice_set = 1, .choice = &p->choice, .n_pair = 2, .pair = p->pair };
+	p->items = (sn_items){ .source = "test",
+						   .n = 2,
+						   .item = p->item,
+						   .token = p->token,
+						   .start = p->start,
+						   .n_fold = 1,
+						   .n_choice = 1,
+						   .n_choice_set = 1,
+						   .choice = &p->choice,
+						   .n_pair = 2,
+						   .pair = p->pair };
 }
 
 double pair_items_difference(const json_t *logits)

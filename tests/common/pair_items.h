@@ -14,7 +14,7 @@ typedef struct pair_items {
 	int32_t token[2 * PAIR_ITEMS_MOST];
 	int64_t start[3];
 	sn_choice choice;
-	sn_pair pair[2];   /* source into base, and back */
+	sn_pair pair[2]; /* source into base, and back */
 } pair_items;
 
 void pair_items_load(pair_items *p, const json_t *root);

@@ -24,7 +24,8 @@ static void every_cell_equals_pytorchs(void **state)
 	int n_block = sn_model_get_info(model)->n_layer, n_token = (int)p.start[1];
 	for (int l = 0; l <= n_block; l++)
 		for (int pos = 0; pos < n_token; pos++, n++) {
-			const json_t *row = l < n_block ? json_array_get(grid, (size_t)l) : json_object_get(json->root, "last_resid_post");
+			const json_t *row =
+				l < n_block ? json_array_get(grid, (size_t)l) : json_object_get(json->root, "last_resid_post");
 			patch[n].spot = sn_spot_role(l, n_block, 0);
 			patch[n].spot.place = SN_PLACE_AT;
 			patch[n].spot.arg = pos;
@@ -33,7 +34,8 @@ static void every_cell_equals_pytorchs(void **state)
 	sn_exchange out;
 	assert_ok(ctx, sn_interchange(&out, ctx, model, &p.items, p.pair, 1, patch, n, false, arena));
 	for (int i = 0; i < n; i++)
-		if (!(fabs(out.ld[i] - want[i]) < 1e-3)) fail_msg("boundary %d, position %d: %g, expected %g", i / n_token, i % n_token, out.ld[i], want[i]);
+		if (!(fabs(out.ld[i] - want[i]) < 1e-3))
+			fail_msg("boundary %d, position %d: %g, expected %g", i / n_token, i % n_token, out.ld[i], want[i]);
 	sn_json_close(json);
 	sn_model_close(model);
 	sn_arena_close(arena);

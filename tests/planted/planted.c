@@ -12,8 +12,8 @@ const char *const planted_name[PLANTED_VARIANTS] = { "base", "split", "nonlinear
 static int lemma_a(int lemma) { return lemma & 1 ? 1 : -1; }
 static int lemma_c(int lemma) { return lemma & 2 ? 1 : -1; }
 
-/* Eight levels, each shared by the four lemmas that differ in A and C, so neither tells anything about amplitudes. Where an
- * attractor pulls, they are near 1, so that 0.7 of any subject outweighs 0.3 of any attractor. */
+/* Eight levels, each shared by the four lemmas that differ in A and C, so neither tells anything about amplitudes.
+ * Where an attractor pulls, they are near 1, so that 0.7 of any subject outweighs 0.3 of any attractor. */
 static double amplitude(planted_variant variant, int lemma)
 {
 	static const double wide[] = { 0.05, 0.6, 0.8, 1.0, 1.2, 1.4, 1.7, 2.0 };
@@ -75,8 +75,8 @@ static void multiply(planted_block *b, int neuron, int x, int y, int to)
 	b->down[to][neuron + 1] = -1;
 }
 
-/* Scores of one head: first_score on the first token from every query, and from the last token subject_score on the subject,
- * minus gap nats on the attractor's flag (gap 0: not on it). The engine divides by sqrt(d_head). */
+/* Scores of one head: first_score on the first token from every query, and from the last token subject_score on the
+ * subject, minus gap nats on the attractor's flag (gap 0: not on it). The engine divides by sqrt(d_head). */
 static void attend(planted_block *b, int head, double gap)
 {
 	int row = head * PLANTED_D_HEAD, slow = row + 3, slow_too = row + 7;
@@ -130,9 +130,16 @@ void planted_fill(planted_weights *w, planted_variant variant, uint64_t seed)
 {
 	memset(w, 0, sizeof *w);
 	w->variant = variant;
-	w->shape = (sn_shape){ .n_layer = PLANTED_BLOCKS, .n_head = PLANTED_HEADS, .n_kv_head = PLANTED_HEADS,
-		                   .d_head = PLANTED_D_HEAD, .d_model = PLANTED_D, .d_mlp = PLANTED_MLP, .d_vocab = PT_VOCAB,
-		                   .n_ctx = 64, .norm_eps = 1e-5, .rope_base = 1e12 };
+	w->shape = (sn_shape){ .n_layer = PLANTED_BLOCKS,
+						   .n_head = PLANTED_HEADS,
+						   .n_kv_head = PLANTED_HEADS,
+						   .d_head = PLANTED_D_HEAD,
+						   .d_model = PLANTED_D,
+						   .d_mlp = PLANTED_MLP,
+						   .d_vocab = PT_VOCAB,
+						   .n_ctx = 64,
+						   .norm_eps = 1e-5,
+						   .rope_base = 1e12 };
 	fill_embedding(w, seed);
 	for (int l = 0; l < PLANTED_BLOCKS; l++) {
 		fill_gains(w->block[l].attn_norm);

@@ -3,12 +3,19 @@
 
 #include <string.h>
 
-enum { N_PROBE = 2 * 16 * PLANTED_LEMMAS, N_MAIN = 8 * PLANTED_LEMMAS, N_FLIP = 4 * PLANTED_LEMMAS, N_SWAP = 4 * PLANTED_LEMMAS,
-	   N_PAIR = N_MAIN + N_FLIP + N_SWAP, N_ITEM = N_PROBE + N_PAIR, MAX_TOKENS = 7 };
+enum {
+	N_PROBE = 2 * 16 * PLANTED_LEMMAS,
+	N_MAIN = 8 * PLANTED_LEMMAS,
+	N_FLIP = 4 * PLANTED_LEMMAS,
+	N_SWAP = 4 * PLANTED_LEMMAS,
+	N_PAIR = N_MAIN + N_FLIP + N_SWAP,
+	N_ITEM = N_PROBE + N_PAIR,
+	MAX_TOKENS = 7
+};
 
 /* What an item is made of. Context 0, 1: attractor singular, plural; 2, 3: a filler in its place. */
 typedef struct recipe {
-	int lemma, n, g, context, turn;   /* turn rotates lead-ins and neutral words */
+	int lemma, n, g, context, turn; /* turn rotates lead-ins and neutral words */
 	int attractor, attractor_n, attractor_g;
 	bool test_lead;
 } recipe;
@@ -43,15 +50,23 @@ static int noun(int lemma, int n, int g) { return 4 * lemma + (n > 0) + 2 * (g >
 /* The attractor is of the subject's block; its idle feature takes turns, independent of everything else. */
 static recipe start_recipe(int lemma, int context, int turn)
 {
-	return (recipe){ .lemma = lemma, .n = 1, .g = 1, .context = context, .turn = turn,
-		             .attractor = context < 2 ? neighbour(lemma, 1 + turn % 3) : -1, .attractor_n = context & 1 ? 1 : -1,
-		             .attractor_g = turn & 1 ? 1 : -1 };
+	return (recipe){ .lemma = lemma,
+					 .n = 1,
+					 .g = 1,
+					 .context = context,
+					 .turn = turn,
+					 .attractor = context < 2 ? neighbour(lemma, 1 + turn % 3) : -1,
+					 .attractor_n = context & 1 ? 1 : -1,
+					 .attractor_g = turn & 1 ? 1 : -1 };
 }
 
 static int sign(int bit) { return bit & 1 ? 1 : -1; }
 
 /* Lead-ins 0 .. 7 are for training, 8 .. 15 for tests; PT_TEST_LEAD follows PT_TRAIN_LEAD. */
-static int lead_of(const recipe *r) { return (5 * r->turn + 3 * r->context) % PLANTED_LEADS + (r->test_lead ? PLANTED_LEADS : 0); }
+static int lead_of(const recipe *r)
+{
+	return (5 * r->turn + 3 * r->context) % PLANTED_LEADS + (r->test_lead ? PLANTED_LEADS : 0);
+}
 
 static int write_tokens(const recipe *r, int32_t *t)
 {
@@ -73,7 +88,8 @@ static int write_tokens(const recipe *r, int32_t *t)
 static const char *write_text(sn_arena *arena, const recipe *r)
 {
 	const char *s = r->n > 0 ? "pl" : "sg", *a = r->attractor_n > 0 ? "pl" : "sg";
-	if (r->context >= 2) return sn_arena_format(arena, "lead%d noun%d.%s filler word word last", lead_of(r), r->lemma, s);
+	if (r->context >= 2)
+		return sn_arena_format(arena, "lead%d noun%d.%s filler word word last", lead_of(r), r->lemma, s);
 	return sn_arena_format(arena, "lead%d noun%d.%s noun%d.%s word last", lead_of(r), r->lemma, s, r->attractor, a);
 }
 
@@ -95,11 +111,21 @@ static sn_status add_item(maker *m, const recipe *r, int64_t *out)
 	int attractor = !attracted ? 0 : m->controller == PLANTED_NUMBER ? r->attractor_n : r->attractor_g;
 	int length = write_tokens(r, m->token + m->start[i]);
 	m->start[i + 1] = m->start[i] + length;
-	m->item[i] = (sn_item){ .text = write_text(m->arena, r), .frame = attracted ? 0 : 1,
-		                    .condition = !attracted ? -1 : attractor == feature ? 0 : 1, .n = (int8_t)feature,
-		                    .attractor_n = (int8_t)attractor, .lemma = r->lemma, .attractor = r->attractor,
-		                    .form = noun(r->lemma, r->n, r->g), .group = r->lemma % 4, .fold = fold_of(r->lemma),
-		                    .lead = lead_of(r), .test_lead = r->test_lead, .twin = -1 };
+	m->item[i] = (sn_item){ .text = write_text(m->arena, r),
+							.frame = attracted ? 0 : 1,
+							.condition = !attracted             ? -1
+										 : attractor == feature ? 0
+																: 1,
+							.n = (int8_t)feature,
+							.attractor_n = (int8_t)attractor,
+							.lemma = r->lemma,
+							.attractor = r->attractor,
+							.form = noun(r->lemma, r->n, r->g),
+							.group = r->lemma % 4,
+							.fold = fold_of(r->lemma),
+							.lead = lead_of(r),
+							.test_lead = r->test_lead,
+							.twin = -1 };
 	if (!m->item[i].text) return SN_ENOMEM;
 	int32_t(*span)[2] = m->span + i * PLANTED_ROLES;
 	span[PR_SUBJECT][0] = 2, span[PR_SUBJECT][1] = 3;
@@ -149,8 +175,10 @@ static sn_status add_main(maker *m)
 			recipe r = start_recipe(lemma, context, lemma + 8), s;
 			r.n = r.g = sign(lemma / 4 + context / 2);
 			s = r;
-			if (m->controller == PLANTED_NUMBER) r.n = 1, s.n = -1;
-			else r.g = 1, s.g = -1;
+			if (m->controller == PLANTED_NUMBER)
+				r.n = 1, s.n = -1;
+			else
+				r.g = 1, s.g = -1;
 			SN_TRY(add_pair(m, SN_PAIR_MAIN, r, s));
 		}
 	return SN_OK;
@@ -164,8 +192,10 @@ static sn_status add_attractor(maker *m)
 			r.n = sign(k);
 			r.g = sign(lemma / 4);
 			s = r;
-			if (m->controller == PLANTED_NUMBER) r.attractor_n = 1, s.attractor_n = -1;
-			else r.attractor_g = 1, s.attractor_g = -1;
+			if (m->controller == PLANTED_NUMBER)
+				r.attractor_n = 1, s.attractor_n = -1;
+			else
+				r.attractor_g = 1, s.attractor_g = -1;
 			SN_TRY(add_pair(m, SN_PAIR_ATTRACTOR, r, s));
 		}
 	return SN_OK;
@@ -197,7 +227,8 @@ static sn_status add_names(sn_items *out, sn_arena *arena)
 	for (int i = 0; i < PLANTED_LEMMAS; i++)
 		if (!(lemma[i] = sn_arena_format(arena, "noun%d", i))) return SN_ENOMEM;
 	for (int i = 0; i < 4 * PLANTED_LEMMAS; i++)
-		if (!(form[i] = sn_arena_format(arena, "noun%d.%s.%c", i / 4, i & 1 ? "pl" : "sg", i & 2 ? 'x' : 'y'))) return SN_ENOMEM;
+		if (!(form[i] = sn_arena_format(arena, "noun%d.%s.%c", i / 4, i & 1 ? "pl" : "sg", i & 2 ? 'x' : 'y')))
+			return SN_ENOMEM;
 	SN_NEW(lead, arena, const char *, 2 * PLANTED_LEADS);
 	for (int i = 0; i < 2 * PLANTED_LEADS; i++)
 		if (!(lead[i] = sn_arena_format(arena, "lead%d", i))) return SN_ENOMEM;
@@ -232,7 +263,7 @@ static sn_status open_maker(maker *m, sn_arena *arena, planted_feature controlle
 {
 	*m = (maker){ .arena = arena, .controller = controller };
 	SN_NEW(m->item, arena, sn_item, N_ITEM);
-	SN_NEW(m->token, arena, int32_t, (N_ITEM) * MAX_TOKENS);
+	SN_NEW(m->token, arena, int32_t, (N_ITEM)*MAX_TOKENS);
 	SN_NEW(m->start, arena, int64_t, N_ITEM + 1);
 	m->span = sn_arena_take(arena, sn_size3(sizeof *m->span, N_ITEM, PLANTED_ROLES));
 	m->bytes = sn_arena_take(arena, sn_size3(sizeof *m->bytes, N_ITEM, PLANTED_ROLES));
@@ -245,7 +276,8 @@ static sn_status open_maker(maker *m, sn_arena *arena, planted_feature controlle
 sn_status planted_items(sn_items *out, sn_arena *arena, planted_feature controller)
 {
 	static const char *const number[] = { "number", "idle" }, *const idle[] = { "idle", "number" };
-	static const char *number_value[][2] = { { "pl", "sg" }, { "x", "y" } }, *idle_value[][2] = { { "x", "y" }, { "pl", "sg" } };
+	static const char *number_value[][2] = { { "pl", "sg" }, { "x", "y" } },
+					  *idle_value[][2] = { { "x", "y" }, { "pl", "sg" } };
 	maker m;
 	*out = (sn_items){ 0 };
 	SN_TRY(open_maker(&m, arena, controller));

@@ -7,19 +7,32 @@ static const float *part_data(const planted_weights *w, sn_part part, int layer)
 {
 	const planted_block *b = &w->block[layer < 0 ? 0 : layer];
 	switch (part) {
-	case SN_PART_EMBED: return w->embed[0];
-	case SN_PART_ATTN_NORM: return b->attn_norm;
-	case SN_PART_Q: return b->q[0];
-	case SN_PART_K: return b->k[0];
-	case SN_PART_V: return b->v[0];
-	case SN_PART_O: return b->o[0];
-	case SN_PART_MLP_NORM: return b->mlp_norm;
-	case SN_PART_GATE: return b->gate[0];
-	case SN_PART_UP: return b->up[0];
-	case SN_PART_DOWN: return b->down[0];
-	case SN_PART_FINAL_NORM: return w->final_norm;
-	case SN_PART_UNEMBED: return w->unembed[0];
-	default: return NULL;
+	case SN_PART_EMBED:
+		return w->embed[0];
+	case SN_PART_ATTN_NORM:
+		return b->attn_norm;
+	case SN_PART_Q:
+		return b->q[0];
+	case SN_PART_K:
+		return b->k[0];
+	case SN_PART_V:
+		return b->v[0];
+	case SN_PART_O:
+		return b->o[0];
+	case SN_PART_MLP_NORM:
+		return b->mlp_norm;
+	case SN_PART_GATE:
+		return b->gate[0];
+	case SN_PART_UP:
+		return b->up[0];
+	case SN_PART_DOWN:
+		return b->down[0];
+	case SN_PART_FINAL_NORM:
+		return w->final_norm;
+	case SN_PART_UNEMBED:
+		return w->unembed[0];
+	default:
+		return NULL;
 	}
 }
 

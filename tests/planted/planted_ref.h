@@ -1,4 +1,5 @@
-/* A Llama written out naively in double precision, for the planted models: it knows nothing of the engine, so it can judge it. */
+/* A Llama written out naively in double precision, for the planted models: it knows nothing of the engine, so it can
+ * judge it. */
 #ifndef SN_PLANTED_REF_H
 #define SN_PLANTED_REF_H
 
@@ -6,7 +7,8 @@
 
 enum { REF_MAX_TOKENS = 16 };
 
-/* Residual streams of one row: x[l] before block l, x[PLANTED_BLOCKS] after the last one; logits at the last position. */
+/* Residual streams of one row: x[l] before block l, x[PLANTED_BLOCKS] after the last one; logits at the last position.
+ */
 typedef struct ref_run {
 	int n;
 	double x[PLANTED_BLOCKS + 1][REF_MAX_TOKENS][PLANTED_D];

@@ -23,10 +23,7 @@ static int close_items(void **state)
 }
 
 /* The first N items, both frames among them, as a batch. */
-static sn_batch first_items(void)
-{
-	return (sn_batch){ .n = N, .token = items.token, .start = items.start };
-}
+static sn_batch first_items(void) { return (sn_batch){ .n = N, .token = items.token, .start = items.start }; }
 
 static void compare(sn_ctx *ctx, planted_variant variant)
 {
@@ -40,10 +37,14 @@ static void compare(sn_ctx *ctx, planted_variant variant)
 	for (int l = 0; l <= L + 1; l++) {
 		bool logits = l == L + 1;
 		keep[l] = (sn_keep){ .m = logits ? N : n_token, .d = logits ? PT_VOCAB : D };
-		keep[l].x = SN_TAKE(arena, float, keep[l].m * keep[l].d);
+		keep[l].x = SN_TAKE(arena, float, keep[l].m *keep[l].d);
 		assert_non_null(keep[l].x);
-		sn_site at = { .kind = logits ? SN_SITE_LOGITS : l < L ? SN_SITE_RESID_PRE : SN_SITE_RESID_POST,
-			           .layer = (int16_t)(logits ? 0 : l < L ? l : L - 1) };
+		sn_site at = { .kind = logits  ? SN_SITE_LOGITS
+							   : l < L ? SN_SITE_RESID_PRE
+									   : SN_SITE_RESID_POST,
+					   .layer = (int16_t)(logits  ? 0
+										  : l < L ? l
+												  : L - 1) };
 		tap[l] = (sn_tap){ at, { .sel = logits ? SN_LAST : SN_ALL }, SN_AFTER, &sn_sink_keep, &keep[l] };
 	}
 	sn_plan plan = { .size = sizeof plan, .n_tap = L + 2, .tap = tap };

@@ -13,13 +13,18 @@ enum { L = PLANTED_BLOCKS, D = PLANTED_D };
 typedef struct world {
 	const sn_items *items;
 	planted_weights w;
-	ref_run *run;   /* [items->n] */
+	ref_run *run; /* [items->n] */
 } world;
 
 /* A projection x -> u (v . x), and the mean of the rows it was fitted on. */
-typedef struct fit { double u[D], v[D], mean[D]; bool used; } fit;
+typedef struct fit {
+	double u[D], v[D], mean[D];
+	bool used;
+} fit;
 /* One for each boundary, role and block left out. */
-typedef struct fits { fit at[L + 1][PLANTED_ROLES][PLANTED_FOLDS]; } fits;
+typedef struct fits {
+	fit at[L + 1][PLANTED_ROLES][PLANTED_FOLDS];
+} fits;
 
 static const double *vector(const ref_run *run, const sn_items *items, int64_t i, int l, int role)
 {
@@ -56,7 +61,10 @@ static void fit_one(const world *m, int l, int role, int fold, int label, fit *o
 			if (!x || m->items->item[i].test_lead || m->items->item[i].fold == fold) continue;
 			if (pass == 0) n++;
 			for (int a = 0; a < D; a++) {
-				if (pass == 0) { out->mean[a] += x[a]; continue; }
+				if (pass == 0) {
+					out->mean[a] += x[a];
+					continue;
+				}
 				for (int b = 0; b < D; b++) s[a][b] += (x[a] - out->mean[a] / n) * (x[b] - out->mean[b] / n) / n;
 				xz[a] += (x[a] - out->mean[a] / n) * m->items->z[i * m->items->n_label + label] / n;
 			}
@@ -68,7 +76,7 @@ static void fit_one(const world *m, int l, int role, int fold, int label, fit *o
 	}
 	solve(s, xz, out->v);
 	for (int a = 0; a < D; a++) norm += xz[a] * out->v[a];
-	if (norm < 1e-12) return;   /* nothing varies with the label */
+	if (norm < 1e-12) return; /* nothing varies with the label */
 	for (int a = 0; a < D; a++) out->u[a] = xz[a] / norm;
 	out->used = true;
 }
@@ -97,7 +105,11 @@ static double accuracy(const world *m, const fits *f, int l, int role, int label
 
 /* ---- edits ---- */
 
-typedef struct patch { int l, pos; const double *source, *mean; const fit *q; } patch;
+typedef struct patch {
+	int l, pos;
+	const double *source, *mean;
+	const fit *q;
+} patch;
 
 /* x <- source, or x <- x + u v.(target - x). */
 static void apply(void *arg, int l, int n, double (*x)[D])
@@ -124,8 +136,14 @@ static double edited(const world *m, int64_t item, const patch *p)
 }
 
 /* Sums over frames, of which the mean of means is taken. */
-typedef struct frame_mean { double sum[2], n[2]; } frame_mean;
-static void put(frame_mean *f, int frame, double x) { f->sum[frame] += x; f->n[frame]++; }
+typedef struct frame_mean {
+	double sum[2], n[2];
+} frame_mean;
+static void put(frame_mean *f, int frame, double x)
+{
+	f->sum[frame] += x;
+	f->n[frame]++;
+}
 static double get(const frame_mean *f)
 {
 	double sum = 0, n = 0;
@@ -136,9 +154,9 @@ static double get(const frame_mean *f)
 
 /* What the table of the planted models is about. */
 typedef struct truth {
-	double d, accuracy, mismatch, positive;   /* D, nats; share right, on mismatches; share of positive LD */
+	double d, accuracy, mismatch, positive; /* D, nats; share right, on mismatches; share of positive LD */
 	double a[L + 1][PLANTED_ROLES], e[L + 1][PLANTED_ROLES], sub[L + 1][PLANTED_ROLES], x[L + 1][PLANTED_ROLES];
-	double flip;   /* attractor pairs: what the flip does, nats */
+	double flip; /* attractor pairs: what the flip does, nats */
 } truth;
 
 static double choice(const world *m, int64_t item) { return ref_choice(&m->run[item], m->items); }
@@ -157,7 +175,11 @@ static void behaviour(const world *m, truth *t)
 		put(&positive, item->frame, ld > 0);
 		if (item->condition == 1) put(&mismatch, item->frame, item->n * ld > 0);
 	}
-	*t = (truth){ .d = get(&d), .accuracy = get(&right), .mismatch = get(&mismatch), .positive = get(&positive), .flip = get(&flip) };
+	*t = (truth){ .d = get(&d),
+				  .accuracy = get(&right),
+				  .mismatch = get(&mismatch),
+				  .positive = get(&positive),
+				  .flip = get(&flip) };
 }
 
 /* Every fifth main pair, both directions; unit: nats to divide by, 0: the same pairs' own D. */
@@ -186,12 +208,12 @@ static void cell(const world *m, const fits *f, int l, int role, double unit, tr
 static void print_truth(const char *name, const truth *t)
 {
 	if (!getenv("SN_VERBOSE")) return;
-	print_message("%s: D %.3f accuracy %.3f mismatch %.3f positive %.3f flip %.3f\n", name, t->d, t->accuracy, t->mismatch,
-	              t->positive, t->flip / t->d);
+	print_message("%s: D %.3f accuracy %.3f mismatch %.3f positive %.3f flip %.3f\n", name, t->d, t->accuracy,
+				  t->mismatch, t->positive, t->flip / t->d);
 	for (int role = 0; role < PLANTED_ROLES; role++)
 		for (int l = 0; l <= L; l++)
-			print_message("  role %d l %d  A %6.3f  E %6.3f  E_sub %6.3f  X %6.3f\n", role, l, t->a[l][role], t->e[l][role],
-			              t->sub[l][role], t->x[l][role]);
+			print_message("  role %d l %d  A %6.3f  E %6.3f  E_sub %6.3f  X %6.3f\n", role, l, t->a[l][role],
+						  t->e[l][role], t->sub[l][role], t->x[l][role]);
 }
 
 static void measure(const sn_items *items, planted_variant variant, uint64_t seed, double unit, truth *t)
@@ -223,7 +245,7 @@ static int open_items(void **state)
 {
 	if (test_open(state) != 0) return -1;
 	return sn_arena_open(&arena, *state) != SN_OK || planted_items(&number, arena, PLANTED_NUMBER) != SN_OK ||
-	       planted_items(&idle, arena, PLANTED_IDLE) != SN_OK;
+		   planted_items(&idle, arena, PLANTED_IDLE) != SN_OK;
 }
 
 static int close_items(void **state)
@@ -239,14 +261,19 @@ static void near(double x, double want, double tolerance, const char *what, int 
 	fail();
 }
 
-/* Expected values at boundaries 0 .. 4 of one role; A above half is only bounded below: amplitudes of 0.05 drown in the noise. */
-typedef struct expected { double a[L + 1], e[L + 1], sub[L + 1], x[L + 1]; } expected;
+/* Expected values at boundaries 0 .. 4 of one role; A above half is only bounded below: amplitudes of 0.05 drown in the
+ * noise. */
+typedef struct expected {
+	double a[L + 1], e[L + 1], sub[L + 1], x[L + 1];
+} expected;
 
 static void check(const truth *t, int role, const expected *want)
 {
 	for (int l = 0; l <= L; l++) {
-		if (want->a[l] == 1) assert_true(t->a[l][role] > 0.9);
-		else near(t->a[l][role], want->a[l], 0.1, "A", l);
+		if (want->a[l] == 1)
+			assert_true(t->a[l][role] > 0.9);
+		else
+			near(t->a[l][role], want->a[l], 0.1, "A", l);
 		near(t->e[l][role], want->e[l], 0.02, "E", l);
 		near(t->sub[l][role], want->sub[l], 0.05, "E_sub", l);
 		near(t->x[l][role], want->x[l], 0.05, "X", l);
@@ -334,8 +361,8 @@ static void test_unread(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_base),    cmocka_unit_test(test_split),
-		                                cmocka_unit_test(test_nonlinear), cmocka_unit_test(test_attract),
-		                                cmocka_unit_test(test_biased),  cmocka_unit_test(test_unread) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_base),      cmocka_unit_test(test_split),
+										cmocka_unit_test(test_nonlinear), cmocka_unit_test(test_attract),
+										cmocka_unit_test(test_biased),    cmocka_unit_test(test_unread) };
 	return cmocka_run_group_tests(tests, open_items, close_items);
 }

@@ -12,7 +12,7 @@ typedef struct world {
 	sn_model *model;
 	sn_json *json;
 	pair_items p;
-	int n;   /* tokens */
+	int n; /* tokens */
 } world;
 
 static void open_world(world *w, void **state, const char *variant)
@@ -66,7 +66,8 @@ static void check_grid(world *w, const char *hook, const json_t *grid, bool by_h
 	assert_true(fabs(out.base[0] - pair_items_difference(json_object_get(w->json->root, "base_logits"))) < 1e-5);
 	assert_true(fabs(out.source[0] - pair_items_difference(json_object_get(w->json->root, "source_logits"))) < 1e-5);
 	for (int i = 0; i < n; i++) {
-		if (!(fabs(out.ld[i] - want[i]) < 2e-5)) fail_msg("%s cell %d: %.9g, expected %.9g", hook, i, out.ld[i], want[i]);
+		if (!(fabs(out.ld[i] - want[i]) < 2e-5))
+			fail_msg("%s cell %d: %.9g, expected %.9g", hook, i, out.ld[i], want[i]);
 		assert_true(out.each[i] == out.ld[i]);
 	}
 }
@@ -85,13 +86,14 @@ static void grids_equal_pytorchs(void **state)
 	}
 }
 
-/* The whole residual stream of a layer taken from the source gives the source's logits; from itself, the base's to the bit. */
+/* The whole residual stream of a layer taken from the source gives the source's logits; from itself, the base's to the
+ * bit. */
 static void whole_residual_is_the_source(void **state)
 {
 	world w;
 	open_world(&w, state, "gqa-tied");
 	const sn_model_info *info = sn_model_get_info(w.model);
-	int32_t span[2][2] = { { 0, w.n }, { 0, w.n } };   /* a role that holds everything */
+	int32_t span[2][2] = { { 0, w.n }, { 0, w.n } }; /* a role that holds everything */
 	static const char *const role[] = { "all" };
 	w.p.items.n_role = 1;
 	w.p.items.role = role;
@@ -116,7 +118,7 @@ static void projections_let_through_what_they_should(void **state)
 	world w;
 	open_world(&w, state, "mha-untied");
 	int64_t d = sn_model_get_info(w.model)->d_model;
-	float *eye = SN_TAKE(w.arena, float, d * d), *zero = SN_TAKE(w.arena, float, d);
+	float *eye = SN_TAKE(w.arena, float, d *d), *zero = SN_TAKE(w.arena, float, d);
 	for (int64_t i = 0; i < d; i++) eye[i * d + i] = 1;
 	sn_tensor all = sn_tensor_f32(eye, d, d), none = sn_tensor_f32(zero, d, 1);
 	sn_patch patch[3];
@@ -138,13 +140,13 @@ static void bad_input_is_named(void **state)
 	sn_patch patch = patch_at(&w, "hook_resid_pre", 0, -1, 0);
 	sn_pair beyond = { 0, 7, SN_PAIR_MAIN };
 	assert_int_equal(sn_interchange(&out, w.ctx, w.model, &w.p.items, &beyond, 1, &patch, 1, false, w.arena), SN_EARG);
-	w.p.start[2]--;   /* the source is one token shorter now */
+	w.p.start[2]--; /* the source is one token shorter now */
 	assert_int_equal(sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena), SN_EARG);
 	assert_non_null(strstr(sn_error(w.ctx), "equal lengths"));
 	w.p.start[2]++;
 	patch.spot.place = SN_PLACE_NONE;
 	assert_int_equal(sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena), SN_EARG);
-	patch = patch_at(&w, "hook_resid_pre", 0, -1, PAIR_ITEMS_MOST);   /* a place that no prefix has */
+	patch = patch_at(&w, "hook_resid_pre", 0, -1, PAIR_ITEMS_MOST); /* a place that no prefix has */
 	assert_ok(w.ctx, sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena));
 	assert_true(isnan(out.ld[0]) && isfinite(out.base[0]));
 	w.p.items.n_choice = 0;
@@ -159,7 +161,8 @@ static void cancelled_runs_leave_nan(void **state)
 	open_world(&w, state, "gqa-tied");
 	sn_patch patch = patch_at(&w, "hook_resid_pre", 0, -1, 0);
 	sn_cancel(w.ctx);
-	assert_int_equal(sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena), SN_ECANCEL);
+	assert_int_equal(sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 1, &patch, 1, false, w.arena),
+					 SN_ECANCEL);
 	assert_true(isnan(out.base[0]) && isnan(out.ld[0]));
 	close_world(&w);
 }

@@ -6,10 +6,15 @@
 
 enum { N = 240, D = 6, FOLDS = 3, LEMMAS = 12 };
 
-typedef struct rows { float x[N * D]; int32_t fold[N], lemma[N]; uint8_t use[N]; int8_t z[N]; } rows;
+typedef struct rows {
+	float x[N * D];
+	int32_t fold[N], lemma[N];
+	uint8_t use[N];
+	int8_t z[N];
+} rows;
 
-/* Lemma k is of block k % FOLDS; the label is in column 0 with the strength given, but with the sign of the block, so that a probe
- * from other blocks would be wrong. Last row pair of each lemma: test. */
+/* Lemma k is of block k % FOLDS; the label is in column 0 with the strength given, but with the sign of the block, so
+ * that a probe from other blocks would be wrong. Last row pair of each lemma: test. */
 static void fill(rows *r, double strength)
 {
 	sn_rng rng = sn_rng_make(1, 7);
@@ -51,7 +56,7 @@ static void finds_what_is_there_in_each_block(void **state)
 	int64_t n;
 	fill(&r, 4);
 	assert_true(gate(test_ctx(state), &r, &n) > 0.9);
-	assert_int_equal(n, N / 2);   /* rows of the test list only */
+	assert_int_equal(n, N / 2); /* rows of the test list only */
 	fill(&r, 0);
 	assert_true(gate(test_ctx(state), &r, &n) < 0.05);
 }
@@ -70,6 +75,6 @@ static void blocks_of_two_lemmas_are_left_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(finds_what_is_there_in_each_block),
-		                                cmocka_unit_test(blocks_of_two_lemmas_are_left_out) };
+										cmocka_unit_test(blocks_of_two_lemmas_are_left_out) };
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }
