@@ -371,7 +371,9 @@ typedef struct sn_tokens {
 
 enum { SN_ADD_SPECIAL = 1, SN_PARSE_SPECIAL = 2 };   /* add BOS/EOS as the model asks; read "<|im_end|>" in the text as one token */
 
-/* Tokenizes UTF-8 text; out's arrays come from arena. SN_EPARSE names the byte offset of invalid UTF-8. */
+/* Tokenizes UTF-8 text; out's arrays come from arena. Tokens that SN_ADD_SPECIAL adds have empty spans at the text's ends. Bytes
+ * that the vocabulary lacks yield its unknown token if it has one, otherwise none, which a note says. SN_EPARSE names the byte
+ * offset of invalid UTF-8. */
 SN_API SN_CHECKED sn_status sn_tokenize(sn_ctx *ctx, const sn_tokenizer *tokenizer, const char *text, size_t size, int flags,
                                         sn_arena *arena, sn_tokens *out);
 /* Returns a token's text as bytes (from arena, NUL-terminated, *size without it): "Ġthe" is " the". NULL: no such id, or no memory. */
