@@ -86,8 +86,9 @@ static sn_status build(sn_tokenizer *t, const sn_json *doc)
 	SN_TRY(sn_read_pre_tokenizer(t, doc, json_object_get(doc->root, "pre_tokenizer")));
 	SN_TRY(sn_read_json_model(t, doc));
 	SN_TRY(sn_read_post_processor(t, doc, json_object_get(doc->root, "post_processor")));
-	t->kind = sn_arena_format(t->arena, "%sBPE, %d tokens, %d pre-tokenizer stages",
-							  t->bpe.byte_level ? "byte-level " : "", t->vocab.n, t->n_stage);
+	t->kind =
+		sn_arena_format(t->arena, "%sBPE, %d tokens, %d pre-tokenizer stage%s", t->bpe.byte_level ? "byte-level " : "",
+						t->vocab.n, t->n_stage, t->n_stage == 1 ? "" : "s");
 	return t->kind ? SN_OK : SN_ENOMEM;
 }
 
