@@ -5,9 +5,11 @@
 
 /* X(variable of the row), e.g. X(sn_method_probe_linear) */
 #define METHODS(X)                                                                                                    \
-	X(sn_method_capture)                                                                                               \
-	X(sn_method_behaviour_pairs)                                                                                       \
-	X(sn_method_causal_patch)                                                                                          \
+	X(sn_method_localize)                                                                                             \
+	X(sn_method_capture)                                                                                              \
+	X(sn_method_behaviour_pairs)                                                                                      \
+	X(sn_method_probe_linear)                                                                                         \
+	X(sn_method_causal_patch)                                                                                         \
 	X(sn_method_causal_erase)
 
 #define DECLARE(row) extern const sn_method row;
