@@ -22,7 +22,7 @@ const sn_param *sn_param_find(const sn_param_table *table, const char *name)
 
 static bool has_range(const sn_param *p) { return p->min != 0 || p->max != 0; }
 
-static const double boundless = 1e15;   /* a maximum from here on is only there for the arithmetic */
+static const double boundless = 1e15; /* a maximum from here on is only there for the arithmetic */
 
 static void write_range(const sn_param *p, char *buf, size_t size)
 {
@@ -31,7 +31,10 @@ static void write_range(const sn_param *p, char *buf, size_t size)
 
 static const char *type_words(const sn_param *p)
 {
-	return p->type == SN_TYPE_INT ? "an integer" : p->type == SN_TYPE_FLOAT ? "a number" : p->type == SN_TYPE_BOOL ? "true or false" : "text";
+	return p->type == SN_TYPE_INT     ? "an integer"
+		   : p->type == SN_TYPE_FLOAT ? "a number"
+		   : p->type == SN_TYPE_BOOL  ? "true or false"
+									  : "text";
 }
 
 static sn_status wrong_value(sn_ctx *ctx, const sn_param *p, const char *value)
@@ -39,8 +42,8 @@ static sn_status wrong_value(sn_ctx *ctx, const sn_param *p, const char *value)
 	const char *unit = p->unit ? p->unit : "", *space = unit[0] ? " " : "";
 	char range[64] = "";
 	if (has_range(p)) write_range(p, range, sizeof range);
-	return sn_fail(ctx, SN_EARG, "--%s: expected %s%s%s%s%s, found \"%s\"", p->name, type_words(p), range[0] ? " " : "", range, space,
-	               unit, value);
+	return sn_fail(ctx, SN_EARG, "--%s: expected %s%s%s%s%s, found \"%s\"", p->name, type_words(p), range[0] ? " " : "",
+				   range, space, unit, value);
 }
 
 static bool in_choices(const char *choices, const char *value)
@@ -53,10 +56,7 @@ static bool in_choices(const char *choices, const char *value)
 	}
 }
 
-static bool in_range(const sn_param *p, double x)
-{
-	return !has_range(p) || (x >= p->min && x <= p->max);
-}
+static bool in_range(const sn_param *p, double x) { return !has_range(p) || (x >= p->min && x <= p->max); }
 
 static bool parse_bool(const char *text, bool *out)
 {
@@ -91,8 +91,10 @@ sn_status sn_param_set(sn_ctx *ctx, const sn_param *p, const char *value, sn_are
 	case SN_TYPE_BOOL:
 		if (!parse_bool(value, &b)) return wrong_value(ctx, p, value);
 		return memcpy(place, &b, sizeof b), SN_OK;
-	case SN_TYPE_TEXT: return set_text(ctx, value, arena, place);
-	default: return sn_fail(ctx, SN_EINTERNAL, "--%s: its row declares no type that a parameter may have", p->name);
+	case SN_TYPE_TEXT:
+		return set_text(ctx, value, arena, place);
+	default:
+		return sn_fail(ctx, SN_EINTERNAL, "--%s: its row declares no type that a parameter may have", p->name);
 	}
 }
 
@@ -128,8 +130,10 @@ void sn_param_json(sn_buf *buf, const sn_param_table *table, const void *values)
 		sn_buf_puts(buf, i ? ", " : "");
 		sn_write_json(buf, p->name);
 		sn_buf_puts(buf, ": ");
-		if (p->type != SN_TYPE_TEXT) sn_param_value(buf, p, values);
-		else sn_write_json(buf, *(const char *const *)((const char *)values + p->off));
+		if (p->type != SN_TYPE_TEXT)
+			sn_param_value(buf, p, values);
+		else
+			sn_write_json(buf, *(const char *const *)((const char *)values + p->off));
 	}
 	sn_buf_puts(buf, "}");
 }
@@ -139,7 +143,10 @@ static const char *value_name(const sn_param *p)
 {
 	if (p->choices) return p->choices;
 	if (p->type == SN_TYPE_TEXT && p->unit && p->unit[0]) return p->unit;
-	return p->type == SN_TYPE_INT ? "INTEGER" : p->type == SN_TYPE_FLOAT ? "NUMBER" : p->type == SN_TYPE_BOOL ? "" : "TEXT";
+	return p->type == SN_TYPE_INT     ? "INTEGER"
+		   : p->type == SN_TYPE_FLOAT ? "NUMBER"
+		   : p->type == SN_TYPE_BOOL  ? ""
+									  : "TEXT";
 }
 
 void sn_param_help(sn_buf *buf, const sn_param_table *table)
@@ -152,8 +159,10 @@ void sn_param_help(sn_buf *buf, const sn_param_table *table)
 		char range[64];
 		if (has_range(p)) write_range(p, range, sizeof range);
 		if (has_range(p)) sn_buf_format(buf, "; %s", range);
-		if (p->required) sn_buf_puts(buf, "; required");
-		else if (p->def && p->def[0]) sn_buf_format(buf, "; default: %s", p->def);
+		if (p->required)
+			sn_buf_puts(buf, "; required");
+		else if (p->def && p->def[0])
+			sn_buf_format(buf, "; default: %s", p->def);
 		sn_buf_puts(buf, "\n");
 	}
 }

@@ -1,6 +1,6 @@
-/* Option tables: rows of sn_param, each one declaration behind the command line, the help, the JSON form and the provenance.
- * A value lives in a plain struct at the row's offset: INT int64_t, FLOAT double, TEXT const char *, BOOL bool. The unit of a TEXT
- * is what stands for it in the help: FILE, COLUMN. A maximum of 1e15 or more means none. */
+/* Option tables: rows of sn_param, each one declaration behind the command line, the help, the JSON form and the
+ * provenance. A value lives in a plain struct at the row's offset: INT int64_t, FLOAT double, TEXT const char *, BOOL
+ * bool. The unit of a TEXT is what stands for it in the help: FILE, COLUMN. A maximum of 1e15 or more means none. */
 #ifndef SN_BASE_OPTION_H
 #define SN_BASE_OPTION_H
 
@@ -13,8 +13,8 @@ typedef struct sn_param_table {
 	int n;
 } sn_param_table;
 
-/* Writes every row's default into the struct at out (a row without one: 0, false, NULL). Texts point into arena. A default that
- * fails its own row's checks is SN_EINTERNAL. */
+/* Writes every row's default into the struct at out (a row without one: 0, false, NULL). Texts point into arena. A
+ * default that fails its own row's checks is SN_EINTERNAL. */
 SN_CHECKED sn_status sn_param_defaults(sn_ctx *ctx, const sn_param_table *table, sn_arena *arena, void *out);
 /* Returns the row of that name ('-' and '_' are the same), or NULL. */
 const sn_param *sn_param_find(const sn_param_table *table, const char *name);

@@ -47,9 +47,14 @@ void sn_write_xml(sn_buf *buf, const char *text)
 {
 	while (*text) {
 		unsigned char c = (unsigned char)*text;
-		const char *escape = c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '"' ? "&quot;" : c == '\'' ? "&#39;" : NULL;
+		const char *escape = c == '&'    ? "&amp;"
+							 : c == '<'  ? "&lt;"
+							 : c == '>'  ? "&gt;"
+							 : c == '"'  ? "&quot;"
+							 : c == '\'' ? "&#39;"
+										 : NULL;
 		if (c < 0x20 && c != '\n' && c != '\t') escape = replacement;
-		if (strncmp(text, "\xef\xbf\xbe", 3) == 0 || strncmp(text, "\xef\xbf\xbf", 3) == 0) {   /* U+FFFE, U+FFFF */
+		if (strncmp(text, "\xef\xbf\xbe", 3) == 0 || strncmp(text, "\xef\xbf\xbf", 3) == 0) { /* U+FFFE, U+FFFF */
 			sn_buf_puts(buf, replacement);
 			text += 3;
 			continue;
@@ -95,8 +100,10 @@ void sn_write_readable(sn_buf *buf, double x, int digits)
 	double size = fabs(x);
 	char text[40];
 	bool significant = digits < 0 || size >= 1e5;
-	if (size < 1e15 && size >= 1000 && size == floor(size)) sn_format(text, sizeof text, "%.0f", size);
-	else sn_format(text, sizeof text, significant ? "%.*g" : "%.*f", significant ? 3 : digits, size);
+	if (size < 1e15 && size >= 1000 && size == floor(size))
+		sn_format(text, sizeof text, "%.0f", size);
+	else
+		sn_format(text, sizeof text, significant ? "%.*g" : "%.*f", significant ? 3 : digits, size);
 	bool zero = strspn(text, "0.") == strlen(text);
 	sn_buf_puts(buf, x < 0 && !zero ? "−" : "");
 	sn_buf_puts(buf, text);

@@ -1,5 +1,5 @@
-/* The command line. A command is one file cmd_*.c that ends in its row, and one line in commands.c; methods need neither:
- * `sonde FAMILY NAME` is made from the registry. */
+/* The command line. A command is one file cmd_*.c that ends in its row, and one line in commands.c; methods need
+ * neither: `sonde FAMILY NAME` is made from the registry. */
 #ifndef SN_CLI_CLI_H
 #define SN_CLI_CLI_H
 
@@ -16,24 +16,24 @@ extern const sn_param_table sn_common_table;
 
 enum { SN_MOST_OPERANDS = 4 };
 
-/* A command at work. Everything a command prints is appended to out, which reaches standard output when it returns (also when
- * it fails), or earlier by sn_cli_flush. */
+/* A command at work. Everything a command prints is appended to out, which reaches standard output when it returns
+ * (also when it fails), or earlier by sn_cli_flush. */
 typedef struct sn_cli {
 	sn_ctx *ctx;
-	sn_arena *arena;          /* closed after the command */
+	sn_arena *arena; /* closed after the command */
 	sn_common common;
-	const void *param;        /* the command's own parameter struct */
-	const sn_method *method;  /* for commands made from the registry */
-	const char *words;        /* the whole command line, quoted for a shell */
+	const void *param;       /* the command's own parameter struct */
+	const sn_method *method; /* for commands made from the registry */
+	const char *words;       /* the whole command line, quoted for a shell */
 	const char *operand[SN_MOST_OPERANDS];
 	int n_operand;
 	sn_buf out;
 } sn_cli;
 
 typedef struct sn_command {
-	const char *family, *name;   /* `sonde FAMILY NAME`; family "": `sonde NAME` */
+	const char *family, *name; /* `sonde FAMILY NAME`; family "": `sonde NAME` */
 	const char *brief, *doc, *example;
-	const char *operands;        /* as shown in the usage line: "RUN", "MODEL"; NULL: none */
+	const char *operands; /* as shown in the usage line: "RUN", "MODEL"; NULL: none */
 	int min_operand, max_operand;
 	const sn_param *param;
 	int n_param;
@@ -45,7 +45,9 @@ typedef struct sn_command {
 const sn_command *sn_command_at(int i);
 
 /* What a method's command takes beside the method's own parameters. */
-typedef struct sn_method_input { const char *model, *data; } sn_method_input;
+typedef struct sn_method_input {
+	const char *model, *data;
+} sn_method_input;
 /* Returns the rows for what a method needs: --model, --data. */
 sn_param_table sn_method_input_table(const sn_method *method);
 
@@ -55,18 +57,22 @@ void sn_wait_politely(char **argv);
 /* ---- parsing ---- */
 
 /* What the words of a command line may set: tables in order of precedence, each with its struct. */
-typedef struct sn_target { sn_param_table table; void *values; } sn_target;
+typedef struct sn_target {
+	sn_param_table table;
+	void *values;
+} sn_target;
 typedef struct sn_parser {
 	sn_ctx *ctx;
 	sn_arena *arena;
-	const char *command;      /* "probe linear", for messages */
+	const char *command; /* "probe linear", for messages */
 	sn_target target[3];
 	int n_target;
 	const char *operand[SN_MOST_OPERANDS];
 	int n_operand, max_operand;
 } sn_parser;
-/* Parses `--name value`, `--name=value`, `--flag`, `--no-flag`, `-h` and operands ("-" is one; after "--" all are). SN_EARG names
- * the nearest option for an unknown one. Defaults are filled first. Missing required options are not looked for. */
+/* Parses `--name value`, `--name=value`, `--flag`, `--no-flag`, `-h` and operands ("-" is one; after "--" all are).
+ * SN_EARG names the nearest option for an unknown one. Defaults are filled first. Missing required options are not
+ * looked for. */
 SN_CHECKED sn_status sn_parse_words(sn_parser *parser, int argc, char **argv);
 /* SN_EARG if a required option was not given. */
 SN_CHECKED sn_status sn_parse_check(const sn_parser *parser);
@@ -83,19 +89,20 @@ void sn_help_method(sn_buf *buf, const sn_method *method);
 
 /* Writes what stands in out to standard output. SN_EDISK, SN_EIO. */
 SN_CHECKED sn_status sn_cli_flush(sn_cli *cli);
-/* Prints a result in the format asked for, writes the report folder (--out) and the store (--store, or in that folder). */
+/* Prints a result in the format asked for, writes the report folder (--out) and the store (--store, or in that folder).
+ */
 SN_CHECKED sn_status sn_cli_emit(sn_cli *cli, const sn_result *result, sn_status ended, double seconds);
 /* Appends a result in the format asked for. */
 SN_CHECKED sn_status sn_cli_print(sn_cli *cli, const sn_result *result);
 /* Writes report.html, result.json, rows.csv and one SVG a figure into a folder, made if absent. */
 SN_CHECKED sn_status sn_cli_write_folder(sn_ctx *ctx, const char *folder, const sn_result *result);
-/* Returns the path of the store to use: --store, else FOLDER/runs.sqlite with --out, else $SONDE_STORE, else NULL. From the
- * command's arena. */
+/* Returns the path of the store to use: --store, else FOLDER/runs.sqlite with --out, else $SONDE_STORE, else NULL. From
+ * the command's arena. */
 const char *sn_cli_store_path(sn_cli *cli);
-/* A plain table, or its rows as CSV or JSON objects, in the format asked for. header: stable names; right: numbers, which JSON
- * writes bare (an empty one as null). */
-SN_CHECKED sn_status sn_cli_table(sn_cli *cli, const char *const *header, const bool *right, int n_col, const char *const *cell,
-                                  int64_t n_row);
+/* A plain table, or its rows as CSV or JSON objects, in the format asked for. header: stable names; right: numbers,
+ * which JSON writes bare (an empty one as null). */
+SN_CHECKED sn_status sn_cli_table(sn_cli *cli, const char *const *header, const bool *right, int n_col,
+								  const char *const *cell, int64_t n_row);
 
 /* Monotonic seconds. */
 double sn_cli_seconds(void);
@@ -104,12 +111,12 @@ double sn_cli_seconds(void);
 
 typedef struct sn_meter {
 	bool terminal, quiet, shown;
-	const char *what;         /* the phase whose rate is being measured */
+	const char *what; /* the phase whose rate is being measured */
 	double started, last;
 } sn_meter;
 /* The meter is silent unless standard error is a terminal. */
 sn_meter sn_meter_make(bool quiet);
-sn_progress_fn sn_meter_progress;   /* payload: sn_meter */
+sn_progress_fn sn_meter_progress; /* payload: sn_meter */
 sn_note_fn sn_meter_note;
 /* Takes the line away. */
 void sn_meter_clear(sn_meter *meter);

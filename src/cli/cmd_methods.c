@@ -94,8 +94,8 @@ static sn_status run(sn_cli *cli)
 	while (sn_method_at(n)) n++;
 	static const char *const header[] = { "family", "name", "brief", "cite" };
 	const char **cell;
-	int n_col = strcmp(cli->common.format, "csv") == 0 ? 4 : 3;   /* citations are too long for a terminal */
-	SN_NEW(cell, cli->arena, const char *, n * n_col);
+	int n_col = strcmp(cli->common.format, "csv") == 0 ? 4 : 3; /* citations are too long for a terminal */
+	SN_NEW(cell, cli->arena, const char *, n *n_col);
 	for (int i = 0; i < n; i++) {
 		const sn_method *m = sn_method_at(i);
 		const char *const value[] = { m->family, m->name, m->brief, m->cite ? m->cite : "" };
@@ -105,7 +105,11 @@ static sn_status run(sn_cli *cli)
 }
 
 const sn_command sn_command_methods = {
-	.name = "methods", .family = "", .brief = "list the methods; --format json has parameters and result columns too",
-	.doc = "Every method is one row of the registry; its command, help, JSON form, SQL columns and report are made from that row.",
-	.example = "sonde methods --format json", .run = run,
+	.name = "methods",
+	.family = "",
+	.brief = "list the methods; --format json has parameters and result columns too",
+	.doc = "Every method is one row of the registry; its command, help, JSON form, SQL columns and report are made "
+		   "from that row.",
+	.example = "sonde methods --format json",
+	.run = run,
 };

@@ -13,10 +13,7 @@ typedef struct fact {
 
 enum { MOST_FACTS = 32 };
 
-static const char *count(sn_arena *arena, int64_t n)
-{
-	return sn_arena_format(arena, "%lld", (long long)n);
-}
+static const char *count(sn_arena *arena, int64_t n) { return sn_arena_format(arena, "%lld", (long long)n); }
 
 static int collect(sn_arena *arena, const sn_model_info *m, fact *f)
 {
@@ -56,8 +53,10 @@ static void facts_json(sn_buf *buf, const fact *f, int n)
 		sn_buf_puts(buf, i ? ",\n " : "{");
 		sn_write_json(buf, f[i].name);
 		sn_buf_puts(buf, ": ");
-		if (f[i].number) sn_buf_puts(buf, f[i].text);
-		else sn_write_json(buf, f[i].text);
+		if (f[i].number)
+			sn_buf_puts(buf, f[i].text);
+		else
+			sn_write_json(buf, f[i].text);
 	}
 	sn_buf_puts(buf, "}\n");
 }
@@ -91,7 +90,11 @@ static sn_status info(sn_cli *cli)
 
 /* ---- sites ---- */
 
-typedef struct site_kind { const char *name; bool in_block; char width; } site_kind;
+typedef struct site_kind {
+	const char *name;
+	bool in_block;
+	char width;
+} site_kind;
 
 static const site_kind kinds[] = {
 #define KIND(kind, name, in_block, width) { name, in_block, width },
@@ -103,18 +106,29 @@ static const site_kind kinds[] = {
 static const char *shape(sn_arena *arena, const sn_model_info *m, const site_kind *k)
 {
 	switch (k->width) {
-	case '1': return "[positions, 1]";
-	case 'D': return sn_arena_format(arena, "[positions, %lld]", (long long)m->d_model);
-	case 'M': return sn_arena_format(arena, "[positions, %lld]", (long long)m->d_mlp);
-	case 'V': return sn_arena_format(arena, "[positions, %lld]", (long long)m->d_vocab);
-	case 'Q': return sn_arena_format(arena, "[positions, %d heads x %d]", m->n_head, m->d_head);
-	case 'K': return sn_arena_format(arena, "[positions, %d heads x %d]", m->n_kv_head, m->d_head);
-	case 'R': return sn_arena_format(arena, "[positions, %d heads x %lld]", m->n_head, (long long)m->d_model);
-	default: return sn_arena_format(arena, "[positions, %d heads, positions attended]", m->n_head);
+	case '1':
+		return "[positions, 1]";
+	case 'D':
+		return sn_arena_format(arena, "[positions, %lld]", (long long)m->d_model);
+	case 'M':
+		return sn_arena_format(arena, "[positions, %lld]", (long long)m->d_mlp);
+	case 'V':
+		return sn_arena_format(arena, "[positions, %lld]", (long long)m->d_vocab);
+	case 'Q':
+		return sn_arena_format(arena, "[positions, %d heads x %d]", m->n_head, m->d_head);
+	case 'K':
+		return sn_arena_format(arena, "[positions, %d heads x %d]", m->n_kv_head, m->d_head);
+	case 'R':
+		return sn_arena_format(arena, "[positions, %d heads x %lld]", m->n_head, (long long)m->d_model);
+	default:
+		return sn_arena_format(arena, "[positions, %d heads, positions attended]", m->n_head);
 	}
 }
 
-typedef struct list { const char **cell; int64_t n, room; } list;
+typedef struct list {
+	const char **cell;
+	int64_t n, room;
+} list;
 enum { SITE, SITES, SHAPE, SITE_COLUMNS };
 
 static sn_status add_site(sn_cli *cli, list *l, const char *name, int n, const char *words)
@@ -147,7 +161,9 @@ static sn_status add_kind(sn_cli *cli, const sn_model *model, const site_kind *k
 	return SN_OK;
 }
 
-typedef struct sites_param { bool expand; } sites_param;
+typedef struct sites_param {
+	bool expand;
+} sites_param;
 
 static sn_status print_sites(sn_cli *cli, const sn_model *model)
 {
@@ -155,7 +171,7 @@ static sn_status print_sites(sn_cli *cli, const sn_model *model)
 	static const bool right[] = { false, true, false };
 	bool expand = ((const sites_param *)cli->param)->expand;
 	list l = { .room = SN_COUNT(kinds) * (expand ? (int64_t)SN_MAX(1, sn_model_get_info(model)->n_layer) : 1) };
-	SN_NEW(l.cell, cli->arena, const char *, l.room * SITE_COLUMNS);
+	SN_NEW(l.cell, cli->arena, const char *, l.room *SITE_COLUMNS);
 	for (int i = 0; i < SN_COUNT(kinds); i++) SN_TRY(add_kind(cli, model, &kinds[i], expand, &l));
 	return sn_cli_table(cli, header, right, SITE_COLUMNS, l.cell, l.n);
 }
@@ -170,18 +186,35 @@ static sn_status sites(sn_cli *cli)
 }
 
 static const sn_param sites_rows[] = {
-	{ .name = "expand", .help = "one row a layer instead of one a pattern", .type = SN_TYPE_BOOL, .off = offsetof(sites_param, expand) },
+	{ .name = "expand",
+	  .help = "one row a layer instead of one a pattern",
+	  .type = SN_TYPE_BOOL,
+	  .off = offsetof(sites_param, expand) },
 };
 
 const sn_command sn_command_model_info = {
-	.family = "model", .name = "info", .brief = "architecture, sizes, tokenizer, licence and the memory a model needs", .operands = "MODEL",
-	.min_operand = 1, .max_operand = 1, .doc = "MODEL is a GGUF file or a Hugging Face folder.",
-	.example = "sonde model info models/SmolLM2-135M-Instruct.Q4_1.gguf", .run = info,
+	.family = "model",
+	.name = "info",
+	.brief = "architecture, sizes, tokenizer, licence and the memory a model needs",
+	.operands = "MODEL",
+	.min_operand = 1,
+	.max_operand = 1,
+	.doc = "MODEL is a GGUF file or a Hugging Face folder.",
+	.example = "sonde model info models/SmolLM2-135M-Instruct.Q4_1.gguf",
+	.run = info,
 };
 const sn_command sn_command_model_sites = {
-	.family = "model", .name = "sites", .brief = "every place that can be read or edited, with its shape", .operands = "MODEL",
-	.min_operand = 1, .max_operand = 1,
-	.doc = "Names are TransformerLens's. A name is also a pattern for --sites: * stands for every layer or head, [3] for one head.",
-	.param = sites_rows, .n_param = SN_COUNT(sites_rows), .param_size = sizeof(sites_param),
-	.example = "sonde model sites models/SmolLM2-135M-Instruct.Q4_1.gguf", .run = sites,
+	.family = "model",
+	.name = "sites",
+	.brief = "every place that can be read or edited, with its shape",
+	.operands = "MODEL",
+	.min_operand = 1,
+	.max_operand = 1,
+	.doc = "Names are TransformerLens's. A name is also a pattern for --sites: * stands for every layer or head, [3] "
+		   "for one head.",
+	.param = sites_rows,
+	.n_param = SN_COUNT(sites_rows),
+	.param_size = sizeof(sites_param),
+	.example = "sonde model sites models/SmolLM2-135M-Instruct.Q4_1.gguf",
+	.run = sites,
 };

@@ -40,7 +40,7 @@ static sn_status list(sn_cli *cli)
 	sn_status status = sn_store_list(store, cli->arena, &info, &n);
 	sn_store_close(store);
 	if (status != SN_OK) return status;
-	SN_NEW(cell, cli->arena, const char *, n * LIST_COLUMNS);
+	SN_NEW(cell, cli->arena, const char *, n *LIST_COLUMNS);
 	for (int64_t i = 0; i < n; i++) SN_TRY(list_row(cli->arena, &info[i], cell + i * LIST_COLUMNS));
 	return sn_cli_table(cli, header, right, LIST_COLUMNS, cell, n);
 }
@@ -53,7 +53,8 @@ static sn_status load(sn_cli *cli, sn_result **out)
 	sn_store *store;
 	*out = NULL;
 	if (!sn_parse_i64(cli->operand[0], &run))
-		return sn_fail(cli->ctx, SN_EARG, "expected the number of a run, found \"%s\"; `sonde runs list` shows them", cli->operand[0]);
+		return sn_fail(cli->ctx, SN_EARG, "expected the number of a run, found \"%s\"; `sonde runs list` shows them",
+					   cli->operand[0]);
 	SN_TRY(open_store(cli, &store));
 	sn_status status = sn_store_load(out, store, run);
 	sn_store_close(store);
@@ -97,14 +98,29 @@ static sn_status export(sn_cli *cli)
 }
 
 const sn_command sn_command_runs_list = {
-	.family = "runs", .name = "list", .brief = "the runs a store holds, newest first", .example = "sonde runs list --store runs.sqlite",
+	.family = "runs",
+	.name = "list",
+	.brief = "the runs a store holds, newest first",
+	.example = "sonde runs list --store runs.sqlite",
 	.run = list,
 };
 const sn_command sn_command_runs_show = {
-	.family = "runs", .name = "show", .brief = "one run: summary, tables, parameters, provenance", .operands = "RUN", .min_operand = 1,
-	.max_operand = 1, .example = "sonde runs show 3 --store runs.sqlite", .run = show,
+	.family = "runs",
+	.name = "show",
+	.brief = "one run: summary, tables, parameters, provenance",
+	.operands = "RUN",
+	.min_operand = 1,
+	.max_operand = 1,
+	.example = "sonde runs show 3 --store runs.sqlite",
+	.run = show,
 };
 const sn_command sn_command_runs_export = {
-	.family = "runs", .name = "export", .brief = "one run as a report folder (--out) or as JSON", .operands = "RUN", .min_operand = 1,
-	.max_operand = 1, .example = "sonde runs export 3 --store runs.sqlite --out report", .run = export,
+	.family = "runs",
+	.name = "export",
+	.brief = "one run as a report folder (--out) or as JSON",
+	.operands = "RUN",
+	.min_operand = 1,
+	.max_operand = 1,
+	.example = "sonde runs export 3 --store runs.sqlite --out report",
+	.run = export,
 };

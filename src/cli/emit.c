@@ -40,13 +40,16 @@ static void table_json(sn_buf *buf, const char *const *header, const bool *right
 		sn_buf_puts(buf, c ? ", " : "");
 		sn_write_json(buf, header[c]);
 		sn_buf_puts(buf, ": ");
-		if (right[c]) sn_buf_puts(buf, cell[c][0] ? cell[c] : "null");
-		else sn_write_json(buf, cell[c]);
+		if (right[c])
+			sn_buf_puts(buf, cell[c][0] ? cell[c] : "null");
+		else
+			sn_write_json(buf, cell[c]);
 	}
 	sn_buf_puts(buf, "}");
 }
 
-sn_status sn_cli_table(sn_cli *cli, const char *const *header, const bool *right, int n_col, const char *const *cell, int64_t n_row)
+sn_status sn_cli_table(sn_cli *cli, const char *const *header, const bool *right, int n_col, const char *const *cell,
+					   int64_t n_row)
 {
 	if (strcmp(cli->common.format, "json") == 0) {
 		sn_buf_puts(&cli->out, "[");
@@ -68,9 +71,12 @@ sn_status sn_cli_table(sn_cli *cli, const char *const *header, const bool *right
 
 sn_status sn_cli_print(sn_cli *cli, const sn_result *result)
 {
-	if (strcmp(cli->common.format, "json") == 0) sn_report_json(&cli->out, result);
-	else if (strcmp(cli->common.format, "csv") == 0) sn_report_csv(&cli->out, result);
-	else return sn_report_text(&cli->out, result, TERMINAL_ROWS);
+	if (strcmp(cli->common.format, "json") == 0)
+		sn_report_json(&cli->out, result);
+	else if (strcmp(cli->common.format, "csv") == 0)
+		sn_report_csv(&cli->out, result);
+	else
+		return sn_report_text(&cli->out, result, TERMINAL_ROWS);
 	return cli->out.failed ? SN_ENOMEM : SN_OK;
 }
 
@@ -78,7 +84,9 @@ static sn_status write_buf(sn_ctx *ctx, const char *folder, const char *name, sn
 {
 	sn_buf path = { .ctx = ctx };
 	sn_buf_format(&path, "%s/%s", folder, name);
-	sn_status status = path.failed || buf->failed ? SN_ENOMEM : buf->size ? sn_write_file(ctx, path.data, buf->data, buf->size) : SN_OK;
+	sn_status status = path.failed || buf->failed ? SN_ENOMEM
+					   : buf->size                ? sn_write_file(ctx, path.data, buf->data, buf->size)
+												  : SN_OK;
 	sn_buf_free(&path);
 	sn_buf_free(buf);
 	return status;

@@ -55,13 +55,16 @@ static int brief_lines(sn_buf *buf, const char *family)
 
 void sn_help_overview(sn_buf *buf)
 {
-	sn_buf_puts(buf, "sonde – where a language model keeps its grammar, whether it uses it, and why it said what it said\n\n"
-	                 "Usage: sonde COMMAND [options]\n\nCommands:\n");
+	sn_buf_puts(buf,
+				"sonde – where a language model keeps its grammar, whether it uses it, and why it said what it said\n\n"
+				"Usage: sonde COMMAND [options]\n\nCommands:\n");
 	brief_lines(buf, NULL);
 	sn_buf_puts(buf, "\nOptions of every command:\n");
 	sn_param_help(buf, &sn_common_table);
-	sn_buf_puts(buf, "\n`sonde COMMAND --help` explains one. Results go to standard output, everything else to standard error.\n"
-	                 "Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 out of resources, 130 interrupted.\n");
+	sn_buf_puts(
+		buf,
+		"\n`sonde COMMAND --help` explains one. Results go to standard output, everything else to standard error.\n"
+		"Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 out of resources, 130 interrupted.\n");
 }
 
 bool sn_help_family(sn_buf *buf, const char *family)

@@ -12,7 +12,7 @@ static sn_ctx *volatile running;
 static void on_interrupt(int signal_number)
 {
 	if (running) sn_cancel(running);
-	signal(signal_number, SIG_DFL);   /* a second Ctrl-C ends at once */
+	signal(signal_number, SIG_DFL); /* a second Ctrl-C ends at once */
 }
 
 static int fail(const char *text, sn_status status)
@@ -57,11 +57,15 @@ static int words_after(const char *family, const char **word)
 	const sn_command *c;
 	const sn_method *m;
 	for (int i = 0; (c = sn_command_at(i)) && n < MOST_WORDS; i++)
-		if (!family) word[n++] = c->family[0] ? c->family : c->name;
-		else if (strcmp(c->family, family) == 0) word[n++] = c->name;
+		if (!family)
+			word[n++] = c->family[0] ? c->family : c->name;
+		else if (strcmp(c->family, family) == 0)
+			word[n++] = c->name;
 	for (int i = 0; (m = sn_method_at(i)) && n < MOST_WORDS; i++)
-		if (!family) word[n++] = m->family[0] ? m->family : m->name;
-		else if (strcmp(m->family, family) == 0) word[n++] = m->name;
+		if (!family)
+			word[n++] = m->family[0] ? m->family : m->name;
+		else if (strcmp(m->family, family) == 0)
+			word[n++] = m->name;
 	return n;
 }
 
@@ -120,8 +124,12 @@ static sn_status check_words(const sn_parser *p, const found *f)
 /* The context that the work runs in; the one that parsed keeps the texts of the options. */
 static sn_status run_found(sn_cli *cli, const found *f, const sn_method_input *input, sn_meter *meter)
 {
-	sn_options options = { .size = sizeof options, .threads = (int)cli->common.threads, .seed = (uint64_t)cli->common.seed,
-		.progress = sn_meter_progress, .note = sn_meter_note, .payload = meter };
+	sn_options options = { .size = sizeof options,
+						   .threads = (int)cli->common.threads,
+						   .seed = (uint64_t)cli->common.seed,
+						   .progress = sn_meter_progress,
+						   .note = sn_meter_note,
+						   .payload = meter };
 	sn_ctx *front = cli->ctx;
 	sn_status status = sn_ctx_open(&cli->ctx, &options);
 	if (status != SN_OK) return cli->ctx = front, sn_fail(front, status, "out of memory to begin");
@@ -130,8 +138,10 @@ static sn_status run_found(sn_cli *cli, const found *f, const sn_method_input *i
 	status = f->command ? f->command->run(cli) : sn_method_command(cli, input);
 	sn_meter_clear(meter);
 	sn_status flushed = sn_cli_flush(cli);
-	if (status == SN_OK) status = flushed;
-	else if (sn_poll(cli->ctx) != SN_OK) status = SN_ECANCEL;   /* a read that Ctrl-C cut short failed in its own way */
+	if (status == SN_OK)
+		status = flushed;
+	else if (sn_poll(cli->ctx) != SN_OK)
+		status = SN_ECANCEL; /* a read that Ctrl-C cut short failed in its own way */
 	if (status != SN_OK) (void)sn_fail(front, status, "%s", sn_error(cli->ctx));
 	running = NULL;
 	sn_buf_free(&cli->out);
@@ -142,14 +152,17 @@ static sn_status run_found(sn_cli *cli, const found *f, const sn_method_input *i
 
 static sn_status print_help(sn_cli *cli, const found *f)
 {
-	if (f->command) sn_help_command(&cli->out, f->command);
-	else sn_help_method(&cli->out, f->method);
+	if (f->command)
+		sn_help_command(&cli->out, f->command);
+	else
+		sn_help_method(&cli->out, f->method);
 	return sn_cli_flush(cli);
 }
 
 static sn_status parse_and_run(sn_cli *cli, const found *f, int argc, char **argv)
 {
-	const char *family = f->command ? f->command->family : f->method->family, *name = f->command ? f->command->name : f->method->name;
+	const char *family = f->command ? f->command->family : f->method->family,
+			   *name = f->command ? f->command->name : f->method->name;
 	char full[128];
 	sn_format(full, sizeof full, "%s%s%s", family, family[0] ? " " : "", name);
 	size_t size = f->command ? f->command->param_size : f->method->param_size;
@@ -171,8 +184,10 @@ static sn_status parse_and_run(sn_cli *cli, const found *f, int argc, char **arg
 /* Prints what append leaves in a buffer. */
 static sn_status print_overview(sn_cli *cli, const char *family)
 {
-	if (family) (void)sn_help_family(&cli->out, family);
-	else sn_help_overview(&cli->out);
+	if (family)
+		(void)sn_help_family(&cli->out, family);
+	else
+		sn_help_overview(&cli->out);
 	return sn_cli_flush(cli);
 }
 
@@ -200,16 +215,19 @@ static int other_words(sn_cli *cli, int argc, char **argv, sn_status *status)
 static int run_words(sn_cli *cli, int argc, char **argv)
 {
 	sn_status status = SN_OK;
-	if (argc > 1 && strcmp(argv[0], "help") == 0) {   /* sonde help X = sonde X --help */
+	if (argc > 1 && strcmp(argv[0], "help") == 0) { /* sonde help X = sonde X --help */
 		argv++;
 		argc--;
 		cli->common.help = true;
 	}
 	found f = find(argc, argv);
 	int code = -1;
-	if (!f.command && !f.method) code = other_words(cli, argc, argv, &status);
-	else if (cli->common.help) status = print_help(cli, &f);
-	else status = parse_and_run(cli, &f, argc - f.words, argv + f.words);
+	if (!f.command && !f.method)
+		code = other_words(cli, argc, argv, &status);
+	else if (cli->common.help)
+		status = print_help(cli, &f);
+	else
+		status = parse_and_run(cli, &f, argc - f.words, argv + f.words);
 	if (code >= 0) return code;
 	return status == SN_OK ? 0 : fail(sn_error(cli->ctx), status);
 }

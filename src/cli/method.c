@@ -1,12 +1,20 @@
 /* Commands made from the registry: open what a method needs, run it, hand its result out. */
-#include "cli/cli.h"
 #include "cli/method.h"
+#include "cli/cli.h"
 
 static const sn_param input_rows[] = {
-	{ .name = "model", .unit = "MODEL", .help = "GGUF file or Hugging Face folder", .type = SN_TYPE_TEXT, .off = offsetof(sn_method_input, model),
+	{ .name = "model",
+	  .unit = "MODEL",
+	  .help = "GGUF file or Hugging Face folder",
+	  .type = SN_TYPE_TEXT,
+	  .off = offsetof(sn_method_input, model),
 	  .required = true },
-	{ .name = "data", .unit = "FILE", .help = "JSONL, CSV, TSV, CoNLL-U or plain lines; - is standard input", .type = SN_TYPE_TEXT,
-	  .off = offsetof(sn_method_input, data), .required = true },
+	{ .name = "data",
+	  .unit = "FILE",
+	  .help = "JSONL, CSV, TSV, CoNLL-U or plain lines; - is standard input",
+	  .type = SN_TYPE_TEXT,
+	  .off = offsetof(sn_method_input, data),
+	  .required = true },
 };
 
 sn_param_table sn_method_input_table(const sn_method *m)
@@ -24,7 +32,8 @@ static sn_status add_ending(sn_cli *cli, sn_result *result, sn_status status, do
 	return status == SN_ECHECK ? sn_result_limit(result, "A check failed: %s.", sn_error(cli->ctx)) : SN_OK;
 }
 
-/* What was finished is handed out also when a check failed or the user interrupted; the run's own error is what is told then. */
+/* What was finished is handed out also when a check failed or the user interrupted; the run's own error is what is told
+ * then. */
 static sn_status hand_out(sn_cli *cli, sn_result *result, sn_status status, double seconds)
 {
 	if (status != SN_OK && status != SN_ECHECK && status != SN_ECANCEL) return status;

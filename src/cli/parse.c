@@ -13,8 +13,8 @@ static sn_status unknown_option(const sn_parser *p, const char *name)
 		for (int i = 0; i < p->target[t].table.n && n < MOST_NAMES; i++) names[n++] = p->target[t].table.param[i].name;
 	int nearest = sn_nearest(name, names, n);
 	if (nearest >= 0)
-		return sn_fail(p->ctx, SN_EARG, "unknown option --%s; did you mean --%s? `sonde %s --help` lists all", name, names[nearest],
-		               p->command);
+		return sn_fail(p->ctx, SN_EARG, "unknown option --%s; did you mean --%s? `sonde %s --help` lists all", name,
+					   names[nearest], p->command);
 	return sn_fail(p->ctx, SN_EARG, "unknown option --%s; `sonde %s --help` lists all", name, p->command);
 }
 
@@ -61,21 +61,28 @@ static sn_status take_operand(sn_parser *p, const char *word)
 {
 	if (p->n_operand < SN_MIN(p->max_operand, (int)SN_MOST_OPERANDS)) return p->operand[p->n_operand++] = word, SN_OK;
 	if (p->max_operand == 0)
-		return sn_fail(p->ctx, SN_EARG, "unexpected \"%s\": `sonde %s` takes options only; see --help", word, p->command);
-	return sn_fail(p->ctx, SN_EARG, "unexpected \"%s\": `sonde %s` takes at most %d operands; see --help", word, p->command, p->max_operand);
+		return sn_fail(p->ctx, SN_EARG, "unexpected \"%s\": `sonde %s` takes options only; see --help", word,
+					   p->command);
+	return sn_fail(p->ctx, SN_EARG, "unexpected \"%s\": `sonde %s` takes at most %d operands; see --help", word,
+				   p->command, p->max_operand);
 }
 
 sn_status sn_parse_words(sn_parser *p, int argc, char **argv)
 {
-	for (int t = 0; t < p->n_target; t++) SN_TRY(sn_param_defaults(p->ctx, &p->target[t].table, p->arena, p->target[t].values));
+	for (int t = 0; t < p->n_target; t++)
+		SN_TRY(sn_param_defaults(p->ctx, &p->target[t].table, p->arena, p->target[t].values));
 	bool options = true;
 	for (int i = 0, used = 1; i < argc; i += used, used = 1) {
-		if (options && strcmp(argv[i], "--") == 0) options = false;
-		else if (options && strcmp(argv[i], "-h") == 0) SN_TRY(parse_option(p, (char *[]){ "--help" }, 1, &used));
-		else if (options && strncmp(argv[i], "--", 2) == 0) SN_TRY(parse_option(p, argv + i, argc - i, &used));
+		if (options && strcmp(argv[i], "--") == 0)
+			options = false;
+		else if (options && strcmp(argv[i], "-h") == 0)
+			SN_TRY(parse_option(p, (char *[]){ "--help" }, 1, &used));
+		else if (options && strncmp(argv[i], "--", 2) == 0)
+			SN_TRY(parse_option(p, argv + i, argc - i, &used));
 		else if (options && argv[i][0] == '-' && argv[i][1])
 			return sn_fail(p->ctx, SN_EARG, "unknown option %s; options are written --name value", argv[i]);
-		else SN_TRY(take_operand(p, argv[i]));
+		else
+			SN_TRY(take_operand(p, argv[i]));
 	}
 	return SN_OK;
 }
@@ -88,7 +95,8 @@ sn_status sn_parse_check(const sn_parser *p)
 			const sn_param *param = &p->target[t].table.param[i];
 			if (!param->required || param->type != SN_TYPE_TEXT) continue;
 			if (!*(const char *const *)((const char *)p->target[t].values + param->off))
-				return sn_fail(p->ctx, SN_EARG, "--%s is missing (%s); see `sonde %s --help`", param->name, param->help, p->command);
+				return sn_fail(p->ctx, SN_EARG, "--%s is missing (%s); see `sonde %s --help`", param->name, param->help,
+							   p->command);
 		}
 	}
 	return SN_OK;

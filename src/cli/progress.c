@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const double interval = 0.1;   /* seconds between two drawings */
+static const double interval = 0.1; /* seconds between two drawings */
 
 double sn_cli_seconds(void)
 {
@@ -14,14 +14,11 @@ double sn_cli_seconds(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-sn_meter sn_meter_make(bool quiet)
-{
-	return (sn_meter){ .terminal = isatty(STDERR_FILENO), .quiet = quiet };
-}
+sn_meter sn_meter_make(bool quiet) { return (sn_meter){ .terminal = isatty(STDERR_FILENO), .quiet = quiet }; }
 
 void sn_meter_clear(sn_meter *meter)
 {
-	if (meter->shown) fputs("\r\033[K", stderr);   /* back to the left edge, erase to the right one */
+	if (meter->shown) fputs("\r\033[K", stderr); /* back to the left edge, erase to the right one */
 	meter->shown = false;
 }
 
@@ -36,15 +33,18 @@ void sn_meter_note(void *payload, const char *text)
 static void format_time(char *buf, size_t size, double seconds)
 {
 	long s = (long)(seconds + 0.5);
-	if (s >= 3600) sn_format(buf, size, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
-	else sn_format(buf, size, "%ld:%02ld", s / 60, s % 60);
+	if (s >= 3600)
+		sn_format(buf, size, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+	else
+		sn_format(buf, size, "%ld:%02ld", s / 60, s % 60);
 }
 
 static void draw(const sn_meter *meter, const char *what, int64_t done, int64_t total, double now)
 {
 	double elapsed = now - meter->started, rate = elapsed > 0 ? (double)done / elapsed : 0;
 	char line[160], left[32] = "";
-	int n = sn_format(line, sizeof line, total > 0 ? "%.60s %lld/%lld" : "%.60s %lld", what, (long long)done, (long long)total);
+	int n = sn_format(line, sizeof line, total > 0 ? "%.60s %lld/%lld" : "%.60s %lld", what, (long long)done,
+					  (long long)total);
 	if (rate > 0) n += sn_format(line + n, sizeof line - (size_t)n, "  %.3g/s", rate);
 	if (rate > 0 && total > done) {
 		format_time(left, sizeof left, (double)(total - done) / rate);

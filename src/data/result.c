@@ -4,11 +4,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHUNK = 64 };   /* rows taken from the arena together */
+enum { CHUNK = 64 }; /* rows taken from the arena together */
 
 typedef struct rows {
 	sn_value **chunk;
-	int64_t n, room;   /* rows; chunks that fit the list */
+	int64_t n, room; /* rows; chunks that fit the list */
 } rows;
 
 struct sn_result {
@@ -46,7 +46,7 @@ sn_status sn_result_open(sn_result **out, sn_ctx *ctx, const sn_method *method)
 
 void sn_result_close(sn_result *result)
 {
-	if (result) sn_arena_close(result->arena);   /* which holds the result itself */
+	if (result) sn_arena_close(result->arena); /* which holds the result itself */
 }
 
 sn_arena *sn_result_arena(sn_result *result) { return result->arena; }
@@ -58,17 +58,24 @@ const sn_method *sn_result_method(const sn_result *result) { return result->meth
 bool sn_value_missing(sn_type type, const sn_value *value)
 {
 	switch (type) {
-	case SN_TYPE_INT: return value->i == INT64_MIN;
-	case SN_TYPE_FLOAT: return isnan(value->f);
-	case SN_TYPE_TEXT: return !value->s;
-	case SN_TYPE_BOOL: return value->i < 0;
-	default: return true;
+	case SN_TYPE_INT:
+		return value->i == INT64_MIN;
+	case SN_TYPE_FLOAT:
+		return isnan(value->f);
+	case SN_TYPE_TEXT:
+		return !value->s;
+	case SN_TYPE_BOOL:
+		return value->i < 0;
+	default:
+		return true;
 	}
 }
 
 sn_value sn_value_none(sn_type type)
 {
-	return type == SN_TYPE_INT ? (sn_value){ .i = INT64_MIN } : type == SN_TYPE_BOOL ? (sn_value){ .i = -1 } : (sn_value){ .f = NAN };
+	return type == SN_TYPE_INT    ? (sn_value){ .i = INT64_MIN }
+		   : type == SN_TYPE_BOOL ? (sn_value){ .i = -1 }
+								  : (sn_value){ .f = NAN };
 }
 
 /* ---- rows ---- */
@@ -89,11 +96,12 @@ static sn_status check_cells(const sn_result *r, int table, const sn_cell *cell,
 	static const char *const type[] = { "nothing", "INT", "FLOAT", "TEXT", "BOOL", "SPAN" };
 	if (!table_exists(r, table)) return sn_fail(ctx, SN_EINTERNAL, "method %s has no table %d", r->method->name, table);
 	const sn_table *t = &r->method->table[table];
-	if (n != t->n_col) return sn_fail(ctx, SN_EINTERNAL, "table %s: expected a row of %d values, found %d", t->name, t->n_col, n);
+	if (n != t->n_col)
+		return sn_fail(ctx, SN_EINTERNAL, "table %s: expected a row of %d values, found %d", t->name, t->n_col, n);
 	for (int i = 0; i < n; i++) {
 		if (cell[i].type == SN_TYPE_NONE || cell[i].type == t->col[i].type) continue;
-		return sn_fail(ctx, SN_EINTERNAL, "table %s, column %s: expected %s, found %s", t->name, t->col[i].name, type[t->col[i].type],
-		               type[cell[i].type]);
+		return sn_fail(ctx, SN_EINTERNAL, "table %s, column %s: expected %s, found %s", t->name, t->col[i].name,
+					   type[t->col[i].type], type[cell[i].type]);
 	}
 	return SN_OK;
 }

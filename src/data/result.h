@@ -1,5 +1,5 @@
-/* Results: rows typed by the tables that a method declares, and the sentences that go with them. Store, report and command
- * line read nothing else of a method. */
+/* Results: rows typed by the tables that a method declares, and the sentences that go with them. Store, report and
+ * command line read nothing else of a method. */
 #ifndef SN_DATA_RESULT_H
 #define SN_DATA_RESULT_H
 
@@ -12,18 +12,21 @@ typedef struct sn_cell {
 } sn_cell;
 
 static inline sn_cell sn_int(int64_t i) { return (sn_cell){ SN_TYPE_INT, { .i = i } }; }
-static inline sn_cell sn_num(double f) { return (sn_cell){ SN_TYPE_FLOAT, { .f = f } }; }            /* NaN: missing */
-static inline sn_cell sn_text(const char *s) { return (sn_cell){ SN_TYPE_TEXT, { .s = s } }; }       /* copied; NULL: missing */
+static inline sn_cell sn_num(double f) { return (sn_cell){ SN_TYPE_FLOAT, { .f = f } }; } /* NaN: missing */
+static inline sn_cell sn_text(const char *s)
+{
+	return (sn_cell){ SN_TYPE_TEXT, { .s = s } };
+} /* copied; NULL: missing */
 static inline sn_cell sn_flag(bool b) { return (sn_cell){ SN_TYPE_BOOL, { .i = b } }; }
-static inline sn_cell sn_none(void) { return (sn_cell){ SN_TYPE_NONE, { 0 } }; }                     /* missing, of any type */
+static inline sn_cell sn_none(void) { return (sn_cell){ SN_TYPE_NONE, { 0 } }; } /* missing, of any type */
 
-/* Appends a row, values in the order of the table's columns; text is copied. A wrong number of values or a wrong type is
- * SN_EINTERNAL and names table and column. SN_ENOMEM.
- *     SN_TRY(SN_ADD(out, CELLS, sn_int(layer), sn_text(role), sn_num(e), sn_num(low), sn_num(high))); */
+/* Appends a row, values in the order of the table's columns; text is copied. A wrong number of values or a wrong type
+ * is SN_EINTERNAL and names table and column. SN_ENOMEM. SN_TRY(SN_ADD(out, CELLS, sn_int(layer), sn_text(role),
+ * sn_num(e), sn_num(low), sn_num(high))); */
 SN_CHECKED sn_status sn_result_add(sn_result *result, int table, const sn_cell *cell, int n);
 #define SN_ADD(result, table, ...)                                                                                     \
 	sn_result_add((result), (table), (const sn_cell[]){ __VA_ARGS__ },                                                 \
-	              (int)(sizeof((const sn_cell[]){ __VA_ARGS__ }) / sizeof(sn_cell)))
+				  (int)(sizeof((const sn_cell[]){ __VA_ARGS__ }) / sizeof(sn_cell)))
 
 /* Adds a sentence of the summary: a whole sentence with its numbers, most important first. */
 SN_CHECKED sn_status sn_result_say(sn_result *result, const char *format, ...) SN_PRINTF(2, 3);
@@ -31,8 +34,8 @@ SN_CHECKED sn_status sn_result_say(sn_result *result, const char *format, ...) S
 SN_CHECKED sn_status sn_result_limit(sn_result *result, const char *format, ...) SN_PRINTF(2, 3);
 /* Adds a citation beside the method's own. */
 SN_CHECKED sn_status sn_result_cite(sn_result *result, const char *text);
-/* Adds a provenance entry ("items dropped", "12"); sn_method_run adds version, seed, threads, precision, host, time, model and
- * data. A key set again replaces its value. */
+/* Adds a provenance entry ("items dropped", "12"); sn_method_run adds version, seed, threads, precision, host, time,
+ * model and data. A key set again replaces its value. */
 SN_CHECKED sn_status sn_result_set(sn_result *result, const char *key, const char *format, ...) SN_PRINTF(3, 4);
 
 /* Returns whether a value is missing: INT64_MIN, NaN, NULL, -1 (BOOL). */
@@ -43,7 +46,8 @@ sn_value sn_value_none(sn_type type);
 /* The arena that lives as long as the result, for texts it should own. */
 sn_arena *sn_result_arena(sn_result *result);
 sn_ctx *sn_result_ctx(const sn_result *result);
-/* The parameters the result was made with, as a JSON object owned by the result; "{}" until one of the two calls sets them. */
+/* The parameters the result was made with, as a JSON object owned by the result; "{}" until one of the two calls sets
+ * them. */
 const char *sn_result_param_json(const sn_result *result);
 SN_CHECKED sn_status sn_result_set_param(sn_result *result, const void *param);
 SN_CHECKED sn_status sn_result_set_param_json(sn_result *result, const char *json);

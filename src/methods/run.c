@@ -32,8 +32,8 @@ static sn_status set_text(sn_result *out, const char *key, const char *text)
 	return text[0] ? sn_result_set(out, key, "%s", text) : SN_OK;
 }
 
-/* What the model is called in reports: a file's name, since the file is the artefact that figures hold for; a folder's files are
- * all called alike, and a model built in memory has no file: then its own name. */
+/* What the model is called in reports: a file's name, since the file is the artefact that figures hold for; a folder's
+ * files are all called alike, and a model built in memory has no file: then its own name. */
 static const char *short_name(const sn_model_info *m)
 {
 	const char *slash = strrchr(m->path, '/'), *file = slash ? slash + 1 : m->path;
@@ -42,8 +42,10 @@ static const char *short_name(const sn_model_info *m)
 
 static sn_status set_model(sn_ctx *ctx, const sn_input *input, sn_result *out)
 {
-	static const char *const key[][6] = { { "model", "model name", "model path", "model sha256", "quantisation", "training" },
-		{ "model 2", "model 2 name", "model 2 path", "model 2 sha256", "quantisation 2", "training 2" } };
+	static const char *const key[][6] = {
+		{ "model", "model name", "model path", "model sha256", "quantisation", "training" },
+		{ "model 2", "model 2 name", "model 2 path", "model 2 sha256", "quantisation 2", "training 2" }
+	};
 	for (int i = 0; i < SN_COUNT(input->model); i++) {
 		if (!input->model[i]) continue;
 		SN_TRY(sn_model_hash(ctx, input->model[i]));

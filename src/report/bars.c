@@ -1,5 +1,5 @@
-/* Bars lying on their sides, so that long names of conditions can be read: the first dimension makes groups, the second bars
- * within them. Each bar carries its number, its interval as a whisker and its baselines as dashes. */
+/* Bars lying on their sides, so that long names of conditions can be read: the first dimension makes groups, the second
+ * bars within them. Each bar carries its number, its interval as a whisker and its baselines as dashes. */
 #include "base/write.h"
 #include "report/svg.h"
 
@@ -11,7 +11,7 @@ typedef struct chart {
 	const sn_pick *pick;
 	const sn_measure *measure;
 	int panel;
-	double y0, names, series;   /* top; widths of the two columns of labels */
+	double y0, names, series; /* top; widths of the two columns of labels */
 	sn_scale scale;
 	int n_tick;
 	double tick[SN_MOST_TICKS];
@@ -62,7 +62,8 @@ static void draw_axis(sn_buf *buf, const chart *c, double top, double bottom)
 
 static void whisker(sn_buf *buf, const chart *c, int64_t row, double y)
 {
-	double low = sn_source_number(&c->pick->source, row, c->measure->low), high = sn_source_number(&c->pick->source, row, c->measure->high);
+	double low = sn_source_number(&c->pick->source, row, c->measure->low),
+		   high = sn_source_number(&c->pick->source, row, c->measure->high);
 	if (isnan(low) || isnan(high)) return;
 	double a = sn_scale_at(&c->scale, low), b = sn_scale_at(&c->scale, high);
 	sn_svg_line(buf, a, y, b, y, "#111111", 1.3, NULL);
@@ -98,8 +99,8 @@ static void bar(sn_buf *buf, const chart *c, int64_t row, int series, double y)
 	double zero = sn_scale_at(&c->scale, 0), x = isnan(value) ? zero : sn_scale_at(&c->scale, value);
 	sn_buf_puts(buf, "<g>");
 	sn_svg_row_title(buf, c->pick, c->measure, row);
-	sn_buf_format(buf, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" fill-opacity=\"0.55\" fill=\"", fmin(zero, x), y - BAR / 2.0 + 2,
-	              fabs(x - zero), BAR - 4);
+	sn_buf_format(buf, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" fill-opacity=\"0.55\" fill=\"",
+				  fmin(zero, x), y - BAR / 2.0 + 2, fabs(x - zero), BAR - 4);
 	sn_color_write(buf, sn_color_series(series));
 	sn_buf_puts(buf, "\"/></g>\n");
 	bases(buf, c, row, y);

@@ -26,10 +26,14 @@ static int find_column(const sn_table *t, const char *name)
 static void csv_value(sn_buf *buf, sn_type type, const sn_value *v)
 {
 	if (sn_value_missing(type, v)) return;
-	if (type == SN_TYPE_TEXT) sn_write_csv(buf, v->s);
-	else if (type == SN_TYPE_FLOAT) sn_write_number(buf, v->f);
-	else if (type == SN_TYPE_BOOL) sn_buf_puts(buf, v->i ? "true" : "false");
-	else sn_buf_format(buf, "%lld", (long long)v->i);
+	if (type == SN_TYPE_TEXT)
+		sn_write_csv(buf, v->s);
+	else if (type == SN_TYPE_FLOAT)
+		sn_write_number(buf, v->f);
+	else if (type == SN_TYPE_BOOL)
+		sn_buf_puts(buf, v->i ? "true" : "false");
+	else
+		sn_buf_format(buf, "%lld", (long long)v->i);
 }
 
 static void csv_row(sn_buf *buf, const sn_result *r, int table, int64_t row)
@@ -98,7 +102,8 @@ static void json_provenance(sn_buf *buf, const sn_result *r)
 
 static const char *role_name(sn_role role)
 {
-	static const char *const name[] = { "dim", "measure", "low", "high", "count", "text", "facet", "base", "mark", "hatch" };
+	static const char *const name[] = { "dim",  "measure", "low",  "high", "count",
+										"text", "facet",   "base", "mark", "hatch" };
 	return (unsigned)role < SN_COUNT(name) ? name[role] : "text";
 }
 
@@ -117,9 +122,12 @@ static void json_column(sn_buf *buf, const sn_col *c)
 
 static void json_value(sn_buf *buf, sn_type type, const sn_value *v)
 {
-	if (sn_value_missing(type, v)) sn_buf_puts(buf, "null");
-	else if (type == SN_TYPE_TEXT) sn_write_json(buf, v->s);
-	else csv_value(buf, type, v);
+	if (sn_value_missing(type, v))
+		sn_buf_puts(buf, "null");
+	else if (type == SN_TYPE_TEXT)
+		sn_write_json(buf, v->s);
+	else
+		csv_value(buf, type, v);
 }
 
 static void json_rows(sn_buf *buf, const sn_result *r, int t)

@@ -1,19 +1,29 @@
-/* Heat maps: a map for each measure and facet, first dimension across, second down. Numbers stand in the cells, so that no
- * colour need be read; cells that hold for any model are hatched. A TEXT measure makes a map of categories with marks. */
+/* Heat maps: a map for each measure and facet, first dimension across, second down. Numbers stand in the cells, so that
+ * no colour need be read; cells that hold for any model are hatched. A TEXT measure makes a map of categories with
+ * marks. */
 #include "base/write.h"
 #include "report/svg.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { TITLE = 26, CELL_HEIGHT = 27, X_TITLE = 20, GAP = 16, LEGEND = 44, MOST_CATEGORIES = 12, NARROWEST_TEXT = 22, X_SIZE = 10 };
+enum {
+	TITLE = 26,
+	CELL_HEIGHT = 27,
+	X_TITLE = 20,
+	GAP = 16,
+	LEGEND = 44,
+	MOST_CATEGORIES = 12,
+	NARROWEST_TEXT = 22,
+	X_SIZE = 10
+};
 
 typedef struct heat {
 	const sn_pick *pick;
 	const sn_measure *measure;
-	double gutter, cell;     /* widths of the labels at the left and of a cell */
-	sn_names names;          /* below */
-	double limit;            /* the scale ends at +-limit or [0, limit] */
+	double gutter, cell; /* widths of the labels at the left and of a cell */
+	sn_names names;      /* below */
+	double limit;        /* the scale ends at +-limit or [0, limit] */
 	bool diverging, category;
 	const char *word[MOST_CATEGORIES], *mark[MOST_CATEGORIES];
 	int n_word;
@@ -69,22 +79,28 @@ static void short_number(char *buf, size_t size, double x)
 {
 	double a = fabs(x);
 	const char *minus = x < 0 && a >= 0.005 ? "−" : "";
-	if (a < 0.005) sn_format(buf, size, "0");
-	else if (a < 0.995) sn_format(buf, size, "%s.%02d", minus, (int)lround(100 * a));
-	else if (a < 9.95) sn_format(buf, size, "%s%.1f", minus, a);
-	else if (a < 999.5) sn_format(buf, size, "%s%.0f", minus, a);
-	else sn_format(buf, size, "%s%.0e", minus, a);
+	if (a < 0.005)
+		sn_format(buf, size, "0");
+	else if (a < 0.995)
+		sn_format(buf, size, "%s.%02d", minus, (int)lround(100 * a));
+	else if (a < 9.95)
+		sn_format(buf, size, "%s%.1f", minus, a);
+	else if (a < 999.5)
+		sn_format(buf, size, "%s%.0f", minus, a);
+	else
+		sn_format(buf, size, "%s%.0e", minus, a);
 }
 
 /* ---- cells ---- */
 
 static void cell_rect(sn_buf *buf, const heat *h, double x, double y, const char *paint)
 {
-	sn_buf_format(buf, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" stroke=\"#ffffff\" fill=\"%s\"/>", x, y, h->cell, CELL_HEIGHT,
-	              paint);
+	sn_buf_format(buf, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" stroke=\"#ffffff\" fill=\"%s\"/>", x,
+				  y, h->cell, CELL_HEIGHT, paint);
 }
 
-static void cell_words(sn_buf *buf, const heat *h, double x, double y, const char *text, const char *mark, const char *color)
+static void cell_words(sn_buf *buf, const heat *h, double x, double y, const char *text, const char *mark,
+					   const char *color)
 {
 	sn_words words = { 10, SN_MIDDLE, color, NULL }, small = { 7.5, SN_END, color, NULL };
 	if (h->cell < NARROWEST_TEXT) {
@@ -106,8 +122,10 @@ static void number_cell(sn_buf *buf, const heat *h, int64_t row, double x, doubl
 		return;
 	}
 	sn_rgb c = number_color(h, value);
-	if (hatched) sn_format(paint, sizeof paint, "url(#%s)", h->hatch);
-	else sn_format(paint, sizeof paint, "#%02x%02x%02x", c.r, c.g, c.b);
+	if (hatched)
+		sn_format(paint, sizeof paint, "url(#%s)", h->hatch);
+	else
+		sn_format(paint, sizeof paint, "#%02x%02x%02x", c.r, c.g, c.b);
 	cell_rect(buf, h, x, y, paint);
 	short_number(text, sizeof text, value);
 	const char *mark = h->measure->mark >= 0 ? sn_source_at(s, row, h->measure->mark)->s : NULL;
@@ -120,8 +138,10 @@ static void category_cell(sn_buf *buf, const heat *h, int64_t row, double x, dou
 	int i = word && !hatched ? category_of(h, word) : -1;
 	char paint[64] = "#f7f7f7";
 	sn_rgb c = sn_color_category(i < 0 ? 0 : i);
-	if (hatched) sn_format(paint, sizeof paint, "url(#%s)", h->hatch);
-	else if (i >= 0) sn_format(paint, sizeof paint, "#%02x%02x%02x", c.r, c.g, c.b);
+	if (hatched)
+		sn_format(paint, sizeof paint, "url(#%s)", h->hatch);
+	else if (i >= 0)
+		sn_format(paint, sizeof paint, "#%02x%02x%02x", c.r, c.g, c.b);
 	cell_rect(buf, h, x, y, paint);
 	sn_words words = { 11, SN_MIDDLE, "#000000", NULL };
 	if (i >= 0) sn_svg_text(buf, x + h->cell / 2, y + CELL_HEIGHT / 2.0 + 4, &words, h->mark[i]);
@@ -138,8 +158,10 @@ static void draw_cell(sn_buf *buf, const heat *h, int panel, int iy, int ix, dou
 	bool hatched = sn_source_number(&h->pick->source, row, h->measure->hatch) > 0;
 	sn_buf_puts(buf, "<g>");
 	sn_svg_row_title(buf, h->pick, h->measure, row);
-	if (h->category) category_cell(buf, h, row, x, y, hatched);
-	else number_cell(buf, h, row, x, y, hatched);
+	if (h->category)
+		category_cell(buf, h, row, x, y, hatched);
+	else
+		number_cell(buf, h, row, x, y, hatched);
 	sn_buf_puts(buf, "</g>\n");
 }
 
@@ -161,7 +183,8 @@ static sn_status draw_labels(sn_buf *buf, const heat *h, double y0, sn_arena *ar
 		SN_TRY(sn_axis_label(p, &p->x, x, arena, &label));
 		sn_svg_name(buf, h->gutter + (x + 0.5) * h->cell, bottom + 2, &h->names, X_SIZE, label);
 	}
-	sn_svg_text(buf, h->gutter + p->x.n * h->cell / 2, bottom + h->names.height + 16, &title, sn_col_title(&p->source.table->col[p->x.col[0]]));
+	sn_svg_text(buf, h->gutter + p->x.n * h->cell / 2, bottom + h->names.height + 16, &title,
+				sn_col_title(&p->source.table->col[p->x.col[0]]));
 	return SN_OK;
 }
 
@@ -185,8 +208,8 @@ static void number_legend(sn_buf *buf, const heat *h, double x, double y)
 	double low = h->diverging ? -h->limit : 0;
 	for (int i = 0; i < STEPS; i++) {
 		double t = low + (h->limit - low) * (i + 0.5) / STEPS;
-		sn_buf_format(buf, "<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"10\" fill=\"", x + (double)i * WIDTH / STEPS, y,
-		              (double)WIDTH / STEPS + 0.3);
+		sn_buf_format(buf, "<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"10\" fill=\"",
+					  x + (double)i * WIDTH / STEPS, y, (double)WIDTH / STEPS + 0.3);
 		sn_color_write(buf, number_color(h, t));
 		sn_buf_puts(buf, "\"/>");
 	}
@@ -213,7 +236,8 @@ static void hatch_legend(sn_buf *buf, const heat *h, double x, double y)
 {
 	static const sn_words words = { 11, SN_START, NULL, NULL };
 	if (h->measure->hatch < 0) return;
-	sn_buf_format(buf, "<rect x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"16\" stroke=\"#888888\" fill=\"url(#%s)\"/>", x, y - 4, h->hatch);
+	sn_buf_format(buf, "<rect x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"16\" stroke=\"#888888\" fill=\"url(#%s)\"/>",
+				  x, y - 4, h->hatch);
 	sn_svg_text(buf, x + 23, y + 8, &words, "holds for any model");
 }
 
@@ -269,8 +293,10 @@ static heat make_heat(const sn_pick *p, const sn_measure *m, double gutter)
 	h.cell = cell_width(p, gutter);
 	h.category = p->source.table->col[m->col].type == SN_TYPE_TEXT;
 	sn_format(h.hatch, sizeof h.hatch, "hatch-%d-%d", p->source.index, m->col);
-	if (h.category) collect_categories(&h);
-	else number_scale(&h);
+	if (h.category)
+		collect_categories(&h);
+	else
+		number_scale(&h);
 	return h;
 }
 
@@ -288,7 +314,8 @@ sn_status sn_draw_heat(sn_buf *buf, const sn_pick *p, sn_arena *arena)
 		heat h = make_heat(p, &p->measure[m], gutter);
 		h.names = names;
 		sn_svg_hatch(&body, h.hatch);
-		for (int panel = 0; panel < p->panel.n && status == SN_OK; panel++, y += map) status = draw_map(&body, &h, panel, y, arena);
+		for (int panel = 0; panel < p->panel.n && status == SN_OK; panel++, y += map)
+			status = draw_map(&body, &h, panel, y, arena);
 		y += draw_legend(&body, &h, y);
 	}
 	if (status == SN_OK && body.failed) status = SN_ENOMEM;

@@ -11,12 +11,12 @@ typedef struct panel {
 	const sn_pick *pick;
 	const sn_measure *measure;
 	int number;
-	double x0, y0, width;   /* of the whole panel */
+	double x0, y0, width; /* of the whole panel */
 	sn_scale x, y;
 	int n_tick;
 	double tick[SN_MOST_TICKS];
 	char clip[48];
-	sn_names names;         /* below the x axis */
+	sn_names names; /* below the x axis */
 } panel;
 
 /* ---- ranges ---- */
@@ -28,7 +28,8 @@ static void widen(double *min, double *max, double x)
 	*max = fmax(*max, x);
 }
 
-/* Values and baselines always fit; bounds may stick out by as much again, so that one wide interval does not flatten all. */
+/* Values and baselines always fit; bounds may stick out by as much again, so that one wide interval does not flatten
+ * all. */
 static void value_range(const sn_pick *p, const sn_measure *m, double *min, double *max)
 {
 	double low = INFINITY, high = -INFINITY;
@@ -94,7 +95,7 @@ static sn_status x_axis(sn_buf *buf, const panel *a, sn_arena *arena)
 		sn_svg_name(buf, x, a->y.from + 4, &a->names, label_size, label);
 	}
 	sn_svg_text(buf, (a->x.from + a->x.to) / 2, a->y.from + 4 + a->names.height + 16, &title,
-	            sn_col_title(&p->source.table->col[p->x.col[0]]));
+				sn_col_title(&p->source.table->col[p->x.col[0]]));
 	return SN_OK;
 }
 
@@ -110,7 +111,8 @@ static void points(sn_buf *buf, const panel *a, int y, int col, int from, int to
 {
 	for (int i = from; i < to; i++) {
 		int x = back ? from + to - 1 - i : i;
-		sn_buf_format(buf, "%.1f,%.1f ", sn_scale_at(&a->x, x_value(a->pick, x)), sn_scale_at(&a->y, number_at(a, y, x, col)));
+		sn_buf_format(buf, "%.1f,%.1f ", sn_scale_at(&a->x, x_value(a->pick, x)),
+					  sn_scale_at(&a->y, number_at(a, y, x, col)));
 	}
 }
 
@@ -142,9 +144,12 @@ static void band(sn_buf *buf, const panel *a, int y)
 static void curve(sn_buf *buf, const panel *a, int y, int col, const char *dash, double width, const char *color)
 {
 	for (int from = 0, to; next_stretch(a, y, col, col, &from, &to); from = to) {
-		sn_buf_format(buf, "<polyline fill=\"none\" stroke-width=\"%.1f\" stroke-dasharray=\"%s\" stroke=\"", width, dash);
-		if (color) sn_buf_puts(buf, color);
-		else sn_color_write(buf, sn_color_series(y));
+		sn_buf_format(buf, "<polyline fill=\"none\" stroke-width=\"%.1f\" stroke-dasharray=\"%s\" stroke=\"", width,
+					  dash);
+		if (color)
+			sn_buf_puts(buf, color);
+		else
+			sn_color_write(buf, sn_color_series(y));
 		sn_buf_puts(buf, "\" points=\"");
 		points(buf, a, y, col, from, to, false);
 		sn_buf_puts(buf, "\"/>\n");
@@ -193,7 +198,8 @@ static void bases(sn_buf *buf, const panel *a)
 	for (int b = 0; b < a->measure->n_base; b++) {
 		int col = a->measure->base[b];
 		bool shared = shared_base(a->pick, col);
-		for (int y = 0; y < a->pick->y.n; y++) curve(buf, a, y, col, base_dash(a->pick, col), 1.1, shared ? "#555555" : NULL);
+		for (int y = 0; y < a->pick->y.n; y++)
+			curve(buf, a, y, col, base_dash(a->pick, col), 1.1, shared ? "#555555" : NULL);
 	}
 }
 
@@ -208,8 +214,10 @@ static sn_status draw_panel(sn_buf *buf, panel *a, sn_arena *arena)
 	sn_svg_text_cut(buf, a->x0 + 8, a->y0 + 15, a->width - 16, &words, title);
 	y_axis(buf, a);
 	SN_TRY(x_axis(buf, a, arena));
-	sn_buf_format(buf, "<clipPath id=\"%s\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></clipPath><g clip-path=\"url(#%s)\">\n",
-	              a->clip, a->x.from, a->y.to, a->x.to - a->x.from, a->y.from - a->y.to, a->clip);
+	sn_buf_format(buf,
+				  "<clipPath id=\"%s\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></clipPath><g "
+				  "clip-path=\"url(#%s)\">\n",
+				  a->clip, a->x.from, a->y.to, a->x.to - a->x.from, a->y.from - a->y.to, a->clip);
 	for (int y = 0; y < a->pick->y.n; y++) band(buf, a, y);
 	bases(buf, a);
 	for (int y = 0; y < a->pick->y.n; y++) curve(buf, a, y, a->measure->col, sn_dash_series(y), 1.7, NULL);
@@ -218,7 +226,9 @@ static sn_status draw_panel(sn_buf *buf, panel *a, sn_arena *arena)
 	return SN_OK;
 }
 
-typedef struct legend { double x, y; } legend;
+typedef struct legend {
+	double x, y;
+} legend;
 
 /* Moves to the place of the next entry of that width. */
 static void next_entry(legend *l, const char *label, double *x, double *y)
@@ -235,8 +245,10 @@ static void series_entry(sn_buf *buf, legend *l, int i, const char *label)
 	static const sn_words words = { 11.5, SN_START, NULL, NULL };
 	double x, y;
 	next_entry(l, label, &x, &y);
-	sn_buf_format(buf, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke-width=\"1.7\" stroke-dasharray=\"%s\" stroke=\"", x, y,
-	              x + 26, y, sn_dash_series(i));
+	sn_buf_format(
+		buf,
+		"<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke-width=\"1.7\" stroke-dasharray=\"%s\" stroke=\"",
+		x, y, x + 26, y, sn_dash_series(i));
 	sn_color_write(buf, sn_color_series(i));
 	sn_buf_puts(buf, "\"/>");
 	sn_svg_marker_open(buf, x + 13, y, i, false);
@@ -293,7 +305,9 @@ sn_status sn_draw_lines(sn_buf *buf, const sn_pick *p, sn_arena *arena)
 	if (legend_svg.size) sn_buf_add(buf, legend_svg.data, legend_svg.size);
 	sn_buf_free(&legend_svg);
 	for (int i = 0; i < n; i++) {
-		panel a = { .pick = p, .measure = &p->measure[i / p->panel.n], .number = i % p->panel.n, .width = width, .names = names };
+		panel a = {
+			.pick = p, .measure = &p->measure[i / p->panel.n], .number = i % p->panel.n, .width = width, .names = names
+		};
 		a.x0 = i % columns * a.width;
 		a.y0 = top + i / columns * height;
 		sn_format(a.clip, sizeof a.clip, "clip-%d-%d", p->source.index, i);

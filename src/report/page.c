@@ -1,6 +1,6 @@
 /* The report: one HTML page with its style and figures inside; no script, nothing fetched. */
-#include "base/write.h"
 #include "report/page.h"
+#include "base/write.h"
 #include "report/report.h"
 #include "report/style.h"
 
@@ -41,9 +41,11 @@ static const char *version_of(const sn_result *r)
 
 static void head(sn_buf *buf, const sn_result *r)
 {
-	sn_buf_puts(buf, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-	                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-	                 "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
+	sn_buf_puts(
+		buf,
+		"<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+		"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
 	element(buf, "title", title_of(r));
 	sn_buf_puts(buf, "<style>\n");
 	sn_buf_puts(buf, sn_page_style);
@@ -52,7 +54,8 @@ static void head(sn_buf *buf, const sn_result *r)
 
 static void facts(sn_buf *buf, const sn_result *r)
 {
-	static const char *const key[] = { "model", "phenomenon", "data", "items", "quantisation", "training", "seed", "time" };
+	static const char *const key[] = { "model",        "phenomenon", "data", "items",
+									   "quantisation", "training",   "seed", "time" };
 	sn_buf_puts(buf, "<dl class=\"facts\">");
 	for (int i = 0; i < SN_COUNT(key); i++) {
 		const char *text = provenance(r, key[i]);
@@ -76,7 +79,7 @@ static void page_header(sn_buf *buf, const sn_result *r)
 	sn_write_xml(buf, m->name);
 	sn_buf_puts(buf, "</p>\n");
 	sn_buf_puts(buf, "<h1>");
-	const char *title = title_of(r);   /* a brief begins with a small letter */
+	const char *title = title_of(r); /* a brief begins with a small letter */
 	bool small = title[0] >= 'a' && title[0] <= 'z';
 	sn_buf_format(buf, "%.*s", (int)small, &"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[small ? title[0] - 'a' : 0]);
 	sn_write_xml(buf, title + small);
@@ -144,7 +147,8 @@ static void list(sn_buf *buf, const sn_result *r, sn_line_kind kind, int from, c
 	sn_buf_puts(buf, "</ul>\n");
 }
 
-static void sentences(sn_buf *buf, const sn_result *r, sn_line_kind kind, int from, const char *id, const char *title, const char *class)
+static void sentences(sn_buf *buf, const sn_result *r, sn_line_kind kind, int from, const char *id, const char *title,
+					  const char *class)
 {
 	if (!sn_result_line(r, kind, from)) return;
 	open_section(buf, id, title);
@@ -194,12 +198,17 @@ static void provenance_table(sn_buf *buf, const sn_result *r)
 
 /* ---- the method ---- */
 
-static const char *better_words(int better) { return better > 0 ? "higher is better" : better < 0 ? "lower is better" : ""; }
+static const char *better_words(int better)
+{
+	return better > 0 ? "higher is better" : better < 0 ? "lower is better" : "";
+}
 
 static void measures(sn_buf *buf, const sn_method *m)
 {
-	sn_buf_puts(buf, "<details><summary>Columns of the results</summary><div class=\"scroll\"><table><thead><tr><th scope=\"col\">table</th>"
-	                 "<th scope=\"col\">column</th><th scope=\"col\">meaning</th><th scope=\"col\">unit</th><th scope=\"col\"></th></tr></thead><tbody>\n");
+	sn_buf_puts(buf, "<details><summary>Columns of the results</summary><div class=\"scroll\"><table><thead><tr><th "
+					 "scope=\"col\">table</th>"
+					 "<th scope=\"col\">column</th><th scope=\"col\">meaning</th><th scope=\"col\">unit</th><th "
+					 "scope=\"col\"></th></tr></thead><tbody>\n");
 	for (int t = 0; t < m->n_table; t++) {
 		for (int c = 0; c < m->table[t].n_col; c++) {
 			const sn_col *col = &m->table[t].col[c];
@@ -220,7 +229,7 @@ static void method_section(sn_buf *buf, const sn_result *r)
 	const sn_method *m = sn_result_method(r);
 	open_section(buf, "method", "Method and citations");
 	if (m->brief) element(buf, "p", m->brief);
-	for (const char *at = m->doc; at && *at;) {   /* paragraphs are separated by newlines */
+	for (const char *at = m->doc; at && *at;) { /* paragraphs are separated by newlines */
 		size_t n = strcspn(at, "\n");
 		sn_buf text = { .ctx = buf->ctx };
 		sn_buf_add(&text, at, n);

@@ -74,7 +74,8 @@ static void rows(sn_buf *buf, const sn_source *s)
 	}
 	sn_buf_puts(buf, "</tbody></table></div>\n");
 	if (n < s->n_row)
-		sn_buf_format(buf, "<p class=\"caption\">The first %lld of %lld rows; all are in rows.csv.</p>\n", (long long)n, (long long)s->n_row);
+		sn_buf_format(buf, "<p class=\"caption\">The first %lld of %lld rows; all are in rows.csv.</p>\n", (long long)n,
+					  (long long)s->n_row);
 }
 
 /* ---- examples ---- */
@@ -144,9 +145,12 @@ sn_status sn_page_table(sn_buf *buf, const sn_result *r, int t)
 		sn_buf_puts(buf, "</p>\n");
 	}
 	sn_status status = SN_OK;
-	if (s.table->view == SN_VIEW_TABLE) rows(buf, &s);
-	else if (s.table->view == SN_VIEW_TEXT) examples(buf, &s);
-	else status = figure(buf, r, t, &s);
+	if (s.table->view == SN_VIEW_TABLE)
+		rows(buf, &s);
+	else if (s.table->view == SN_VIEW_TEXT)
+		examples(buf, &s);
+	else
+		status = figure(buf, r, t, &s);
 	sn_buf_puts(buf, "</section>\n");
 	return status;
 }

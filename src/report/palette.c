@@ -4,15 +4,15 @@
 
 sn_rgb sn_color_series(int i)
 {
-	static const sn_rgb okabe_ito[] = { { 0, 114, 178 }, { 213, 94, 0 }, { 0, 158, 115 }, { 204, 121, 167 },
-		{ 230, 159, 0 }, { 86, 180, 233 }, { 0, 0, 0 } };
+	static const sn_rgb okabe_ito[] = { { 0, 114, 178 }, { 213, 94, 0 },   { 0, 158, 115 }, { 204, 121, 167 },
+										{ 230, 159, 0 }, { 86, 180, 233 }, { 0, 0, 0 } };
 	return okabe_ito[i % SN_COUNT(okabe_ito)];
 }
 
 sn_rgb sn_color_category(int i)
 {
-	static const sn_rgb light[] = { { 86, 180, 233 }, { 230, 159, 0 }, { 220, 220, 220 }, { 120, 200, 170 }, { 240, 228, 66 },
-		{ 222, 170, 200 }, { 190, 160, 120 }, { 250, 250, 250 } };
+	static const sn_rgb light[] = { { 86, 180, 233 }, { 230, 159, 0 },   { 220, 220, 220 }, { 120, 200, 170 },
+									{ 240, 228, 66 }, { 222, 170, 200 }, { 190, 160, 120 }, { 250, 250, 250 } };
 	return light[i % SN_COUNT(light)];
 }
 
@@ -28,20 +28,22 @@ static sn_rgb between(const sn_rgb *stop, int n, double t)
 	int i = SN_MIN((int)at, n - 2);
 	double f = at - i;
 	const sn_rgb a = stop[i], b = stop[i + 1];
-	return (sn_rgb){ (uint8_t)lround(a.r + f * (b.r - a.r)), (uint8_t)lround(a.g + f * (b.g - a.g)), (uint8_t)lround(a.b + f * (b.b - a.b)) };
+	return (sn_rgb){ (uint8_t)lround(a.r + f * (b.r - a.r)), (uint8_t)lround(a.g + f * (b.g - a.g)),
+					 (uint8_t)lround(a.b + f * (b.b - a.b)) };
 }
 
 sn_rgb sn_color_sequential(double t)
 {
-	static const sn_rgb stop[] = { { 255, 252, 235 }, { 254, 232, 140 }, { 222, 201, 92 }, { 174, 163, 113 }, { 124, 123, 120 },
-		{ 86, 92, 108 }, { 43, 68, 110 }, { 0, 34, 78 } };
+	static const sn_rgb stop[] = { { 255, 252, 235 }, { 254, 232, 140 }, { 222, 201, 92 }, { 174, 163, 113 },
+								   { 124, 123, 120 }, { 86, 92, 108 },   { 43, 68, 110 },  { 0, 34, 78 } };
 	return between(stop, SN_COUNT(stop), t);
 }
 
 sn_rgb sn_color_diverging(double t)
 {
-	static const sn_rgb stop[] = { { 5, 48, 97 }, { 33, 102, 172 }, { 103, 169, 207 }, { 209, 229, 240 }, { 250, 250, 250 },
-		{ 254, 224, 182 }, { 241, 163, 64 }, { 179, 88, 6 }, { 110, 50, 4 } };
+	static const sn_rgb stop[] = { { 5, 48, 97 },     { 33, 102, 172 },  { 103, 169, 207 },
+								   { 209, 229, 240 }, { 250, 250, 250 }, { 254, 224, 182 },
+								   { 241, 163, 64 },  { 179, 88, 6 },    { 110, 50, 4 } };
 	return between(stop, SN_COUNT(stop), (t + 1) / 2);
 }
 

@@ -4,7 +4,9 @@
 
 #include "base/base.h"
 
-typedef struct sn_rgb { uint8_t r, g, b; } sn_rgb;
+typedef struct sn_rgb {
+	uint8_t r, g, b;
+} sn_rgb;
 
 /* Colour of series i (Okabe & Ito 2008, the yellow left out on white), repeating after seven. */
 sn_rgb sn_color_series(int i);

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-const sn_value *sn_source_at(const sn_source *s, int64_t row, int col) { return sn_result_row(s->result, s->index, row) + col; }
+const sn_value *sn_source_at(const sn_source *s, int64_t row, int col)
+{
+	return sn_result_row(s->result, s->index, row) + col;
+}
 
 double sn_source_number(const sn_source *s, int64_t row, int col)
 {
@@ -41,14 +44,22 @@ static void write_value(sn_buf *buf, const sn_source *s, int64_t row, int col, i
 {
 	sn_type type = s->table->col[col].type;
 	const sn_value *v = row < 0 ? NULL : sn_source_at(s, row, col);
-	if (!v || sn_value_missing(type, v)) sn_buf_puts(buf, "–");
-	else if (type == SN_TYPE_TEXT) sn_buf_puts(buf, v->s);
-	else if (type == SN_TYPE_BOOL) sn_buf_puts(buf, v->i ? "yes" : "no");
-	else if (type == SN_TYPE_INT) sn_buf_format(buf, "%s%lld", v->i < 0 ? "−" : "", llabs((long long)v->i));
-	else sn_write_readable(buf, v->f, digits);
+	if (!v || sn_value_missing(type, v))
+		sn_buf_puts(buf, "–");
+	else if (type == SN_TYPE_TEXT)
+		sn_buf_puts(buf, v->s);
+	else if (type == SN_TYPE_BOOL)
+		sn_buf_puts(buf, v->i ? "yes" : "no");
+	else if (type == SN_TYPE_INT)
+		sn_buf_format(buf, "%s%lld", v->i < 0 ? "−" : "", llabs((long long)v->i));
+	else
+		sn_write_readable(buf, v->f, digits);
 }
 
-void sn_source_write(sn_buf *buf, const sn_source *s, int64_t row, int col) { write_value(buf, s, row, col, s->digits[col]); }
+void sn_source_write(sn_buf *buf, const sn_source *s, int64_t row, int col)
+{
+	write_value(buf, s, row, col, s->digits[col]);
+}
 
 void sn_source_write_bounds(sn_buf *buf, const sn_source *s, int64_t row, const sn_measure *m)
 {
@@ -93,7 +104,7 @@ static void sort_numbers(const sn_source *s, sn_axis *axis, int *rank)
 {
 	for (int i = 0; i < axis->n; i++) rank[i] = i;
 	if (axis->n_col != 1 || s->table->col[axis->col[0]].type == SN_TYPE_TEXT) return;
-	for (int i = 1; i < axis->n; i++) {   /* by insertion: axes are short and mostly in order */
+	for (int i = 1; i < axis->n; i++) { /* by insertion: axes are short and mostly in order */
 		int64_t row = axis->row[i];
 		int from = rank[i], j = i;
 		double x = sn_source_number(s, row, axis->col[0]);
@@ -179,7 +190,9 @@ static sn_status pick_measures(sn_pick *p, sn_arena *arena)
 static sn_status find_rows(sn_pick *p, sn_arena *arena)
 {
 	int64_t n = (int64_t)p->x.n * p->y.n * p->panel.n;
-	if (n > 4000000) return sn_fail(sn_arena_ctx(arena), SN_ENOMEM, "table %s has too many combinations to draw", p->source.table->name);
+	if (n > 4000000)
+		return sn_fail(sn_arena_ctx(arena), SN_ENOMEM, "table %s has too many combinations to draw",
+					   p->source.table->name);
 	SN_NEW(p->at, arena, int64_t, n);
 	for (int64_t i = 0; i < n; i++) p->at[i] = -1;
 	for (int64_t r = 0; r < p->source.n_row; r++)
@@ -198,4 +211,7 @@ sn_status sn_pick_table(sn_pick *p, const sn_source *source, sn_arena *arena)
 	return find_rows(p, arena);
 }
 
-int64_t sn_pick_at(const sn_pick *p, int panel, int y, int x) { return p->at[((int64_t)panel * p->y.n + y) * p->x.n + x]; }
+int64_t sn_pick_at(const sn_pick *p, int panel, int y, int x)
+{
+	return p->at[((int64_t)panel * p->y.n + y) * p->x.n + x];
+}

@@ -4,10 +4,10 @@
 
 #include "data/result.h"
 
-enum { SN_MOST_SHOWN = 64 };   /* columns that are shown; CSV and JSON have all */
+enum { SN_MOST_SHOWN = 64 }; /* columns that are shown; CSV and JSON have all */
 
-/* A table of a result, as the drawing code reads it. digits: decimals that suit the numbers of each column, 3 for shares, fewer
- * for larger numbers, -1 (3 significant digits) for tiny ones. */
+/* A table of a result, as the drawing code reads it. digits: decimals that suit the numbers of each column, 3 for
+ * shares, fewer for larger numbers, -1 (3 significant digits) for tiny ones. */
 typedef struct sn_source {
 	const sn_result *result;
 	const sn_table *table;
@@ -23,17 +23,18 @@ typedef struct sn_measure {
 	int base[SN_MOST_BASES], n_base;
 } sn_measure;
 
-/* The distinct values (or combinations of values) of some columns. row: a row that shows each; number columns alone are in
- * ascending order, everything else in the order of first appearance. group: [n_row] index of each row. */
+/* The distinct values (or combinations of values) of some columns. row: a row that shows each; number columns alone are
+ * in ascending order, everything else in the order of first appearance. group: [n_row] index of each row. */
 typedef struct sn_axis {
 	int col[4], n_col;
-	bool named;          /* numbers are labelled with their column: "layer 3" */
+	bool named; /* numbers are labelled with their column: "layer 3" */
 	int n;
 	int64_t *row;
 	int *group;
 } sn_axis;
 
-/* at: row numbers by [panel][y][x], -1 where the table has none. Without a second dimension there is one y (n_col 0). */
+/* at: row numbers by [panel][y][x], -1 where the table has none. Without a second dimension there is one y (n_col 0).
+ */
 typedef struct sn_pick {
 	sn_source source;
 	sn_axis x, y, panel;

@@ -39,8 +39,11 @@ int sn_ticks(double *min, double *max, int most, double tick[SN_MOST_TICKS])
 
 void sn_svg_open(sn_buf *buf, double width, double height, const char *name, const char *description)
 {
-	sn_buf_format(buf, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" role=\"img\""
-	              " font-family=\"system-ui, 'DejaVu Sans', Arial, sans-serif\">", width, height, width, height);
+	sn_buf_format(buf,
+				  "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
+				  "role=\"img\""
+				  " font-family=\"system-ui, 'DejaVu Sans', Arial, sans-serif\">",
+				  width, height, width, height);
 	sn_buf_puts(buf, "<title>");
 	sn_write_xml(buf, name);
 	sn_buf_puts(buf, "</title><desc>");
@@ -53,9 +56,9 @@ void sn_svg_close(sn_buf *buf) { sn_buf_puts(buf, "</svg>\n"); }
 void sn_svg_text(sn_buf *buf, double x, double y, const sn_words *w, const char *text)
 {
 	static const char *const anchor[] = { "start", "middle", "end" };
-	sn_buf_format(buf, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%.1f\" text-anchor=\"%s\" fill=\"%s\"%s%s%s>", x, y, w->size,
-	              anchor[w->anchor], w->color ? w->color : "#333333", w->weight ? " font-weight=\"" : "", w->weight ? w->weight : "",
-	              w->weight ? "\"" : "");
+	sn_buf_format(buf, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%.1f\" text-anchor=\"%s\" fill=\"%s\"%s%s%s>", x, y,
+				  w->size, anchor[w->anchor], w->color ? w->color : "#333333", w->weight ? " font-weight=\"" : "",
+				  w->weight ? w->weight : "", w->weight ? "\"" : "");
 	sn_write_xml(buf, text);
 	sn_buf_puts(buf, "</text>\n");
 }
@@ -63,7 +66,7 @@ void sn_svg_text(sn_buf *buf, double x, double y, const sn_words *w, const char 
 double sn_text_width(const char *text, double size)
 {
 	double n = 0;
-	for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;   /* bytes that begin a character */
+	for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80; /* bytes that begin a character */
 	return 0.58 * size * n;
 }
 
@@ -79,36 +82,52 @@ void sn_svg_text_cut(sn_buf *buf, double x, double y, double width, const sn_wor
 		for (n++; ((unsigned char)text[n] & 0xc0) == 0x80;) n++;
 	sn_buf_add(&cut, text, n);
 	sn_buf_puts(&cut, "…");
-	if (cut.failed) buf->failed = true;
-	else sn_svg_text(buf, x, y, w, cut.data);
+	if (cut.failed)
+		buf->failed = true;
+	else
+		sn_svg_text(buf, x, y, w, cut.data);
 	sn_buf_free(&cut);
 }
 
-void sn_svg_line(sn_buf *buf, double x1, double y1, double x2, double y2, const char *color, double width, const char *dash)
+void sn_svg_line(sn_buf *buf, double x1, double y1, double x2, double y2, const char *color, double width,
+				 const char *dash)
 {
-	sn_buf_format(buf, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"%.2f\"", x1, y1, x2, y2, color,
-	              width);
+	sn_buf_format(buf, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"%.2f\"", x1,
+				  y1, x2, y2, color, width);
 	sn_buf_format(buf, dash ? " stroke-dasharray=\"%s\"/>\n" : "/>\n", dash);
 }
 
 void sn_svg_marker_open(sn_buf *buf, double x, double y, int i, bool hollow)
 {
-	static const char *const shape[] = { "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z", "M-2.7 -2.7h5.4v5.4h-5.4z", "M0 -3.5L3.4 2.6H-3.4z",
-		"M0 -3.8L3.3 0L0 3.8L-3.3 0z", "M0 3.5L3.4 -2.6H-3.4z", "M-3.4 -1h2.4v-2.4h2v2.4h2.4v2h-2.4v2.4h-2v-2.4h-2.4z",
-		"M-3 -1.8L-1.8 -3L0 -1.2L1.8 -3L3 -1.8L1.2 0L3 1.8L1.8 3L0 1.2L-1.8 3L-3 1.8L-1.2 0z" };
-	sn_buf_format(buf, "<g transform=\"translate(%.1f %.1f)\"><path d=\"%s\" stroke-width=\"1.2\" stroke=\"", x, y, shape[i % SN_COUNT(shape)]);
+	static const char *const shape[] = {
+		"M-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z",
+		"M-2.7 -2.7h5.4v5.4h-5.4z",
+		"M0 -3.5L3.4 2.6H-3.4z",
+		"M0 -3.8L3.3 0L0 3.8L-3.3 0z",
+		"M0 3.5L3.4 -2.6H-3.4z",
+		"M-3.4 -1h2.4v-2.4h2v2.4h2.4v2h-2.4v2.4h-2v-2.4h-2.4z",
+		"M-3 -1.8L-1.8 -3L0 -1.2L1.8 -3L3 -1.8L1.2 0L3 1.8L1.8 3L0 1.2L-1.8 3L-3 1.8L-1.2 0z"
+	};
+	sn_buf_format(buf, "<g transform=\"translate(%.1f %.1f)\"><path d=\"%s\" stroke-width=\"1.2\" stroke=\"", x, y,
+				  shape[i % SN_COUNT(shape)]);
 	sn_color_write(buf, sn_color_series(i));
 	sn_buf_puts(buf, "\" fill=\"");
-	if (hollow) sn_buf_puts(buf, "#ffffff");
-	else sn_color_write(buf, sn_color_series(i));
+	if (hollow)
+		sn_buf_puts(buf, "#ffffff");
+	else
+		sn_color_write(buf, sn_color_series(i));
 	sn_buf_puts(buf, "\"/>");
 }
 
 void sn_svg_hatch(sn_buf *buf, const char *id)
 {
-	sn_buf_format(buf, "<defs><pattern id=\"%s\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">"
-	              "<rect width=\"6\" height=\"6\" fill=\"#f4f4f4\"/><line x1=\"0\" y1=\"0\" x2=\"0\" y2=\"6\" stroke=\"#c9c9c9\""
-	              " stroke-width=\"2\"/></pattern></defs>\n", id);
+	sn_buf_format(
+		buf,
+		"<defs><pattern id=\"%s\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" "
+		"patternTransform=\"rotate(45)\">"
+		"<rect width=\"6\" height=\"6\" fill=\"#f4f4f4\"/><line x1=\"0\" y1=\"0\" x2=\"0\" y2=\"6\" stroke=\"#c9c9c9\""
+		" stroke-width=\"2\"/></pattern></defs>\n",
+		id);
 }
 
 /* ---- words of a table ---- */
@@ -164,7 +183,7 @@ sn_status sn_axis_label(const sn_pick *p, const sn_axis *axis, int i, sn_arena *
 
 /* ---- names below an axis ---- */
 
-static const double longest_name = 130, turned_sine = 0.643;   /* 40 degrees */
+static const double longest_name = 130, turned_sine = 0.643; /* 40 degrees */
 
 sn_status sn_names_below(const sn_pick *p, double place, double size, sn_arena *arena, sn_names *out)
 {
@@ -202,8 +221,9 @@ sn_status sn_report_svg(sn_buf *buf, const sn_result *result, int table)
 	SN_TRY(sn_arena_open(&arena, sn_result_ctx(result)));
 	sn_status status = sn_pick_table(&pick, &source, arena);
 	if (status == SN_OK && pick.n_measure && pick.x.n_col)
-		status = view == SN_VIEW_LINE ? sn_draw_lines(buf, &pick, arena) : view == SN_VIEW_HEAT ? sn_draw_heat(buf, &pick, arena)
-		                                                                                         : sn_draw_bars(buf, &pick, arena);
+		status = view == SN_VIEW_LINE   ? sn_draw_lines(buf, &pick, arena)
+				 : view == SN_VIEW_HEAT ? sn_draw_heat(buf, &pick, arena)
+										: sn_draw_bars(buf, &pick, arena);
 	sn_arena_close(arena);
 	return status != SN_OK ? status : buf->failed ? SN_ENOMEM : SN_OK;
 }

@@ -8,13 +8,19 @@
 enum { SN_FIGURE_WIDTH = 940, SN_MOST_TICKS = 12 };
 
 /* A linear scale from data to places. */
-typedef struct sn_scale { double min, max, from, to; } sn_scale;
+typedef struct sn_scale {
+	double min, max, from, to;
+} sn_scale;
 double sn_scale_at(const sn_scale *scale, double x);
 /* Widens [min, max] to round numbers and fills ticks (1, 2, 2.5 or 5 times a power of ten apart); returns how many. */
 int sn_ticks(double *min, double *max, int most, double tick[SN_MOST_TICKS]);
 
 typedef enum sn_anchor { SN_START, SN_MIDDLE, SN_END } sn_anchor;
-typedef struct sn_words { double size; sn_anchor anchor; const char *color, *weight; } sn_words;   /* NULL: dark grey, normal */
+typedef struct sn_words {
+	double size;
+	sn_anchor anchor;
+	const char *color, *weight;
+} sn_words; /* NULL: dark grey, normal */
 /* Opens the document; name and description are for readers who hear it. */
 void sn_svg_open(sn_buf *buf, double width, double height, const char *name, const char *description);
 void sn_svg_close(sn_buf *buf);
@@ -23,13 +29,19 @@ void sn_svg_text(sn_buf *buf, double x, double y, const sn_words *words, const c
 void sn_svg_text_cut(sn_buf *buf, double x, double y, double width, const sn_words *words, const char *text);
 /* Rough width of text at a size. */
 double sn_text_width(const char *text, double size);
-/* How long names stand below an axis: side by side, or turned where the longest is wider than its place. height: what they take. */
-typedef struct sn_names { bool turned; double height, place; } sn_names;
+/* How long names stand below an axis: side by side, or turned where the longest is wider than its place. height: what
+ * they take. */
+typedef struct sn_names {
+	bool turned;
+	double height, place;
+} sn_names;
 SN_CHECKED sn_status sn_names_below(const sn_pick *pick, double place, double size, sn_arena *arena, sn_names *out);
 /* Writes a name whose place has its middle at x, below y. */
 void sn_svg_name(sn_buf *buf, double x, double y, const sn_names *names, double size, const char *text);
-void sn_svg_line(sn_buf *buf, double x1, double y1, double x2, double y2, const char *color, double width, const char *dash);
-/* Marker of series i, 3.2 units in radius; hollow: white inside. The element stays open for a title: close with "</g>". */
+void sn_svg_line(sn_buf *buf, double x1, double y1, double x2, double y2, const char *color, double width,
+				 const char *dash);
+/* Marker of series i, 3.2 units in radius; hollow: white inside. The element stays open for a title: close with "</g>".
+ */
 void sn_svg_marker_open(sn_buf *buf, double x, double y, int i, bool hollow);
 /* A hatch pattern under an id. */
 void sn_svg_hatch(sn_buf *buf, const char *id);
@@ -42,7 +54,8 @@ SN_CHECKED sn_status sn_draw_heat(sn_buf *buf, const sn_pick *pick, sn_arena *ar
 SN_CHECKED sn_status sn_draw_bars(sn_buf *buf, const sn_pick *pick, sn_arena *arena);
 
 /* "measure title: panel (unit)" of a panel, from arena. */
-SN_CHECKED sn_status sn_panel_title(const sn_pick *pick, const sn_measure *measure, int panel, sn_arena *arena, const char **out);
+SN_CHECKED sn_status sn_panel_title(const sn_pick *pick, const sn_measure *measure, int panel, sn_arena *arena,
+									const char **out);
 /* Label of an axis value, from arena. */
 SN_CHECKED sn_status sn_axis_label(const sn_pick *pick, const sn_axis *axis, int i, sn_arena *arena, const char **out);
 

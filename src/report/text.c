@@ -33,13 +33,14 @@ static void text_row(sn_buf *buf, const char *const *cell, const bool *right, co
 		sn_buf_puts(buf, cell[c]);
 		if (!right[c] && c + 1 < n_col) add_spaces(buf, space);
 	}
-	while (buf->size && buf->data[buf->size - 1] == ' ') buf->data[--buf->size] = '\0';   /* empty cells at the end */
+	while (buf->size && buf->data[buf->size - 1] == ' ') buf->data[--buf->size] = '\0'; /* empty cells at the end */
 	sn_buf_puts(buf, "\n");
 }
 
 enum { MOST_COLUMNS = SN_MOST_SHOWN };
 
-void sn_text_table(sn_buf *buf, const char *const *header, const bool *right, int n_col, const char *const *cell, int64_t n_row)
+void sn_text_table(sn_buf *buf, const char *const *header, const bool *right, int n_col, const char *const *cell,
+				   int64_t n_row)
 {
 	int width[MOST_COLUMNS] = { 0 };
 	n_col = SN_MIN(n_col, (int)MOST_COLUMNS);
@@ -98,7 +99,7 @@ static sn_status plain_table(sn_buf *buf, const sn_source *s, int64_t n_row, sn_
 		right[n] = s->table->col[c].type == SN_TYPE_INT || s->table->col[c].type == SN_TYPE_FLOAT;
 		col[n++] = c;
 	}
-	SN_NEW(cell, arena, const char *, n_row * n);
+	SN_NEW(cell, arena, const char *, n_row *n);
 	for (int64_t r = 0; r < n_row; r++)
 		for (int c = 0; c < n; c++) SN_TRY(cell_text(s, r, col[c], arena, &cell[r * n + c]));
 	sn_text_table(buf, header, right, n, cell, n_row);
@@ -115,7 +116,8 @@ static sn_status axis_text(const sn_source *s, const sn_axis *axis, int i, sn_ar
 }
 
 /* Cells that hold for any model stand in parentheses. */
-static sn_status grid_cell(const sn_pick *p, const sn_measure *m, int panel, int y, int x, sn_arena *arena, const char **out)
+static sn_status grid_cell(const sn_pick *p, const sn_measure *m, int panel, int y, int x, sn_arena *arena,
+						   const char **out)
 {
 	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
 	int64_t row = sn_pick_at(p, panel, y, x);
@@ -138,7 +140,7 @@ static sn_status grid(sn_buf *buf, const sn_pick *p, const sn_measure *m, int pa
 		SN_TRY(axis_text(s, &p->y, y - 1, arena, &header[y]));
 		right[y] = s->table->col[m->col].type != SN_TYPE_TEXT;
 	}
-	SN_NEW(cell, arena, const char *, (int64_t)p->x.n * n);
+	SN_NEW(cell, arena, const char *, (int64_t)p->x.n *n);
 	for (int x = 0; x < p->x.n; x++) {
 		SN_TRY(axis_text(s, &p->x, x, arena, &cell[x * n]));
 		for (int y = 1; y < n; y++) SN_TRY(grid_cell(p, m, panel, y - 1, x, arena, &cell[x * n + y]));
@@ -202,7 +204,8 @@ sn_status sn_report_text(sn_buf *buf, const sn_result *r, int64_t max_rows)
 	lines(buf, r, SN_LINE_SUMMARY, NULL);
 	SN_TRY(sn_arena_open(&arena, sn_result_ctx(r)));
 	sn_status status = SN_OK;
-	for (int t = 0; t < sn_result_method(r)->n_table && status == SN_OK; t++) status = one_table(buf, r, t, max_rows, arena);
+	for (int t = 0; t < sn_result_method(r)->n_table && status == SN_OK; t++)
+		status = one_table(buf, r, t, max_rows, arena);
 	sn_arena_close(arena);
 	lines(buf, r, SN_LINE_LIMIT, "Limitations");
 	return status != SN_OK ? status : buf->failed ? SN_ENOMEM : SN_OK;

@@ -1,21 +1,25 @@
 /* Reading runs back: the list, and one run with its own declarations. */
 #include "store/sql.h"
 
-
 /* ---- the list ---- */
 
-static const char list_sql[] =
-	"SELECT r.run, r.family, r.method, r.time, r.status, r.seconds, r.param_json,"
-	" (SELECT sum(t.n_row) FROM sn_table t WHERE t.run = r.run),"
-	" (SELECT l.text FROM sn_line l WHERE l.run = r.run AND l.kind = ? AND l.key = 'model')"
-	" FROM sn_run r ORDER BY r.run DESC";
+static const char list_sql[] = "SELECT r.run, r.family, r.method, r.time, r.status, r.seconds, r.param_json,"
+							   " (SELECT sum(t.n_row) FROM sn_table t WHERE t.run = r.run),"
+							   " (SELECT l.text FROM sn_line l WHERE l.run = r.run AND l.kind = ? AND l.key = 'model')"
+							   " FROM sn_run r ORDER BY r.run DESC";
 
 static sn_status read_info(sqlite3_stmt *s, sn_arena *arena, sn_run_info *out)
 {
 	*out = (sn_run_info){
-		.run = sqlite3_column_int64(s, 0), .family = sn_sql_text(s, 1, arena), .method = sn_sql_text(s, 2, arena),
-		.time = sn_sql_text(s, 3, arena), .status = sn_sql_text(s, 4, arena), .seconds = sqlite3_column_double(s, 5),
-		.param_json = sn_sql_text(s, 6, arena), .n_row = sqlite3_column_int64(s, 7), .model = sn_sql_text(s, 8, arena),
+		.run = sqlite3_column_int64(s, 0),
+		.family = sn_sql_text(s, 1, arena),
+		.method = sn_sql_text(s, 2, arena),
+		.time = sn_sql_text(s, 3, arena),
+		.status = sn_sql_text(s, 4, arena),
+		.seconds = sqlite3_column_double(s, 5),
+		.param_json = sn_sql_text(s, 6, arena),
+		.n_row = sqlite3_column_int64(s, 7),
+		.model = sn_sql_text(s, 8, arena),
 	};
 	return out->family && out->method && out->time && out->status && out->param_json && out->model ? SN_OK : SN_ENOMEM;
 }
@@ -32,7 +36,8 @@ static sn_status count_rows(sn_store *store, const char *sql, int64_t run, int64
 	return status;
 }
 
-static sn_status read_list(sn_store *store, sqlite3_stmt *s, sn_arena *arena, sn_run_info *info, int64_t room, int64_t *n)
+static sn_status read_list(sn_store *store, sqlite3_stmt *s, sn_arena *arena, sn_run_info *info, int64_t room,
+						   int64_t *n)
 {
 	bool more = true;
 	sqlite3_bind_int(s, 1, SN_LINE_PROVENANCE);
@@ -61,7 +66,8 @@ sn_status sn_store_list(sn_store *store, sn_arena *arena, sn_run_info **out, int
 /* Calls take for each row of a query with the run as its first parameter and arg as its second. */
 typedef sn_status take_fn(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *into);
 
-static sn_status each_row(sn_store *store, const char *sql, int64_t run, int64_t arg, sn_arena *arena, take_fn *take, void *into)
+static sn_status each_row(sn_store *store, const char *sql, int64_t run, int64_t arg, sn_arena *arena, take_fn *take,
+						  void *into)
 {
 	sqlite3_stmt *s;
 	bool more = true;
@@ -100,16 +106,19 @@ static sn_status take_method(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *
 static sn_status check_code(sn_arena *arena, const char *what, int64_t code, int64_t n)
 {
 	if (code >= 0 && code < n) return SN_OK;
-	return sn_fail(sn_arena_ctx(arena), SN_EPARSE, "the store is damaged: %s is %lld, expected 0 to %lld; use a copy", what, (long long)code,
-	               (long long)n - 1);
+	return sn_fail(sn_arena_ctx(arena), SN_EPARSE, "the store is damaged: %s is %lld, expected 0 to %lld; use a copy",
+				   what, (long long)code, (long long)n - 1);
 }
 
 static sn_status take_table(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *into)
 {
 	sn_table *t = (sn_table *)into + i;
 	SN_TRY(check_code(arena, "the view of a table", sqlite3_column_int64(s, 3), SN_VIEWS));
-	*t = (sn_table){ .name = sn_sql_text(s, 0, arena), .title = text_or_null(s, 1, arena), .caption = text_or_null(s, 2, arena),
-		.view = (sn_view)sqlite3_column_int(s, 3), .appendix = sqlite3_column_int(s, 4) };
+	*t = (sn_table){ .name = sn_sql_text(s, 0, arena),
+					 .title = text_or_null(s, 1, arena),
+					 .caption = text_or_null(s, 2, arena),
+					 .view = (sn_view)sqlite3_column_int(s, 3),
+					 .appendix = sqlite3_column_int(s, 4) };
 	return t->name ? SN_OK : SN_ENOMEM;
 }
 
@@ -118,9 +127,13 @@ static sn_status take_col(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *int
 	sn_col *c = (sn_col *)into + i;
 	SN_TRY(check_code(arena, "the type of a column", sqlite3_column_int64(s, 4), SN_TYPES));
 	SN_TRY(check_code(arena, "the role of a column", sqlite3_column_int64(s, 5), SN_ROLES));
-	*c = (sn_col){ .name = sn_sql_text(s, 0, arena), .title = text_or_null(s, 1, arena), .unit = text_or_null(s, 2, arena),
-		.of = text_or_null(s, 3, arena), .type = (sn_type)sqlite3_column_int(s, 4), .role = (sn_role)sqlite3_column_int(s, 5),
-		.better = sqlite3_column_int(s, 6) };
+	*c = (sn_col){ .name = sn_sql_text(s, 0, arena),
+				   .title = text_or_null(s, 1, arena),
+				   .unit = text_or_null(s, 2, arena),
+				   .of = text_or_null(s, 3, arena),
+				   .type = (sn_type)sqlite3_column_int(s, 4),
+				   .role = (sn_role)sqlite3_column_int(s, 5),
+				   .better = sqlite3_column_int(s, 6) };
 	return c->name ? SN_OK : SN_ENOMEM;
 }
 
@@ -128,8 +141,10 @@ static sn_status take_param(sqlite3_stmt *s, int64_t i, sn_arena *arena, void *i
 {
 	sn_param *p = (sn_param *)into + i;
 	SN_TRY(check_code(arena, "the type of a parameter", sqlite3_column_int64(s, 3), SN_TYPES));
-	*p = (sn_param){ .name = sn_sql_text(s, 0, arena), .unit = text_or_null(s, 1, arena), .help = text_or_null(s, 2, arena),
-		.type = (sn_type)sqlite3_column_int(s, 3) };
+	*p = (sn_param){ .name = sn_sql_text(s, 0, arena),
+					 .unit = text_or_null(s, 1, arena),
+					 .help = text_or_null(s, 2, arena),
+					 .type = (sn_type)sqlite3_column_int(s, 3) };
 	return p->name ? SN_OK : SN_ENOMEM;
 }
 
@@ -143,8 +158,10 @@ static sn_status load_table(sn_store *store, int64_t run, int t, sn_table *table
 	SN_NEW(col, arena, sn_col, n);
 	table->col = col;
 	table->n_col = (int)n;
-	return each_row(store, "SELECT name, title, unit, of, type, role, better FROM sn_col WHERE run = ? AND tab = ? ORDER BY position", run,
-	                t, arena, take_col, col);
+	return each_row(
+		store,
+		"SELECT name, title, unit, of, type, role, better FROM sn_col WHERE run = ? AND tab = ? ORDER BY position", run,
+		t, arena, take_col, col);
 }
 
 static sn_status load_param(sn_store *store, int64_t run, sn_method *m, sn_arena *arena)
@@ -155,22 +172,26 @@ static sn_status load_param(sn_store *store, int64_t run, sn_method *m, sn_arena
 	SN_NEW(param, arena, sn_param, n);
 	m->param = param;
 	m->n_param = (int)n;
-	return each_row(store, "SELECT name, unit, help, type FROM sn_param WHERE run = ? ORDER BY position", run, 0, arena, take_param, param);
+	return each_row(store, "SELECT name, unit, help, type FROM sn_param WHERE run = ? ORDER BY position", run, 0, arena,
+					take_param, param);
 }
 
 static sn_status load_method(sn_store *store, int64_t run, sn_arena *arena, sn_method *m)
 {
 	int64_t n;
 	sn_table *table;
-	SN_TRY(each_row(store, "SELECT family, method, brief, doc, cite FROM sn_run WHERE run = ?", run, 0, arena, take_method, m));
-	if (!m->name) return sn_fail(store->ctx, SN_ENOTFOUND, "%s: no run %lld; `sonde runs list` shows what it holds", store->path, (long long)run);
+	SN_TRY(each_row(store, "SELECT family, method, brief, doc, cite FROM sn_run WHERE run = ?", run, 0, arena,
+					take_method, m));
+	if (!m->name)
+		return sn_fail(store->ctx, SN_ENOTFOUND, "%s: no run %lld; `sonde runs list` shows what it holds", store->path,
+					   (long long)run);
 	SN_TRY(load_param(store, run, m, arena));
 	SN_TRY(count_rows(store, "SELECT count(*) FROM sn_table WHERE run = ?", run, &n));
 	SN_NEW(table, arena, sn_table, n);
 	m->table = table;
 	m->n_table = (int)n;
-	SN_TRY(each_row(store, "SELECT name, title, caption, view, appendix FROM sn_table WHERE run = ? ORDER BY position", run, 0, arena,
-	                take_table, table));
+	SN_TRY(each_row(store, "SELECT name, title, caption, view, appendix FROM sn_table WHERE run = ? ORDER BY position",
+					run, 0, arena, take_table, table));
 	for (int t = 0; t < m->n_table; t++) SN_TRY(load_table(store, run, t, &table[t], arena));
 	return SN_OK;
 }
@@ -243,7 +264,8 @@ static sn_status load_rows(sn_store *store, int64_t run, sn_result *r, int t, sn
 static sn_status load_into(sn_store *store, int64_t run, sn_result *r, sn_arena *arena)
 {
 	SN_TRY(each_row(store, "SELECT param_json FROM sn_run WHERE run = ?", run, 0, arena, take_json, r));
-	SN_TRY(each_row(store, "SELECT kind, key, text FROM sn_line WHERE run = ? ORDER BY kind, position", run, 0, arena, take_line, r));
+	SN_TRY(each_row(store, "SELECT kind, key, text FROM sn_line WHERE run = ? ORDER BY kind, position", run, 0, arena,
+					take_line, r));
 	for (int t = 0; t < sn_result_method(r)->n_table; t++) SN_TRY(load_rows(store, run, r, t, arena));
 	return SN_OK;
 }

@@ -5,7 +5,10 @@
 sn_status sn_sql_error(sn_store *store, const char *doing)
 {
 	int code = sqlite3_errcode(store->db) & 0xff;
-	sn_status status = code == SQLITE_FULL ? SN_EDISK : code == SQLITE_NOMEM ? SN_ENOMEM : code == SQLITE_NOTADB ? SN_EPARSE : SN_EIO;
+	sn_status status = code == SQLITE_FULL     ? SN_EDISK
+					   : code == SQLITE_NOMEM  ? SN_ENOMEM
+					   : code == SQLITE_NOTADB ? SN_EPARSE
+											   : SN_EIO;
 	return sn_fail(store->ctx, status, "%s: cannot %s the store: %s", store->path, doing, sqlite3_errmsg(store->db));
 }
 
@@ -24,9 +27,12 @@ static int bind(sqlite3_stmt *statement, int i, const sn_cell *value)
 {
 	if (sn_value_missing(value->type, &value->value)) return sqlite3_bind_null(statement, i);
 	switch (value->type) {
-	case SN_TYPE_FLOAT: return sqlite3_bind_double(statement, i, value->value.f);
-	case SN_TYPE_TEXT: return sqlite3_bind_text(statement, i, value->value.s, -1, SQLITE_STATIC);
-	default: return sqlite3_bind_int64(statement, i, value->value.i);
+	case SN_TYPE_FLOAT:
+		return sqlite3_bind_double(statement, i, value->value.f);
+	case SN_TYPE_TEXT:
+		return sqlite3_bind_text(statement, i, value->value.s, -1, SQLITE_STATIC);
+	default:
+		return sqlite3_bind_int64(statement, i, value->value.i);
 	}
 }
 
@@ -62,7 +68,9 @@ void sn_sql_rows_name(sn_buf *buf, const sn_method *m, const sn_table *table)
 {
 	sn_buf name = { .ctx = buf->ctx };
 	sn_buf_format(&name, "%s%s%s_%s", m->family, m->family[0] ? "_" : "", m->name, table->name);
-	if (name.failed) buf->failed = true;
-	else sn_sql_name(buf, name.data);
+	if (name.failed)
+		buf->failed = true;
+	else
+		sn_sql_name(buf, name.data);
 	sn_buf_free(&name);
 }

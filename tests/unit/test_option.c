@@ -13,9 +13,28 @@ typedef struct values {
 } values;
 
 static const sn_param rows[] = {
-	{ .name = "pairs", .unit = "pairs", .help = "how many", .def = "120", .type = SN_TYPE_INT, .off = offsetof(values, pairs), .min = 2, .max = 4000 },
-	{ .name = "delta", .unit = "share of D", .help = "threshold", .def = "0.1", .type = SN_TYPE_FLOAT, .off = offsetof(values, delta), .min = 0, .max = 1 },
-	{ .name = "effort", .help = "preset", .def = "standard", .choices = "quick|standard|thorough", .type = SN_TYPE_TEXT, .off = offsetof(values, effort) },
+	{ .name = "pairs",
+	  .unit = "pairs",
+	  .help = "how many",
+	  .def = "120",
+	  .type = SN_TYPE_INT,
+	  .off = offsetof(values, pairs),
+	  .min = 2,
+	  .max = 4000 },
+	{ .name = "delta",
+	  .unit = "share of D",
+	  .help = "threshold",
+	  .def = "0.1",
+	  .type = SN_TYPE_FLOAT,
+	  .off = offsetof(values, delta),
+	  .min = 0,
+	  .max = 1 },
+	{ .name = "effort",
+	  .help = "preset",
+	  .def = "standard",
+	  .choices = "quick|standard|thorough",
+	  .type = SN_TYPE_TEXT,
+	  .off = offsetof(values, effort) },
 	{ .name = "note", .unit = "SENTENCE", .help = "free text", .type = SN_TYPE_TEXT, .off = offsetof(values, note) },
 	{ .name = "is-quick", .help = "fast", .def = "no", .type = SN_TYPE_BOOL, .off = offsetof(values, quick) },
 };
@@ -43,10 +62,18 @@ static void defaults_fill_the_struct(void **state)
 
 static void bad_values_are_refused_with_what_was_expected(void **state)
 {
-	static const struct { const char *name, *value, *expected; } bad[] = {
-		{ "pairs", "1", "from 2 to 4000 pairs, found \"1\"" }, { "pairs", "12x", "an integer" }, { "pairs", "", "an integer" },
-		{ "delta", "nan", "a number" }, { "delta", "1.5", "from 0 to 1 share of D" }, { "effort", "qui", "one of quick|standard|thorough" },
-		{ "effort", "quick|standard", "one of" }, { "is-quick", "maybe", "true or false" }, { "note", "\xff", "UTF-8" },
+	static const struct {
+		const char *name, *value, *expected;
+	} bad[] = {
+		{ "pairs", "1", "from 2 to 4000 pairs, found \"1\"" },
+		{ "pairs", "12x", "an integer" },
+		{ "pairs", "", "an integer" },
+		{ "delta", "nan", "a number" },
+		{ "delta", "1.5", "from 0 to 1 share of D" },
+		{ "effort", "qui", "one of quick|standard|thorough" },
+		{ "effort", "quick|standard", "one of" },
+		{ "is-quick", "maybe", "true or false" },
+		{ "note", "\xff", "UTF-8" },
 	};
 	sn_ctx *ctx = test_ctx(state);
 	sn_arena *arena = open_arena(state);
@@ -83,7 +110,8 @@ static void json_holds_every_value(void **state)
 	values v = { 3, 1.0 / 3, "qu\"ick\n", NULL, true };
 	sn_param_json(&buf, &table, &v);
 	assert_false(buf.failed);
-	assert_string_equal(buf.data, "{\"pairs\": 3, \"delta\": 0.3333333333333333, \"effort\": \"qu\\\"ick\\n\", \"note\": null, \"is-quick\": true}");
+	assert_string_equal(buf.data, "{\"pairs\": 3, \"delta\": 0.3333333333333333, \"effort\": \"qu\\\"ick\\n\", "
+								  "\"note\": null, \"is-quick\": true}");
 	sn_buf_free(&buf);
 }
 
@@ -123,8 +151,10 @@ static void numbers_read_back_as_the_same_bits(void **state)
 static void texts_are_escaped(void **state)
 {
 	sn_buf buf = { .ctx = test_ctx(state) };
-	sn_write_xml(&buf, "<a href='x'>&\x01\xff\xef\xbf\xbf" "я</a>");
-	assert_string_equal(buf.data, "&lt;a href=&#39;x&#39;&gt;&amp;\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" "я&lt;/a&gt;");
+	sn_write_xml(&buf, "<a href='x'>&\x01\xff\xef\xbf\xbf"
+					   "я</a>");
+	assert_string_equal(buf.data, "&lt;a href=&#39;x&#39;&gt;&amp;\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+								  "я&lt;/a&gt;");
 	sn_buf_free(&buf);
 	sn_write_csv(&buf, "a \"b\", c");
 	assert_string_equal(buf.data, "\"a \"\"b\"\", c\"");

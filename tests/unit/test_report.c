@@ -1,5 +1,5 @@
-/* Reports of a made-up result shaped as localize's: valid, escaped, complete, the same each time. SN_REPORT_OUT=FOLDER keeps
- * the page and the figures for looking at. */
+/* Reports of a made-up result shaped as localize's: valid, escaped, complete, the same each time. SN_REPORT_OUT=FOLDER
+ * keeps the page and the figures for looking at. */
 #include "common/test.h"
 #include "report/palette.h"
 #include "report/report.h"
@@ -19,7 +19,12 @@ static const sn_col curves[] = {
 	{ .name = "I_low", .of = "I", .type = SN_TYPE_FLOAT, .role = SN_LOW },
 	{ .name = "I_high", .of = "I", .type = SN_TYPE_FLOAT, .role = SN_HIGH },
 	{ .name = "surface", .of = "I", .type = SN_TYPE_FLOAT, .role = SN_BASE, .title = "surface probe" },
-	{ .name = "E", .unit = "share of D", .type = SN_TYPE_FLOAT, .role = SN_MEASURE, .better = 1, .title = "E, the choice passes here" },
+	{ .name = "E",
+	  .unit = "share of D",
+	  .type = SN_TYPE_FLOAT,
+	  .role = SN_MEASURE,
+	  .better = 1,
+	  .title = "E, the choice passes here" },
 	{ .name = "E_low", .of = "E", .type = SN_TYPE_FLOAT, .role = SN_LOW },
 	{ .name = "E_high", .of = "E", .type = SN_TYPE_FLOAT, .role = SN_HIGH },
 	{ .name = "floor", .of = "E", .type = SN_TYPE_FLOAT, .role = SN_BASE, .title = "placebo floor" },
@@ -43,7 +48,12 @@ static const sn_col verdicts[] = {
 static const sn_col behaviour[] = {
 	{ .name = "condition", .type = SN_TYPE_TEXT, .role = SN_DIM },
 	{ .name = "match", .type = SN_TYPE_TEXT, .role = SN_DIM },
-	{ .name = "accuracy", .unit = "share", .type = SN_TYPE_FLOAT, .role = SN_MEASURE, .better = 1, .title = "Accuracy" },
+	{ .name = "accuracy",
+	  .unit = "share",
+	  .type = SN_TYPE_FLOAT,
+	  .role = SN_MEASURE,
+	  .better = 1,
+	  .title = "Accuracy" },
 	{ .name = "low", .of = "accuracy", .type = SN_TYPE_FLOAT, .role = SN_LOW },
 	{ .name = "high", .of = "accuracy", .type = SN_TYPE_FLOAT, .role = SN_HIGH },
 	{ .name = "chance", .of = "accuracy", .type = SN_TYPE_FLOAT, .role = SN_BASE, .title = "chance" },
@@ -59,22 +69,52 @@ static const sn_col tokens[] = {
 	{ .name = "effect", .unit = "nats", .type = SN_TYPE_FLOAT, .role = SN_MEASURE },
 };
 static const sn_table tables[] = {
-	{ .name = "curves", .title = "Where number is encoded, and where the choice passes", .col = curves, .n_col = SN_COUNT(curves),
-	  .view = SN_VIEW_LINE, .caption = "Bands: simultaneous 95 % intervals over all cells of a quantity. Hollow marks hold for any causal model." },
-	{ .name = "heat", .title = "Layer by role", .col = heat, .n_col = SN_COUNT(heat), .view = SN_VIEW_HEAT,
+	{ .name = "curves",
+	  .title = "Where number is encoded, and where the choice passes",
+	  .col = curves,
+	  .n_col = SN_COUNT(curves),
+	  .view = SN_VIEW_LINE,
+	  .caption =
+		  "Bands: simultaneous 95 % intervals over all cells of a quantity. Hollow marks hold for any causal model." },
+	{ .name = "heat",
+	  .title = "Layer by role",
+	  .col = heat,
+	  .n_col = SN_COUNT(heat),
+	  .view = SN_VIEW_HEAT,
 	  .caption = "Share of the full effect D. + marks cells whose lower bound exceeds 0.10." },
-	{ .name = "verdicts", .title = "Verdicts", .col = verdicts, .n_col = SN_COUNT(verdicts), .view = SN_VIEW_HEAT,
+	{ .name = "verdicts",
+	  .title = "Verdicts",
+	  .col = verdicts,
+	  .n_col = SN_COUNT(verdicts),
+	  .view = SN_VIEW_HEAT,
 	  .caption = "One verdict a cell, at a threshold of 0.10." },
-	{ .name = "behaviour", .title = "Behaviour by condition", .col = behaviour, .n_col = SN_COUNT(behaviour), .view = SN_VIEW_BAR,
+	{ .name = "behaviour",
+	  .title = "Behaviour by condition",
+	  .col = behaviour,
+	  .n_col = SN_COUNT(behaviour),
+	  .view = SN_VIEW_BAR,
 	  .caption = "Share of prefixes at which the right form is more probable; Wilson intervals over lemmas." },
-	{ .name = "examples", .title = "Example items", .col = examples, .n_col = SN_COUNT(examples), .view = SN_VIEW_TEXT },
+	{ .name = "examples",
+	  .title = "Example items",
+	  .col = examples,
+	  .n_col = SN_COUNT(examples),
+	  .view = SN_VIEW_TEXT },
 	{ .name = "controls", .title = "Controls", .col = behaviour, .n_col = SN_COUNT(behaviour), .view = SN_VIEW_TABLE },
-	{ .name = "pairs", .title = "Verdicts at other thresholds", .col = verdicts, .n_col = SN_COUNT(verdicts), .appendix = true, .view = SN_VIEW_HEAT },
+	{ .name = "pairs",
+	  .title = "Verdicts at other thresholds",
+	  .col = verdicts,
+	  .n_col = SN_COUNT(verdicts),
+	  .appendix = true,
+	  .view = SN_VIEW_HEAT },
 	{ .name = "tokens", .title = "Layer by position", .col = tokens, .n_col = SN_COUNT(tokens), .view = SN_VIEW_HEAT },
 	{ .name = "sites", .title = "Sites", .col = tokens, .n_col = SN_COUNT(tokens), .view = SN_VIEW_LINE },
 };
 static const sn_param params[] = {
-	{ .name = "effort", .help = "preset of items & pairs", .def = "standard", .type = SN_TYPE_TEXT, .choices = "quick|standard" },
+	{ .name = "effort",
+	  .help = "preset of items & pairs",
+	  .def = "standard",
+	  .type = SN_TYPE_TEXT,
+	  .choices = "quick|standard" },
 };
 
 static double rise(int l, double at) { return 1 / (1 + exp(-(l - at) / 1.5)); }
@@ -82,34 +122,49 @@ static double rise(int l, double at) { return 1 / (1 + exp(-(l - at) / 1.5)); }
 static sn_status add_cell(sn_result *out, int l, int role)
 {
 	double sub = 1 - rise(l, 17), last = rise(l, 18);
-	double E = role == 0 ? sub : role == 2 ? last : role == 1 ? -0.04 + 0.03 * sin(l) : 0.05 * rise(l, 12) * (1 - rise(l, 18));
+	double E = role == 0   ? sub
+			   : role == 2 ? last
+			   : role == 1 ? -0.04 + 0.03 * sin(l)
+						   : 0.05 * rise(l, 12) * (1 - rise(l, 18));
 	double I = role == 0 ? 0.97 - 0.3 * exp(-l) : role == 2 ? 0.9 * rise(l, 14) : role == 1 ? 0.12 * rise(l, 6) : NAN;
 	bool certain = (role == 0 && l == 0) || l == LAYERS - 1;
 	double w = 0.03 + 0.05 * E * (1 - E);
-	const char *verdict = I > 0.1 && E > 0.1 ? "encoded and used" : I > 0.1 ? "encoded, not used from here on" : E > 0.1
-		? "used, not linearly encoded" : isnan(I) ? NULL : I > 0.08 ? "undetermined" : "neither";
-	SN_TRY(SN_ADD(out, CURVES, sn_int(l), sn_text(roles[role]), sn_num(I), sn_num(I - 0.06), sn_num(fmin(1, I + 0.06)), sn_num(0.05), sn_num(E),
-	              sn_num(E - w), sn_num(E + w), sn_num(0.06 + 0.01 * role), sn_flag(certain), sn_int(120)));
-	SN_TRY(SN_ADD(out, HEAT, sn_int(l), sn_text(roles[role]), sn_text("whole vector"), sn_num(E), sn_flag(certain), sn_text(E - w > 0.1 ? "+" : "")));
-	SN_TRY(SN_ADD(out, HEAT, sn_int(l), sn_text(roles[role]), sn_text("through the encoding"), sn_num(0.9 * E), sn_flag(false), sn_none()));
+	const char *verdict = I > 0.1 && E > 0.1 ? "encoded and used"
+						  : I > 0.1          ? "encoded, not used from here on"
+						  : E > 0.1          ? "used, not linearly encoded"
+						  : isnan(I)         ? NULL
+						  : I > 0.08         ? "undetermined"
+											 : "neither";
+	SN_TRY(SN_ADD(out, CURVES, sn_int(l), sn_text(roles[role]), sn_num(I), sn_num(I - 0.06), sn_num(fmin(1, I + 0.06)),
+				  sn_num(0.05), sn_num(E), sn_num(E - w), sn_num(E + w), sn_num(0.06 + 0.01 * role), sn_flag(certain),
+				  sn_int(120)));
+	SN_TRY(SN_ADD(out, HEAT, sn_int(l), sn_text(roles[role]), sn_text("whole vector"), sn_num(E), sn_flag(certain),
+				  sn_text(E - w > 0.1 ? "+" : "")));
+	SN_TRY(SN_ADD(out, HEAT, sn_int(l), sn_text(roles[role]), sn_text("through the encoding"), sn_num(0.9 * E),
+				  sn_flag(false), sn_none()));
 	SN_TRY(SN_ADD(out, PAIRS, sn_int(l), sn_text(roles[role]), sn_text(verdict), sn_flag(certain)));
 	return SN_ADD(out, VERDICTS, sn_int(l), sn_text(roles[role]), sn_text(verdict), sn_flag(certain));
 }
 
 static sn_status run(sn_ctx *ctx, const sn_input *input, const void *p, sn_result *out)
 {
-	static const char *const condition[] = { "adverb only", "prepositional attractor", "object relative clause <b>&\"x\"", "long adverbial" };
+	static const char *const condition[] = { "adverb only", "prepositional attractor",
+											 "object relative clause <b>&\"x\"", "long adverbial" };
 	(void)ctx, (void)input, (void)p;
 	for (int l = 0; l < LAYERS; l++)
 		for (int role = 0; role < SN_COUNT(roles); role++) SN_TRY(add_cell(out, l, role));
 	for (int i = 0; i < SN_COUNT(condition); i++) {
 		for (int k = 0; k < 2 && (i || !k); k++) {
 			double a = 0.98 - 0.04 * i - 0.12 * k;
-			SN_TRY(SN_ADD(out, BEHAVIOUR, sn_text(condition[i]), sn_text(k ? "mismatch" : "match"), sn_num(a), sn_num(a - 0.06), sn_num(fmin(1, a + 0.03)), sn_num(0.5)));
-			SN_TRY(SN_ADD(out, CONTROLS, sn_text(condition[i]), sn_text(k ? "mismatch" : "match"), sn_num(a), sn_num(a - 0.06), sn_none(), sn_num(0.5)));
+			SN_TRY(SN_ADD(out, BEHAVIOUR, sn_text(condition[i]), sn_text(k ? "mismatch" : "match"), sn_num(a),
+						  sn_num(a - 0.06), sn_num(fmin(1, a + 0.03)), sn_num(0.5)));
+			SN_TRY(SN_ADD(out, CONTROLS, sn_text(condition[i]), sn_text(k ? "mismatch" : "match"), sn_num(a),
+						  sn_num(a - 0.06), sn_none(), sn_num(0.5)));
 		}
 	}
-	static const char *const word[] = { "Yesterday", " the", " astronaut", " near", " the", " commissioners’ old laboratory", " probably" };
+	static const char *const word[] = { "Yesterday", " the", " astronaut",
+										" near",     " the", " commissioners’ old laboratory",
+										" probably" };
 	for (int i = 0; i < SN_COUNT(word); i++) {
 		char name[64];
 		snprintf(name, sizeof name, "%d:%s", i, word[i]);
@@ -118,14 +173,23 @@ static sn_status run(sn_ctx *ctx, const sn_input *input, const void *p, sn_resul
 			SN_TRY(SN_ADD(out, SITES, sn_text(name), sn_int(l), sn_num(i * l * 0.9)));
 		}
 	}
-	SN_TRY(SN_ADD(out, EXAMPLES, sn_text("Yesterday the keys to the cabinet probably | are / is <script>alert(1)</script>"), sn_text("mismatch"), sn_num(2.31)));
+	SN_TRY(SN_ADD(out, EXAMPLES,
+				  sn_text("Yesterday the keys to the cabinet probably | are / is <script>alert(1)</script>"),
+				  sn_text("mismatch"), sn_num(2.31)));
 	SN_TRY(SN_ADD(out, EXAMPLES, sn_text("Вчера сёстры брата уже | пришли / пришла"), sn_text("match"), sn_num(4.02)));
-	SN_TRY(sn_result_say(out, "SmolLM2-135M-Instruct chooses by number (accuracy 0.93 [0.90, 0.95]), reads it at the subject up to layer 16 and at the last token from layer 18 on."));
-	SN_TRY(sn_result_say(out, "The encoding is used: E_sub reaches 0.91 [0.86, 0.95] of the full interchange at layer 12."));
-	SN_TRY(sn_result_say(out, "The attractor's own number moves the choice by 0.04 of D at most: below the threshold of 0.10 everywhere."));
+	SN_TRY(sn_result_say(out, "SmolLM2-135M-Instruct chooses by number (accuracy 0.93 [0.90, 0.95]), reads it at the "
+							  "subject up to layer 16 and at the last token from layer 18 on."));
+	SN_TRY(sn_result_say(out,
+						 "The encoding is used: E_sub reaches 0.91 [0.86, 0.95] of the full interchange at layer 12."));
+	SN_TRY(sn_result_say(
+		out,
+		"The attractor's own number moves the choice by 0.04 of D at most: below the threshold of 0.10 everywhere."));
 	SN_TRY(sn_result_limit(out, "Training variation is not included in the intervals; use --effort thorough."));
-	SN_TRY(sn_result_limit(out, "The model is an Instruct model: the figures hold for this artefact, not for its base model."));
-	SN_TRY(sn_result_cite(out, "Finlayson et al. 2021, Causal Analysis of Syntactic Agreement Mechanisms in Neural Language Models, ACL."));
+	SN_TRY(sn_result_limit(
+		out, "The model is an Instruct model: the figures hold for this artefact, not for its base model."));
+	SN_TRY(sn_result_cite(
+		out,
+		"Finlayson et al. 2021, Causal Analysis of Syntactic Agreement Mechanisms in Neural Language Models, ACL."));
 	SN_TRY(sn_result_cite(out, "Belrose et al. 2023, LEACE: Perfect linear concept erasure in closed form, NeurIPS."));
 	SN_TRY(sn_result_set(out, "title", "English number agreement in SmolLM2-135M-Instruct"));
 	SN_TRY(sn_result_set(out, "model", "SmolLM2-135M-Instruct.Q4_1.gguf"));
@@ -133,9 +197,19 @@ static sn_status run(sn_ctx *ctx, const sn_input *input, const void *p, sn_resul
 	SN_TRY(sn_result_set(out, "phenomenon", "en/number-agreement"));
 	return sn_result_set(out, "command", "sonde localize --model M --phenomenon en/number-agreement");
 }
-static const sn_method method = { .family = "", .name = "localize", .brief = "where a model keeps a feature & whether it uses it",
-	.doc = "Three kinds of evidence about the same items.\nA cell is a layer boundary and a role.", .cite = "Lasri et al. 2022, Probing for the Usage of Grammatical Number, ACL.",
-	.param = params, .n_param = 1, .param_size = sizeof(char *), .table = tables, .n_table = SN_COUNT(tables), .run = run };
+static const sn_method method = {
+	.family = "",
+	.name = "localize",
+	.brief = "where a model keeps a feature & whether it uses it",
+	.doc = "Three kinds of evidence about the same items.\nA cell is a layer boundary and a role.",
+	.cite = "Lasri et al. 2022, Probing for the Usage of Grammatical Number, ACL.",
+	.param = params,
+	.n_param = 1,
+	.param_size = sizeof(char *),
+	.table = tables,
+	.n_table = SN_COUNT(tables),
+	.run = run
+};
 
 static sn_result *make(void **state)
 {
@@ -145,29 +219,36 @@ static sn_result *make(void **state)
 	return r;
 }
 
-/* Checks that tags nest, attributes are quoted and no bare < or & stands anywhere. Returns the offset of the first fault, or -1. */
+/* Checks that tags nest, attributes are quoted and no bare < or & stands anywhere. Returns the offset of the first
+ * fault, or -1. */
 static long well_formed(const char *text)
 {
 	char stack[64][32];
 	int depth = 0;
 	for (const char *at = text; *at;) {
 		if (*at == '&' && (strcspn(at, ";") > 6 || strcspn(at, "; <") != strcspn(at, ";"))) return at - text;
-		if (*at != '<') { at++; continue; }
+		if (*at != '<') {
+			at++;
+			continue;
+		}
 		bool close = at[1] == '/';
 		const char *name = at + 1 + close, *end = name;
 		size_t n = strcspn(name, " />\n");
 		if (n == 0 || n > 31 || strchr(" <", *name)) return at - text;
 		for (bool quoted = false; *end && (quoted || *end != '>'); end++) {
-			if (*end == '"') quoted = !quoted;
-			else if (*end == '<') return end - text;
+			if (*end == '"')
+				quoted = !quoted;
+			else if (*end == '<')
+				return end - text;
 		}
 		if (!*end) return at - text;
 		bool empty = end[-1] == '/' || strncmp(name, "meta", 4) == 0 || *name == '!';
-		if (close && (depth == 0 || strlen(stack[--depth]) != n || memcmp(stack[depth], name, n) != 0)) return at - text;
+		if (close && (depth == 0 || strlen(stack[--depth]) != n || memcmp(stack[depth], name, n) != 0))
+			return at - text;
 		if (!close && !empty) {
 			if (depth == 64) return at - text;
 			snprintf(stack[depth++], 32, "%.*s", (int)n, name);
-			if (strcmp(stack[depth - 1], "style") == 0) end = strstr(end, "</style>") - 1;   /* CSS is no markup */
+			if (strcmp(stack[depth - 1], "style") == 0) end = strstr(end, "</style>") - 1; /* CSS is no markup */
 		}
 		at = end + 1;
 	}
@@ -202,7 +283,8 @@ static void figures_are_well_formed_and_say_everything(void **state)
 		assert_ok(test_ctx(state), sn_report_svg(&svg, r, t));
 		bool figure = tables[t].view != SN_VIEW_TABLE && tables[t].view != SN_VIEW_TEXT;
 		assert_int_equal(svg.size > 0, figure);
-		if (figure && well_formed(svg.data) >= 0) fail_msg("%s: bad markup at %.60s", tables[t].name, svg.data + well_formed(svg.data));
+		if (figure && well_formed(svg.data) >= 0)
+			fail_msg("%s: bad markup at %.60s", tables[t].name, svg.data + well_formed(svg.data));
 		if (figure) assert_null(strstr(svg.data, "nan"));
 		snprintf(name, sizeof name, "%s.svg", tables[t].name);
 		if (figure) keep_for_looking(test_ctx(state), name, &svg);
@@ -229,8 +311,17 @@ static void the_page_is_self_contained_and_escaped(void **state)
 	assert_null(strstr(page.data, "src="));
 	assert_null(strstr(page.data, "url(h"));
 	for (const char *link = page.data; (link = strstr(link, "href=\"")); link++) assert_int_equal(link[6], '#');
-	static const char *const said[] = { "&lt;script&gt;", "English number agreement", "Limitations", "Belrose", "Lasri", "effort",
-		"sonde version", "Verdicts at other thresholds", "SmolLM2-135M-Instruct.Q4_1.gguf", "Content-Security-Policy", "сёстры" };
+	static const char *const said[] = { "&lt;script&gt;",
+										"English number agreement",
+										"Limitations",
+										"Belrose",
+										"Lasri",
+										"effort",
+										"sonde version",
+										"Verdicts at other thresholds",
+										"SmolLM2-135M-Instruct.Q4_1.gguf",
+										"Content-Security-Policy",
+										"сёстры" };
 	for (int i = 0; i < SN_COUNT(said); i++)
 		if (!strstr(page.data, said[i])) fail_msg("the page lacks %s", said[i]);
 	keep_for_looking(test_ctx(state), "report.html", &page);
@@ -245,11 +336,15 @@ static void the_terminal_shows_grids_and_bounds(void **state)
 	sn_buf text = { .ctx = test_ctx(state) };
 	assert_ok(test_ctx(state), sn_report_text(&text, r, 60));
 	keep_for_looking(test_ctx(state), "terminal.txt", &text);
-	static const char *const said[] = { "SmolLM2-135M-Instruct chooses by number", "Layer boundary  subject  attractor", "(1.000)",
-		"0.980 [0.920, 1.000]", "- Training variation", "(…): holds for any model" };
+	static const char *const said[] = { "SmolLM2-135M-Instruct chooses by number",
+										"Layer boundary  subject  attractor",
+										"(1.000)",
+										"0.980 [0.920, 1.000]",
+										"- Training variation",
+										"(…): holds for any model" };
 	for (int i = 0; i < SN_COUNT(said); i++)
 		if (!strstr(text.data, said[i])) fail_msg("the terminal lacks %s", said[i]);
-	assert_null(strstr(text.data, "other thresholds"));   /* the appendix stays out */
+	assert_null(strstr(text.data, "other thresholds")); /* the appendix stays out */
 	sn_buf_free(&text);
 	sn_result_close(r);
 }
@@ -281,7 +376,7 @@ static void text_is_legible_on_every_colour(void **state)
 	assert_string_equal(sn_color_text((sn_rgb){ 255, 255, 255 }), "#000000");
 	assert_string_equal(sn_color_text((sn_rgb){ 0, 0, 80 }), "#ffffff");
 	double last = 2;
-	for (int i = 0; i <= 100; i++) {   /* the sequential scale darkens all the way: readable in grey print */
+	for (int i = 0; i <= 100; i++) { /* the sequential scale darkens all the way: readable in grey print */
 		sn_rgb c = sn_color_sequential(i / 100.0);
 		double grey = (0.2126 * c.r + 0.7152 * c.g + 0.0722 * c.b) / 255;
 		assert_true(grey < last + 1e-9);
@@ -292,7 +387,8 @@ static void text_is_legible_on_every_colour(void **state)
 static void ticks_are_round_and_cover(void **state)
 {
 	(void)state;
-	static const double range[][2] = { { 0, 1 }, { -0.13, 0.87 }, { 3, 3 }, { 0, 12345 }, { -1e-7, 2e-7 }, { 0.999, 1.001 } };
+	static const double range[][2] = { { 0, 1 },     { -0.13, 0.87 }, { 3, 3 },
+									   { 0, 12345 }, { -1e-7, 2e-7 }, { 0.999, 1.001 } };
 	for (int i = 0; i < SN_COUNT(range); i++) {
 		double min = range[i][0], max = range[i][1], tick[SN_MOST_TICKS];
 		int n = sn_ticks(&min, &max, 7, tick);

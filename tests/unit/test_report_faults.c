@@ -9,7 +9,10 @@
 #include <unistd.h>
 
 /* An allocator that fails once, at the n-th request, and counts what is not given back. */
-typedef struct faulty { int64_t left, live; bool failed; } faulty;
+typedef struct faulty {
+	int64_t left, live;
+	bool failed;
+} faulty;
 
 static void *take(void *payload, size_t size)
 {
@@ -26,14 +29,19 @@ static void give(void *payload, void *p)
 }
 
 static const sn_col cols[] = {
-	{ .name = "layer", .type = SN_TYPE_INT, .role = SN_DIM }, { .name = "role", .type = SN_TYPE_TEXT, .role = SN_DIM },
-	{ .name = "E", .type = SN_TYPE_FLOAT, .role = SN_MEASURE, .unit = "share" }, { .name = "low", .of = "E", .type = SN_TYPE_FLOAT, .role = SN_LOW },
-	{ .name = "high", .of = "E", .type = SN_TYPE_FLOAT, .role = SN_HIGH }, { .name = "floor", .of = "E", .type = SN_TYPE_FLOAT, .role = SN_BASE },
+	{ .name = "layer", .type = SN_TYPE_INT, .role = SN_DIM },
+	{ .name = "role", .type = SN_TYPE_TEXT, .role = SN_DIM },
+	{ .name = "E", .type = SN_TYPE_FLOAT, .role = SN_MEASURE, .unit = "share" },
+	{ .name = "low", .of = "E", .type = SN_TYPE_FLOAT, .role = SN_LOW },
+	{ .name = "high", .of = "E", .type = SN_TYPE_FLOAT, .role = SN_HIGH },
+	{ .name = "floor", .of = "E", .type = SN_TYPE_FLOAT, .role = SN_BASE },
 	{ .name = "certain", .type = SN_TYPE_BOOL, .role = SN_HATCH },
 };
 static const sn_table tables[] = {
-	{ .name = "lines", .col = cols, .n_col = SN_COUNT(cols), .view = SN_VIEW_LINE }, { .name = "heat", .col = cols, .n_col = SN_COUNT(cols), .view = SN_VIEW_HEAT },
-	{ .name = "bars", .col = cols, .n_col = SN_COUNT(cols), .view = SN_VIEW_BAR }, { .name = "rows", .col = cols, .n_col = SN_COUNT(cols), .appendix = true },
+	{ .name = "lines", .col = cols, .n_col = SN_COUNT(cols), .view = SN_VIEW_LINE },
+	{ .name = "heat", .col = cols, .n_col = SN_COUNT(cols), .view = SN_VIEW_HEAT },
+	{ .name = "bars", .col = cols, .n_col = SN_COUNT(cols), .view = SN_VIEW_BAR },
+	{ .name = "rows", .col = cols, .n_col = SN_COUNT(cols), .appendix = true },
 	{ .name = "texts", .col = cols, .n_col = SN_COUNT(cols), .view = SN_VIEW_TEXT },
 };
 static sn_status run(sn_ctx *ctx, const sn_input *input, const void *param, sn_result *out)
@@ -42,11 +50,18 @@ static sn_status run(sn_ctx *ctx, const sn_input *input, const void *param, sn_r
 	for (int t = 0; t < SN_COUNT(tables); t++)
 		for (int l = 0; l < 3; l++)
 			for (int role = 0; role < 2; role++)
-				SN_TRY(SN_ADD(out, t, sn_int(l), sn_text(role ? "last" : "subject"), sn_num(0.3 * l), sn_num(0.2 * l), sn_num(0.4 * l), sn_num(0.1), sn_flag(l == 2)));
+				SN_TRY(SN_ADD(out, t, sn_int(l), sn_text(role ? "last" : "subject"), sn_num(0.3 * l), sn_num(0.2 * l),
+							  sn_num(0.4 * l), sn_num(0.1), sn_flag(l == 2)));
 	SN_TRY(sn_result_limit(out, "limit %d", 1));
 	return sn_result_say(out, "said %d", 1);
 }
-static const sn_method method = { .family = "test", .name = "faults", .brief = "b", .doc = "d\ne", .table = tables, .n_table = SN_COUNT(tables), .run = run };
+static const sn_method method = { .family = "test",
+								  .name = "faults",
+								  .brief = "b",
+								  .doc = "d\ne",
+								  .table = tables,
+								  .n_table = SN_COUNT(tables),
+								  .run = run };
 
 static sn_status through_store(sn_ctx *ctx, const sn_result *r, const char *path)
 {
@@ -90,12 +105,15 @@ static void until_it_succeeds(const char *path)
 	bool done = false;
 	for (int64_t n = 0; !done; n += 1 + n / 24) {
 		faulty f = { .left = n };
-		sn_options options = { .size = sizeof options, .threads = 1, .alloc = take, .dealloc = give, .alloc_payload = &f };
+		sn_options options = {
+			.size = sizeof options, .threads = 1, .alloc = take, .dealloc = give, .alloc_payload = &f
+		};
 		sn_ctx *ctx;
 		sn_status status = sn_ctx_open(&ctx, &options);
 		if (status == SN_OK) status = everything(ctx, path);
 		if (ctx) sn_ctx_close(ctx);
-		if (f.failed && status != SN_ENOMEM) fail_msg("request %lld failed, but the status is %s", (long long)n, sn_status_text(status));
+		if (f.failed && status != SN_ENOMEM)
+			fail_msg("request %lld failed, but the status is %s", (long long)n, sn_status_text(status));
 		if (!f.failed) assert_int_equal(status, SN_OK);
 		assert_int_equal(f.live, 0);
 		done = !f.failed;

@@ -5,10 +5,18 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct param { int64_t layers; } param;
+typedef struct param {
+	int64_t layers;
+} param;
 
 static const sn_param params[] = {
-	{ .name = "layers", .help = "layers", .def = "3", .type = SN_TYPE_INT, .off = offsetof(param, layers), .min = 1, .max = 1000 },
+	{ .name = "layers",
+	  .help = "layers",
+	  .def = "3",
+	  .type = SN_TYPE_INT,
+	  .off = offsetof(param, layers),
+	  .min = 1,
+	  .max = 1000 },
 };
 static const sn_col cells[] = {
 	{ .name = "layer", .type = SN_TYPE_INT, .role = SN_DIM },
@@ -16,7 +24,9 @@ static const sn_col cells[] = {
 	{ .name = "E", .type = SN_TYPE_FLOAT, .role = SN_MEASURE },
 	{ .name = "sure", .type = SN_TYPE_BOOL, .role = SN_TEXT },
 };
-static const sn_table tables[] = { { .name = "cells", .title = "Cells", .col = cells, .n_col = SN_COUNT(cells), .view = SN_VIEW_LINE } };
+static const sn_table tables[] = {
+	{ .name = "cells", .title = "Cells", .col = cells, .n_col = SN_COUNT(cells), .view = SN_VIEW_LINE }
+};
 
 static sn_status run(sn_ctx *ctx, const sn_input *input, const void *p, sn_result *out)
 {
@@ -29,8 +39,15 @@ static sn_status run(sn_ctx *ctx, const sn_input *input, const void *p, sn_resul
 	return sn_result_say(out, "%lld layers.", (long long)layers);
 }
 
-static const sn_method method = { .family = "test", .name = "cells", .brief = "b", .param = params, .n_param = 1,
-	.param_size = sizeof(param), .table = tables, .n_table = 1, .run = run };
+static const sn_method method = { .family = "test",
+								  .name = "cells",
+								  .brief = "b",
+								  .param = params,
+								  .n_param = 1,
+								  .param_size = sizeof(param),
+								  .table = tables,
+								  .n_table = 1,
+								  .run = run };
 
 static sn_result *open_result(void **state)
 {
@@ -60,7 +77,8 @@ static void many_rows_keep_their_values(void **state)
 {
 	sn_result *r = open_result(state);
 	for (int64_t i = 0; i < 20000; i++)
-		assert_ok(test_ctx(state), SN_ADD(r, 0, sn_int(i), sn_text(i % 3 ? "a" : "b"), sn_num((double)i / 7), sn_flag(i % 2)));
+		assert_ok(test_ctx(state),
+				  SN_ADD(r, 0, sn_int(i), sn_text(i % 3 ? "a" : "b"), sn_num((double)i / 7), sn_flag(i % 2)));
 	assert_int_equal(sn_result_rows(r, 0), 20000);
 	for (int64_t i = 0; i < 20000; i++) {
 		const sn_value *v = sn_result_row(r, 0, i);

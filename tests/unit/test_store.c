@@ -9,9 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef struct param { int64_t pairs; const char *effort; } param;
+typedef struct param {
+	int64_t pairs;
+	const char *effort;
+} param;
 static const sn_param params[] = {
-	{ .name = "pairs", .unit = "pairs", .help = "how many", .def = "4", .type = SN_TYPE_INT, .off = offsetof(param, pairs) },
+	{ .name = "pairs",
+	  .unit = "pairs",
+	  .help = "how many",
+	  .def = "4",
+	  .type = SN_TYPE_INT,
+	  .off = offsetof(param, pairs) },
 	{ .name = "effort", .help = "preset", .def = "quick", .type = SN_TYPE_TEXT, .off = offsetof(param, effort) },
 };
 static const sn_col cells[] = {
@@ -22,21 +30,34 @@ static const sn_col cells[] = {
 	{ .name = "hold", .type = SN_TYPE_BOOL, .role = SN_HATCH },
 };
 static const sn_table tables[] = {
-	{ .name = "cells", .title = "Cells", .col = cells, .n_col = SN_COUNT(cells), .view = SN_VIEW_HEAT, .caption = "What it shows." },
+	{ .name = "cells",
+	  .title = "Cells",
+	  .col = cells,
+	  .n_col = SN_COUNT(cells),
+	  .view = SN_VIEW_HEAT,
+	  .caption = "What it shows." },
 	{ .name = "more", .col = cells, .n_col = 2, .appendix = true },
 };
 static sn_status run(sn_ctx *ctx, const sn_input *input, const void *p, sn_result *out)
 {
 	(void)ctx, (void)input, (void)p;
 	for (int64_t l = 0; l < 100; l++)
-		SN_TRY(SN_ADD(out, 0, sn_int(l), l % 5 ? sn_text("сущ'ект") : sn_none(), l % 3 ? sn_num(1.0 / (double)(l + 1)) : sn_num(NAN),
-		              sn_none(), l % 7 ? sn_flag(l % 2) : sn_none()));
+		SN_TRY(SN_ADD(out, 0, sn_int(l), l % 5 ? sn_text("сущ'ект") : sn_none(),
+					  l % 3 ? sn_num(1.0 / (double)(l + 1)) : sn_num(NAN), sn_none(),
+					  l % 7 ? sn_flag(l % 2) : sn_none()));
 	SN_TRY(sn_result_say(out, "A sentence; %d.", 7));
 	SN_TRY(sn_result_limit(out, "A limit."));
 	return sn_result_cite(out, "Somebody 2020");
 }
-static const sn_method method = { .family = "test", .name = "store", .brief = "b", .param = params, .n_param = 2,
-	.param_size = sizeof(param), .table = tables, .n_table = 2, .run = run };
+static const sn_method method = { .family = "test",
+								  .name = "store",
+								  .brief = "b",
+								  .param = params,
+								  .n_param = 2,
+								  .param_size = sizeof(param),
+								  .table = tables,
+								  .n_table = 2,
+								  .run = run };
 
 static char path[64];
 
@@ -128,7 +149,8 @@ static void runs_are_listed_newest_first(void **state)
 static void a_new_column_joins_the_old_rows(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
-	static const sn_col more[] = { { .name = "layer", .type = SN_TYPE_INT }, { .name = "extra", .type = SN_TYPE_FLOAT, .role = SN_MEASURE } };
+	static const sn_col more[] = { { .name = "layer", .type = SN_TYPE_INT },
+								   { .name = "extra", .type = SN_TYPE_FLOAT, .role = SN_MEASURE } };
 	static const sn_table table = { .name = "cells", .col = more, .n_col = 2 };
 	static const sn_method later = { .family = "test", .name = "store", .table = &table, .n_table = 1 };
 	sn_result *r = make_result(ctx), *s, *back;
@@ -155,7 +177,10 @@ static void other_files_are_refused(void **state)
 	sn_ctx *ctx = test_ctx(state);
 	sn_store *store;
 	assert_int_equal(sn_store_open(&store, ctx, path, false), SN_ENOTFOUND);
-	assert_ok(ctx, sn_write_file(ctx, path, "this is a text file, and long enough to have a header......................................", 90));
+	assert_ok(ctx,
+			  sn_write_file(
+				  ctx, path,
+				  "this is a text file, and long enough to have a header......................................", 90));
 	assert_int_equal(sn_store_open(&store, ctx, path, false), SN_EPARSE);
 	assert_null(store);
 	unlink(path);
@@ -184,8 +209,13 @@ static void a_newer_schema_is_refused(void **state)
 
 static void a_damaged_store_is_refused(void **state)
 {
-	static const char *const damage[] = { "UPDATE sn_col SET type = 99", "UPDATE sn_col SET role = -1", "UPDATE sn_table SET view = 77",
-		"UPDATE sn_line SET kind = kind + 50", "UPDATE sn_param SET type = 12", "DROP TABLE test_store_cells", "DELETE FROM sn_col WHERE position = 1; UPDATE sn_col SET name = 'gone'" };
+	static const char *const damage[] = { "UPDATE sn_col SET type = 99",
+										  "UPDATE sn_col SET role = -1",
+										  "UPDATE sn_table SET view = 77",
+										  "UPDATE sn_line SET kind = kind + 50",
+										  "UPDATE sn_param SET type = 12",
+										  "DROP TABLE test_store_cells",
+										  "DELETE FROM sn_col WHERE position = 1; UPDATE sn_col SET name = 'gone'" };
 	sn_ctx *ctx = test_ctx(state);
 	for (int i = 0; i < SN_COUNT(damage); i++) {
 		sn_result *r = make_result(ctx), *back;
