@@ -1,11 +1,13 @@
 /* Sonde: where a language model keeps its grammar, whether it uses it, and why it said what it said.
  *
- * The whole public interface, in banner sections: status, context, memory, tensors, sites, batches, plans, models, text,
- * data, results, methods. Conventions:
+ * The whole public interface, in banner sections: status, context, memory, tensors, sites, batches, plans, models,
+ * text, data, results, methods. Conventions:
  *   - Constructors put their output first; everything else takes the context first.
- *   - Every fallible call returns sn_status; sn_error(ctx) then says in one line what, where, what was expected and what
+ *   - Every fallible call returns sn_status; sn_error(ctx) then says in one line what, where, what was expected and
+ *   what
  *     to do. The library never prints and never exits.
- *   - No globals: contexts are independent. One context is used by one thread at a time (it runs its own OpenMP threads).
+ *   - No globals: contexts are independent. One context is used by one thread at a time (it runs its own OpenMP
+ *   threads).
  *   - Zero-initialised structs are valid or rejected, never silently something else.
  *   - Logarithms are natural (nats) unless a name or comment says bits. Positions count tokens from 0.
  */
@@ -24,7 +26,8 @@ extern "C" {
 #define SN_CHECKED __attribute__((warn_unused_result))
 #define SN_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
-/* ==== Status ======================================================================================================= */
+/* ==== Status
+ * ======================================================================================================= */
 
 /* X(code, exit code of the command, text) */
 #define SN_STATUS_MAP(X)                                                                                               \
@@ -51,12 +54,14 @@ typedef enum sn_status {
 
 /* Returns the fixed text of a status ("bad file"); never NULL. */
 SN_API const char *sn_status_text(sn_status status);
-/* Returns the exit code that the command uses for a status: 0 done, 1 a check failed, 2 bad input, 3 out of resources, 130. */
+/* Returns the exit code that the command uses for a status: 0 done, 1 a check failed, 2 bad input, 3 out of resources,
+ * 130. */
 SN_API int sn_status_exit_code(sn_status status);
 /* Returns "MAJOR.MINOR.PATCH" of the library. */
 SN_API const char *sn_version(void);
 
-/* ==== Context ======================================================================================================= */
+/* ==== Context
+ * ======================================================================================================= */
 
 typedef struct sn_ctx sn_ctx;
 
@@ -92,18 +97,20 @@ SN_API void sn_cancel(sn_ctx *ctx);
 SN_API uint64_t sn_ctx_seed(const sn_ctx *ctx);
 SN_API int sn_ctx_threads(const sn_ctx *ctx);
 
-/* ==== Memory ======================================================================================================== */
+/* ==== Memory
+ * ======================================================================================================== */
 
 /* An arena: allocations that end together. */
 typedef struct sn_arena sn_arena;
 SN_API SN_CHECKED sn_status sn_arena_open(sn_arena **out, sn_ctx *ctx);
 /* Frees everything taken from the arena. NULL is allowed. */
 SN_API void sn_arena_close(sn_arena *arena);
-/* Returns size zeroed bytes, 64-byte aligned, living until the arena is closed or reset below this point; NULL (with the
- * error set on the arena's context) when memory is short. size 0 returns a valid pointer. */
+/* Returns size zeroed bytes, 64-byte aligned, living until the arena is closed or reset below this point; NULL (with
+ * the error set on the arena's context) when memory is short. size 0 returns a valid pointer. */
 SN_API void *sn_arena_take(sn_arena *arena, size_t size);
 
-/* ==== Tensors ======================================================================================================= */
+/* ==== Tensors
+ * ======================================================================================================= */
 
 typedef enum sn_dtype { SN_DTYPE_NONE, SN_F32, SN_F64, SN_I32, SN_I64, SN_U8, SN_F16, SN_BF16 } sn_dtype;
 typedef enum sn_device { SN_CPU = 0 } sn_device;
@@ -123,10 +130,11 @@ SN_API size_t sn_dtype_size(sn_dtype dtype);
 SN_API sn_tensor sn_tensor_f32(float *data, int64_t rows, int64_t cols);
 SN_API int64_t sn_tensor_count(const sn_tensor *t);
 
-/* ==== Sites ========================================================================================================= */
+/* ==== Sites
+ * ========================================================================================================= */
 
-/* A named place in the computation. Text form: "blocks.7.attn.hook_z[3]" (head 3), "blocks.*.hook_resid_post" (a pattern),
- * "ln_final.hook_normalized"; TransformerLens's names, its Bridge names accepted as aliases. */
+/* A named place in the computation. Text form: "blocks.7.attn.hook_z[3]" (head 3), "blocks.*.hook_resid_post" (a
+ * pattern), "ln_final.hook_normalized"; TransformerLens's names, its Bridge names accepted as aliases. */
 typedef struct sn_site {
 	uint16_t kind;         /* sn_site_kind; 0 is invalid */
 	int16_t layer;         /* block number; 0 for sites outside the blocks */
@@ -136,7 +144,8 @@ typedef struct sn_site {
 } sn_site;
 
 /* X(KIND, name, inside a block, width: D model, 1 scalar, Q heads x d_head, K kv heads x d_head, R heads x d_model,
- *   M d_mlp, V vocabulary, A attended positions; before/after which matrix it stands is in the name) in order of computation */
+ *   M d_mlp, V vocabulary, A attended positions; before/after which matrix it stands is in the name) in order of
+ *   computation */
 #define SN_SITE_MAP(X)                                                                                                 \
 	X(EMBED, "hook_embed", 0, 'D')                                                                                     \
 	X(POS_EMBED, "hook_pos_embed", 0, 'D')                                                                             \
@@ -178,7 +187,8 @@ typedef enum sn_site_kind {
 	SN_SITE_COUNT
 } sn_site_kind;
 
-/* ==== Batches ======================================================================================================= */
+/* ==== Batches
+ * ======================================================================================================= */
 
 /* Which places of a batch: (row, position) pairs in packed order. */
 typedef enum sn_sel {
@@ -208,13 +218,14 @@ typedef struct sn_batch {
 	const int32_t *token;           /* row b is token[start[b]] .. token[start[b + 1] - 1]; at least one token a row */
 	const int64_t *start;           /* [n + 1] */
 	const int64_t *item;            /* [n] data set row of each row, or NULL: the row number */
-	const int32_t *parent, *fork;   /* [n] or NULL. parent >= 0: an earlier row of this batch; -1: none; -2 - r: row r of the kept
-	                                   state. Tokens before fork[b] equal the parent's */
+	const int32_t *parent, *fork;   /* [n] or NULL. parent >= 0: an earlier row of this batch; -1: none; -2 - r: row r
+	                                   of the kept state. Tokens before fork[b] equal the parent's */
 	const int32_t (*span)[2];       /* [n * n_span] roles: [first, last) token; absent is {-1, -1} */
 	int32_t n_span;
 } sn_batch;
 
-/* ==== Plans: edits, taps, goals ===================================================================================== */
+/* ==== Plans: edits, taps, goals
+ * ===================================================================================== */
 
 typedef enum sn_op {
 	SN_OP_NONE,   /* invalid */
@@ -225,12 +236,14 @@ typedef enum sn_op {
 	SN_OP_BLOCK   /* attention scores of (where, key) := -inf; at attn.hook_attn_scores only */
 } sn_op;
 
-/* x <- x + alpha * U V' (target - x) at a site; without U and V: x <- x + alpha * (target - x). U, V: float32 [d, k]. */
+/* x <- x + alpha * U V' (target - x) at a site; without U and V: x <- x + alpha * (target - x). U, V: float32 [d,
+ * k]. */
 typedef struct sn_edit {
 	sn_op op;
 	sn_site at;
 	sn_where where, key;      /* key: attended positions, at scores and pattern (sel 0 there: all) */
-	const sn_tensor *src;     /* float32 [d], or [m, d] with m the number of places: what a tap with the same where yields */
+	const sn_tensor *src;     /* float32 [d], or [m, d] with m the number of places: what a tap with the same where
+	                             yields */
 	const sn_tensor *U, *V;
 	const int32_t *src_row;   /* [n] rows of this batch; -1: this row is not edited */
 	const float *alpha;       /* NULL: 1; n_alpha 1: one for all; n_alpha n: one a row */
@@ -238,10 +251,11 @@ typedef struct sn_edit {
 	uint64_t noise_key;       /* draws depend on (seed, key, item, position, column) only, so forks share noise */
 } sn_edit;
 
-typedef enum sn_what { SN_AFTER = 0, SN_BEFORE = 1 } sn_what;   /* the site's value after / before the plan's edits there */
+typedef enum sn_what { SN_AFTER = 0, SN_BEFORE = 1 } sn_what;   /* the site's value after / before the plan's edits
+                                                                   there */
 
-/* What a sink receives: places of one chunk, in packed order. x: float32 [m, width]; valid during the call only. At scores and
- * pattern: m is one place, x is [heads, positions attended from 0 to pos]. */
+/* What a sink receives: places of one chunk, in packed order. x: float32 [m, width]; valid during the call only. At
+ * scores and pattern: m is one place, x is [heads, positions attended from 0 to pos]. */
 typedef struct sn_block {
 	sn_site site;
 	const sn_batch *batch;
@@ -251,8 +265,9 @@ typedef struct sn_block {
 } sn_block;
 
 typedef struct sn_file sn_file;
-/* Chunks are fixed by the data (64 batch rows) and arrive in order, whole or in consecutive pieces; merge takes states in the
- * order of their chunks. So threads, steps and resume agree. save / load may be NULL where a state cannot be kept. */
+/* Chunks are fixed by the data (64 batch rows) and arrive in order, whole or in consecutive pieces; merge takes states
+ * in the order of their chunks. So threads, steps and resume agree. save / load may be NULL where a state cannot be
+ * kept. */
 typedef struct sn_sink {
 	size_t size;
 	bool on_device;
@@ -280,16 +295,17 @@ typedef enum sn_metric {
 	SN_DOT           /* x . dir at the site */
 } sn_metric;
 
-/* One number a row: the metric summed over the row's places (0 for a row without places). Distributions are over the token
- * that follows the place. */
+/* One number a row: the metric summed over the row's places (0 for a row without places). Distributions are over the
+ * token that follows the place. */
 typedef struct sn_goal {
 	sn_metric metric;
 	sn_site at;                  /* DOT only */
 	sn_where where;
-	const int32_t *want, *foil;  /* token ids, one a place in packed order (see n_want); want NULL: the row's own next token (places
-	                                without a next token are left out) */
+	const int32_t *want, *foil;  /* token ids, one a place in packed order (see n_want); want NULL: the row's own next
+	                                token (places without a next token are left out) */
 	int64_t n_want;              /* 1: the same token(s) at every place; otherwise the number of places */
-	const int64_t *want_start, *foil_start; /* NULL: one id a place; else [n_want + 1] ranges of alternatives, log-sum-exp'ed */
+	const int64_t *want_start, *foil_start; /* NULL: one id a place; else [n_want + 1] ranges of alternatives,
+	                                           log-sum-exp'ed */
 	const sn_tensor *dir;        /* DOT: float32 [width] */
 	const int32_t *ref_row;      /* KL: [n] */
 	const float *weight;         /* [n] factor of each row, or NULL: 1 */
@@ -303,17 +319,20 @@ typedef struct sn_plan {
 	const sn_goal *goal;
 } sn_plan;
 
-/* ==== Models ======================================================================================================== */
+/* ==== Models
+ * ======================================================================================================== */
 
 typedef struct sn_model sn_model;
 typedef struct sn_state sn_state;
 typedef struct sn_tokenizer sn_tokenizer;
 
 typedef struct sn_model_info {
-	const char *path, *name, *architecture, *format, *quantisation, *licence, *tokenizer, *training; /* "" where unknown */
+	/* "" where unknown */
+	const char *path, *name, *architecture, *format, *quantisation, *licence, *tokenizer, *training;
 	char sha256[65];              /* of the weight file; "" until sn_model_hash was called */
 	int n_layer, n_head, n_kv_head, d_head;
-	int64_t d_model, d_mlp, d_vocab, n_ctx, n_parameter, file_bytes, weight_bytes;   /* weight_bytes: packed for this precision */
+	int64_t d_model, d_mlp, d_vocab, n_ctx, n_parameter, file_bytes, weight_bytes;   /* weight_bytes: packed for this
+	                                                                                    precision */
 	bool tied, causal, add_bos;
 	int32_t bos, eos;             /* -1: none */
 } sn_model_info;
@@ -321,7 +340,8 @@ typedef struct sn_model_info {
 /* Opens a GGUF file or a Hugging Face folder. Weights stay mapped and are dequantised and packed when first used.
  * SN_EPARSE, SN_ESHAPE, SN_EUNKNOWN (architecture), SN_ENOMEM. */
 SN_API SN_CHECKED sn_status sn_model_open(sn_model **out, sn_ctx *ctx, const char *path);
-/* A model of the same shape, without tokenizer, with random weights: N(0, 0.02) matrices and embeddings, norm gains 1, biases 0. */
+/* A model of the same shape, without tokenizer, with random weights: N(0, 0.02) matrices and embeddings, norm gains 1,
+ * biases 0. */
 SN_API SN_CHECKED sn_status sn_model_open_random(sn_model **out, sn_ctx *ctx, const sn_model *like, uint64_t seed);
 SN_API void sn_model_close(sn_model *model);
 SN_API const sn_model_info *sn_model_get_info(const sn_model *model);
@@ -330,59 +350,70 @@ SN_API SN_CHECKED sn_status sn_model_hash(sn_ctx *ctx, sn_model *model);
 /* Returns the model's tokenizer, owned by the model; NULL if it has none. */
 SN_API const sn_tokenizer *sn_model_tokenizer(const sn_model *model);
 
-/* Runs a batch under a plan. score: [n_goal][n] or NULL without goals. keep: NULL, or an open state that afterwards holds this
- * batch's rows for forks of later batches (the batch's own -2 - r parents refer to what it held before). Taps reach their sinks
- * while the model runs. Cost: only layers, positions and logits that taps and goals need. */
-SN_API SN_CHECKED sn_status sn_run(sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan, sn_state *keep,
-                                   double *score);
+/* Runs a batch under a plan. score: [n_goal][n] or NULL without goals. keep: NULL, or an open state that afterwards
+ * holds this batch's rows for forks of later batches (the batch's own -2 - r parents refer to what it held before).
+ * Taps reach their sinks while the model runs. Cost: only layers, positions and logits that taps and goals need. */
+SN_API SN_CHECKED sn_status sn_run(sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan,
+                                   sn_state *keep, double *score);
 SN_API SN_CHECKED sn_status sn_state_open(sn_state **out, sn_ctx *ctx);
 SN_API void sn_state_close(sn_state *state);
 
-typedef enum sn_matrix { SN_W_NONE, SN_W_E, SN_W_Q, SN_W_K, SN_W_V, SN_W_O, SN_W_GATE, SN_W_IN, SN_W_OUT, SN_W_U } sn_matrix;
-/* Writes a weight matrix, dequantised, into out (float32 [d_in, d_out], right-multiplying as in TransformerLens; by head
- * for Q, K, V, O with head >= 0: [d_model, d_head] or [d_head, d_model]; head -1: all heads), allocated from arena. */
-SN_API SN_CHECKED sn_status sn_weight(sn_ctx *ctx, const sn_model *model, sn_matrix matrix, int layer, int head, sn_arena *arena,
-                                      sn_tensor *out);
+typedef enum sn_matrix { SN_W_NONE, SN_W_E, SN_W_Q, SN_W_K, SN_W_V, SN_W_O, SN_W_GATE, SN_W_IN, SN_W_OUT,
+                         SN_W_U } sn_matrix;
+/* Writes a weight matrix, dequantised, into out (float32 [d_in, d_out], right-multiplying as in TransformerLens; by
+ * head for Q, K, V, O with head >= 0: [d_model, d_head] or [d_head, d_model]; head -1: all heads), allocated from
+ * arena. */
+SN_API SN_CHECKED sn_status sn_weight(sn_ctx *ctx, const sn_model *model, sn_matrix matrix, int layer, int head,
+                                      sn_arena *arena, sn_tensor *out);
 
 /* Parses one site without a pattern. SN_EARG lists what the model has. model NULL: any. */
 SN_API SN_CHECKED sn_status sn_site_parse(sn_ctx *ctx, const sn_model *model, const char *text, sn_site *out);
 /* Expands a comma-separated list with `*` for layers and heads into sites in model order, from arena. */
-SN_API SN_CHECKED sn_status sn_site_expand(sn_ctx *ctx, const sn_model *model, const char *pattern, sn_arena *arena, sn_site **out,
-                                           int *n_out);
+SN_API SN_CHECKED sn_status sn_site_expand(sn_ctx *ctx, const sn_model *model, const char *pattern, sn_arena *arena,
+                                           sn_site **out, int *n_out);
 /* Writes the site's text form into buf; returns its length. */
 SN_API int sn_site_format(const sn_site *site, char *buf, size_t size);
-/* Returns the number of columns a tap of the site yields; 0 for scores and pattern, whose width is the position + 1, times heads. */
+/* Returns the number of columns a tap of the site yields; 0 for scores and pattern, whose width is the position + 1,
+ * times heads. */
 SN_API int64_t sn_site_width(const sn_model *model, const sn_site *site);
 
 /* Sinks that come with the library. */
-typedef struct sn_keep { float *x; int64_t m, d; } sn_keep;               /* x: [m, d], the caller's, filled by place number */
-typedef struct sn_moments { double *sum, *outer; int64_t n, d; } sn_moments;  /* sum [d]; outer [d, d] or NULL; the caller's */
+typedef struct sn_keep { float *x; int64_t m, d; } sn_keep;               /* x: [m, d], the caller's, filled by place
+                                                                             number */
+typedef struct sn_moments { double *sum, *outer; int64_t n, d; } sn_moments;  /* sum [d]; outer [d, d] or NULL; the
+                                                                                 caller's */
 SN_API extern const sn_sink sn_sink_keep, sn_sink_moments;
 /* Returns the number of places that a where names in a batch, or -1 with the error set. */
 SN_API int64_t sn_where_count(sn_ctx *ctx, const sn_batch *batch, const sn_where *where);
 
-/* ==== Text ========================================================================================================== */
+/* ==== Text
+ * ========================================================================================================== */
 
 typedef struct sn_tokens {
 	int64_t n;
 	int32_t *id;
-	int64_t (*span)[2];   /* [n] byte offsets [first, last) into the text; a token that is part of a character spans all of it */
+	int64_t (*span)[2];   /* [n] byte offsets [first, last) into the text; a token that is part of a character spans all
+	                         of it */
 } sn_tokens;
 
-enum { SN_ADD_SPECIAL = 1, SN_PARSE_SPECIAL = 2 };   /* add BOS/EOS as the model asks; read "<|im_end|>" in the text as one token */
+enum { SN_ADD_SPECIAL = 1, SN_PARSE_SPECIAL = 2 };   /* add BOS/EOS as the model asks; read "<|im_end|>" in the text as
+                                                        one token */
 
-/* Tokenizes UTF-8 text; out's arrays come from arena. Tokens that SN_ADD_SPECIAL adds have empty spans at the text's ends. Bytes
- * that the vocabulary lacks yield its unknown token if it has one, otherwise none, which a note says. SN_EPARSE names the byte
- * offset of invalid UTF-8. */
-SN_API SN_CHECKED sn_status sn_tokenize(sn_ctx *ctx, const sn_tokenizer *tokenizer, const char *text, size_t size, int flags,
-                                        sn_arena *arena, sn_tokens *out);
-/* Returns a token's text as bytes (from arena, NUL-terminated, *size without it): "Ġthe" is " the". NULL: no such id, or no memory. */
+/* Tokenizes UTF-8 text; out's arrays come from arena. Tokens that SN_ADD_SPECIAL adds have empty spans at the text's
+ * ends. Bytes that the vocabulary lacks yield its unknown token if it has one, otherwise none, which a note says.
+ * SN_EPARSE names the byte offset of invalid UTF-8. */
+SN_API SN_CHECKED sn_status sn_tokenize(sn_ctx *ctx, const sn_tokenizer *tokenizer, const char *text, size_t size,
+                                        int flags, sn_arena *arena, sn_tokens *out);
+/* Returns a token's text as bytes (from arena, NUL-terminated, *size without it): "Ġthe" is " the". NULL: no such id,
+ * or no memory. */
 SN_API const char *sn_token_text(sn_ctx *ctx, const sn_tokenizer *tokenizer, int32_t id, sn_arena *arena, size_t *size);
 SN_API int32_t sn_tokenizer_size(const sn_tokenizer *tokenizer);
 
-/* ==== Data ========================================================================================================== */
+/* ==== Data
+ * ========================================================================================================== */
 
-typedef enum sn_type { SN_TYPE_NONE, SN_TYPE_INT, SN_TYPE_FLOAT, SN_TYPE_TEXT, SN_TYPE_BOOL, SN_TYPE_SPAN, SN_TYPES } sn_type;
+typedef enum sn_type { SN_TYPE_NONE, SN_TYPE_INT, SN_TYPE_FLOAT, SN_TYPE_TEXT, SN_TYPE_BOOL, SN_TYPE_SPAN,
+                       SN_TYPES } sn_type;
 
 /* Missing: INT64_MIN, NaN, NULL, -1, {-1, -1}. */
 typedef struct sn_column {
@@ -405,17 +436,19 @@ typedef struct sn_dataset {
 	sn_arena *arena;               /* owns everything above */
 } sn_dataset;
 
-/* Reads JSONL, CSV (header), TSV, CoNLL-U or plain lines by extension ("-": standard input, JSONL if the first byte is '{').
- * BOM and CRLF are accepted. SN_EPARSE names line and column. */
+/* Reads JSONL, CSV (header), TSV, CoNLL-U or plain lines by extension ("-": standard input, JSONL if the first byte is
+ * '{'). BOM and CRLF are accepted. SN_EPARSE names line and column. */
 SN_API SN_CHECKED sn_status sn_dataset_open(sn_dataset **out, sn_ctx *ctx, const char *path);
 SN_API void sn_dataset_close(sn_dataset *data);
 /* Returns the column of that name, or NULL. */
 SN_API const sn_column *sn_dataset_column(const sn_dataset *data, const char *name);
 
-/* ==== Methods and results =========================================================================================== */
+/* ==== Methods and results
+ * =========================================================================================== */
 
-/* What a column of a result is. In figures the first DIM is the x axis, the second the series (LINE, BAR) or the y axis (HEAT);
- * with FACET there is one panel a value; every MEASURE makes panels of its own. A TEXT measure makes HEAT a map of categories. */
+/* What a column of a result is. In figures the first DIM is the x axis, the second the series (LINE, BAR) or the y axis
+ * (HEAT); with FACET there is one panel a value; every MEASURE makes panels of its own. A TEXT measure makes HEAT a map
+ * of categories. */
 typedef enum sn_role {
 	SN_DIM,        /* a coordinate */
 	SN_MEASURE,
@@ -426,13 +459,14 @@ typedef enum sn_role {
 	SN_FACET,
 	SN_BASE,       /* baseline, floor or threshold of the measure named by of: drawn dashed */
 	SN_MARK,       /* TEXT, one or two characters written into the cell of a heat map */
-	SN_HATCH,      /* BOOL: true where the value holds for any model (of NULL: all measures): hatched, out of the colour scale */
+	SN_HATCH,      /* BOOL: true where the value holds for any model (of NULL: all measures): hatched, out of the colour
+	                  scale */
 	SN_ROLES
 } sn_role;
 typedef enum sn_view { SN_VIEW_TABLE, SN_VIEW_LINE, SN_VIEW_HEAT, SN_VIEW_TEXT, SN_VIEW_BAR, SN_VIEWS } sn_view;
 
-/* A parameter of a method: one declaration for command line, help, JSON, provenance. The value lies at off in the struct:
- * INT int64_t, FLOAT double, TEXT const char *, BOOL bool. choices: "a|b|c" or NULL. */
+/* A parameter of a method: one declaration for command line, help, JSON, provenance. The value lies at off in the
+ * struct: INT int64_t, FLOAT double, TEXT const char *, BOOL bool. choices: "a|b|c" or NULL. */
 typedef struct sn_param {
 	const char *name, *unit, *help, *def, *choices;
 	sn_type type;
@@ -441,8 +475,8 @@ typedef struct sn_param {
 	bool required;
 } sn_param;
 
-/* A column of a result. name: stable, machine-readable; title: for people (NULL: the name); better: +1 higher, -1 lower,
- * 0 neither. */
+/* A column of a result. name: stable, machine-readable; title: for people (NULL: the name); better: +1 higher, -1
+ * lower, 0 neither. */
 typedef struct sn_col {
 	const char *name, *unit, *of;
 	sn_type type;
@@ -496,14 +530,15 @@ typedef struct sn_value {
 SN_API SN_CHECKED sn_status sn_result_open(sn_result **out, sn_ctx *ctx, const sn_method *method);
 SN_API void sn_result_close(sn_result *result);
 /* Runs a method on an input; param: its parameter struct (all defaults filled), NULL: defaults. */
-SN_API SN_CHECKED sn_status sn_method_run(sn_ctx *ctx, const sn_method *method, const sn_input *input, const void *param,
-                                          sn_result *out);
+SN_API SN_CHECKED sn_status sn_method_run(sn_ctx *ctx, const sn_method *method, const sn_input *input,
+                                          const void *param, sn_result *out);
 SN_API int64_t sn_result_rows(const sn_result *result, int table);
 /* Returns row r of a table: n_col values in the order of its columns; owned by the result. */
 SN_API const sn_value *sn_result_row(const sn_result *result, int table, int64_t row);
 
 /* Sentences that go with the rows, in the order they were added. */
-typedef enum sn_line_kind { SN_LINE_SUMMARY, SN_LINE_LIMIT, SN_LINE_CITE, SN_LINE_PROVENANCE, SN_LINE_PARAM, SN_LINE_KINDS } sn_line_kind;
+typedef enum sn_line_kind { SN_LINE_SUMMARY, SN_LINE_LIMIT, SN_LINE_CITE, SN_LINE_PROVENANCE, SN_LINE_PARAM,
+                            SN_LINE_KINDS } sn_line_kind;
 typedef struct sn_line {
 	sn_line_kind kind;
 	const char *key;   /* PROVENANCE, PARAM: "seed"; otherwise "" */

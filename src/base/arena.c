@@ -1,5 +1,5 @@
-/* Arenas: a chain of blocks, newest first, each twice the size of the one before. The largest block given back is kept for the
- * next request, so that work in steps does not ask the system for the same memory again and again. */
+/* Arenas: a chain of blocks, newest first, each twice the size of the one before. The largest block given back is kept
+ * for the next request, so that work in steps does not ask the system for the same memory again and again. */
 #include "base/base.h"
 
 #include <string.h>

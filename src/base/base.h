@@ -10,14 +10,15 @@
 
 /* ---- errors ---- */
 
-/* Sets the context's error text (one line) and returns status, so that `return sn_fail(ctx, SN_EPARSE, ...)` reads well. */
+/* Sets the context's error text (one line) and returns status, so that `return sn_fail(ctx, SN_EPARSE, ...)` reads
+ * well. */
 sn_status sn_fail(sn_ctx *ctx, sn_status status, const char *format, ...) SN_PRINTF(3, 4);
 
 /* Returns from the calling function when expr fails. */
 #define SN_TRY(expr)                                                                                                   \
-	do {                                                                                                                \
-		sn_status sn_try_status = (expr);                                                                               \
-		if (sn_try_status != SN_OK) return sn_try_status;                                                               \
+	do {                                                                                                               \
+		sn_status sn_try_status = (expr);                                                                              \
+		if (sn_try_status != SN_OK) return sn_try_status;                                                              \
 	} while (0)
 
 /* For our own bugs only, on in release: a wrong number is worse than a stop. Never for user input. */
@@ -53,9 +54,9 @@ size_t sn_size3(size_t a, size_t b, size_t c);
 #define SN_TAKE(arena, type, n) ((type *)sn_arena_take(arena, sn_size3(sizeof(type), (size_t)(n), 1)))
 /* Assigns lhs from an arena, returning SN_ENOMEM from the calling function when memory is short. */
 #define SN_NEW(lhs, arena, type, n)                                                                                    \
-	do {                                                                                                                \
-		(lhs) = SN_TAKE(arena, type, n);                                                                                \
-		if (!(lhs)) return SN_ENOMEM;                                                                                   \
+	do {                                                                                                               \
+		(lhs) = SN_TAKE(arena, type, n);                                                                               \
+		if (!(lhs)) return SN_ENOMEM;                                                                                  \
 	} while (0)
 
 /* A point to return to: everything taken after the mark is given back by the reset. */
@@ -71,8 +72,8 @@ char *sn_arena_format(sn_arena *arena, const char *format, ...) SN_PRINTF(2, 3);
 
 /* ---- growing bytes ---- */
 
-/* A growing byte string. Zero-initialise with ctx set; sn_buf_free at the end. After a failed append every later one fails
- * too, so one check at the end is enough. data is NUL-terminated. */
+/* A growing byte string. Zero-initialise with ctx set; sn_buf_free at the end. After a failed append every later one
+ * fails too, so one check at the end is enough. data is NUL-terminated. */
 typedef struct sn_buf { sn_ctx *ctx; char *data; size_t size, room; bool failed; } sn_buf;
 void sn_buf_add(sn_buf *buf, const void *bytes, size_t size);
 void sn_buf_puts(sn_buf *buf, const char *text);
@@ -92,7 +93,8 @@ int sn_format(char *buf, size_t size, const char *format, ...) SN_PRINTF(3, 4);
 
 /* Returns true if text ends with suffix. */
 bool sn_ends_with(const char *text, const char *suffix);
-/* Returns the byte offset of the first invalid UTF-8 byte, or -1 if all is valid (overlong forms and surrogates are not). */
+/* Returns the byte offset of the first invalid UTF-8 byte, or -1 if all is valid (overlong forms and surrogates are
+ * not). */
 int64_t sn_utf8_check(const char *text, size_t size);
 /* Decodes one code point of valid UTF-8 at *pos and advances. */
 uint32_t sn_utf8_next(const char *text, size_t size, size_t *pos);
@@ -132,10 +134,11 @@ typedef struct sn_map_file { const uint8_t *data; size_t size; char *path; } sn_
 SN_CHECKED sn_status sn_map_open(sn_map_file *out, sn_ctx *ctx, const char *path);
 void sn_map_close(sn_ctx *ctx, sn_map_file *map);
 /* Reads a whole file ("-": standard input) into the arena, NUL-terminated; at most limit bytes (SN_EPARSE beyond). */
-SN_CHECKED sn_status sn_read_file(sn_ctx *ctx, const char *path, size_t limit, sn_arena *arena, char **data, size_t *size);
+SN_CHECKED sn_status sn_read_file(sn_ctx *ctx, const char *path, size_t limit, sn_arena *arena, char **data,
+                                  size_t *size);
 
-/* A file written under a temporary name and renamed into place by sn_file_commit; closing without a commit removes it. A full
- * disk is SN_EDISK. Also opened for reading by sn_file_open_read. */
+/* A file written under a temporary name and renamed into place by sn_file_commit; closing without a commit removes it.
+ * A full disk is SN_EDISK. Also opened for reading by sn_file_open_read. */
 SN_CHECKED sn_status sn_file_create(sn_file **out, sn_ctx *ctx, const char *path);
 SN_CHECKED sn_status sn_file_open_read(sn_file **out, sn_ctx *ctx, const char *path);
 /* A nameless file beside path, for writing and reading back (seek in between); gone when closed. */

@@ -133,7 +133,9 @@ static size_t room_for(size_t size) { return size == 0 ? 64 : (size + 63) / 64 *
 void *sn_alloc_raw(sn_ctx *ctx, size_t size)
 {
 	void *p = size < PTRDIFF_MAX - 64 ? ctx->options.alloc(ctx->options.alloc_payload, room_for(size)) : NULL;
-	if (!p) (void)sn_fail(ctx, SN_ENOMEM, "out of memory: %zu bytes asked for; close other programs or ask for less work", size);
+	if (!p)
+		(void)sn_fail(ctx, SN_ENOMEM, "out of memory: %zu bytes asked for; close other programs or ask for less work",
+		              size);
 	return p;
 }
 

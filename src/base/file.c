@@ -19,7 +19,8 @@ struct sn_file {
 static sn_status io_error(sn_ctx *ctx, const char *path, const char *what)
 {
 	int e = errno;
-	if (e == ENOSPC || e == EDQUOT) return sn_fail(ctx, SN_EDISK, "%s: no space left on the device; free some and run again", path);
+	if (e == ENOSPC || e == EDQUOT)
+		return sn_fail(ctx, SN_EDISK, "%s: no space left on the device; free some and run again", path);
 	if (e == ENOMEM) return sn_fail(ctx, SN_ENOMEM, "%s: out of memory to %s it", path, what);
 	return sn_fail(ctx, SN_EIO, "%s: cannot %s: %s", path, what, strerror(e));
 }

@@ -1,5 +1,5 @@
-/* Counter-based random draws: a strong 64-bit mix of (seed, key, counter), so a draw depends on its name and nothing else.
- * Mixer: the finaliser of SplitMix64 (Steele, Lea & Flood 2014) applied in three keyed rounds. */
+/* Counter-based random draws: a strong 64-bit mix of (seed, key, counter), so a draw depends on its name and nothing
+ * else. Mixer: the finaliser of SplitMix64 (Steele, Lea & Flood 2014) applied in three keyed rounds. */
 #include "base/base.h"
 
 #include <math.h>

@@ -22,11 +22,15 @@ static const sn_arch table[] = {
 			[SN_PART_FINAL_NORM] = "output_norm.weight", [SN_PART_UNEMBED] = "output.weight",
 		},
 		.hf = {
-			[SN_PART_EMBED] = "model.embed_tokens.weight", [SN_PART_ATTN_NORM] = "model.layers.%d.input_layernorm.weight",
-			[SN_PART_Q] = "model.layers.%d.self_attn.q_proj.weight", [SN_PART_K] = "model.layers.%d.self_attn.k_proj.weight",
-			[SN_PART_V] = "model.layers.%d.self_attn.v_proj.weight", [SN_PART_O] = "model.layers.%d.self_attn.o_proj.weight",
+			[SN_PART_EMBED] = "model.embed_tokens.weight",
+			[SN_PART_ATTN_NORM] = "model.layers.%d.input_layernorm.weight",
+			[SN_PART_Q] = "model.layers.%d.self_attn.q_proj.weight",
+			[SN_PART_K] = "model.layers.%d.self_attn.k_proj.weight",
+			[SN_PART_V] = "model.layers.%d.self_attn.v_proj.weight",
+			[SN_PART_O] = "model.layers.%d.self_attn.o_proj.weight",
 			[SN_PART_MLP_NORM] = "model.layers.%d.post_attention_layernorm.weight",
-			[SN_PART_GATE] = "model.layers.%d.mlp.gate_proj.weight", [SN_PART_UP] = "model.layers.%d.mlp.up_proj.weight",
+			[SN_PART_GATE] = "model.layers.%d.mlp.gate_proj.weight",
+			[SN_PART_UP] = "model.layers.%d.mlp.up_proj.weight",
 			[SN_PART_DOWN] = "model.layers.%d.mlp.down_proj.weight", [SN_PART_FINAL_NORM] = "model.norm.weight",
 			[SN_PART_UNEMBED] = "lm_head.weight",
 		},
@@ -43,7 +47,8 @@ static sn_status unknown(sn_ctx *ctx, const char *where, const char *key, const 
 	for (int i = 0; i < SN_COUNT(table) && used < (int)sizeof known - 32; i++)
 		used += sn_format(known + used, sizeof known - (size_t)used, "%s%s", i ? ", " : "",
 		                  *(const char *const *)((const char *)&table[i] + field));
-	return sn_fail(ctx, SN_EUNKNOWN, "%s: %s is \"%s\", which this version does not know; it knows: %s", where, key, name, known);
+	return sn_fail(ctx, SN_EUNKNOWN, "%s: %s is \"%s\", which this version does not know; it knows: %s", where, key,
+	               name, known);
 }
 
 sn_status sn_arch_find_gguf(sn_ctx *ctx, const char *where, const char *name, const sn_arch **out)

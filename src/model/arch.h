@@ -1,11 +1,13 @@
-/* Architectures: one row each on the generic block. Nothing outside a row and the block's switches knows what a Llama is. */
+/* Architectures: one row each on the generic block. Nothing outside a row and the block's switches knows what a Llama
+ * is. */
 #ifndef SN_MODEL_ARCH_H
 #define SN_MODEL_ARCH_H
 
 #include "model/weights.h"
 
 /* The generic block's switches. New kinds are added here, to model/block.c and to no other place. */
-typedef enum sn_norm_kind { SN_NORM_RMS } sn_norm_kind;               /* before each branch, and before the unembedding */
+typedef enum sn_norm_kind { SN_NORM_RMS } sn_norm_kind;               /* before each branch, and before the
+                                                                         unembedding */
 typedef enum sn_position_kind { SN_POSITION_ROTARY_HALF } sn_position_kind;
 typedef enum sn_mlp_kind { SN_MLP_SILU_GATED } sn_mlp_kind;
 

@@ -61,7 +61,9 @@ static void score_head(const sn_pass *p, const history *past, const float *q, in
 	for (int i = 0; i < past->n; i++) {
 		const sn_segment *g = &past->segment[i];
 		int32_t n = SN_MIN(g->n, n_key - g->first);
-		if (n > 0) p->model->kernels->scores(scores + g->first, q + (int64_t)head * s->d_head, g->k + column, g->stride, n, s->d_head, scale);
+		if (n > 0)
+			p->model->kernels->scores(scores + g->first, q + (int64_t)head * s->d_head, g->k + column, g->stride, n,
+			                          s->d_head, scale);
 	}
 }
 
@@ -140,7 +142,8 @@ static bool key_named(const sn_pass *p, const sn_edit *e, int32_t row, int32_t k
 	return false;
 }
 
-static sn_status attend_before(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto, float *out);
+static sn_status attend_before(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto,
+                               float *out);
 
 static sn_status edit_keys(sn_pass *p, const sn_edit_place *place, int32_t n_key, float *x)
 {
@@ -179,21 +182,23 @@ static sn_status visit_keys(sn_pass *p, sn_site_kind kind, int32_t row, int32_t 
 	return SN_OK;
 }
 
-/* Scores of all heads at one position, or, upto the pattern, their softmax; without the edits of that last site, as sources of
- * edits are read. out: [heads, pos + 1] */
+/* Scores of all heads at one position, or, upto the pattern, their softmax; without the edits of that last site, as
+ * sources of edits are read. out: [heads, pos + 1] */
 static sn_status attend_before(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto, float *out)
 {
 	int32_t n_key = pos + 1;
 	int64_t slot = sn_slot(p, &p->now, row, pos);
 	SN_ASSERT(slot >= 0);
-	for (int h = 0; h < p->model->shape.n_head; h++) score_head(p, past, query_of(p, slot), h, n_key, out + (int64_t)h * n_key);
+	for (int h = 0; h < p->model->shape.n_head; h++)
+		score_head(p, past, query_of(p, slot), h, n_key, out + (int64_t)h * n_key);
 	if (upto == SN_SITE_ATTN_SCORES) return SN_OK;
 	SN_TRY(visit_keys(p, SN_SITE_ATTN_SCORES, row, pos, out));
 	for (int h = 0; h < p->model->shape.n_head; h++) p->model->kernels->softmax(out + (int64_t)h * n_key, n_key);
 	return SN_OK;
 }
 
-static sn_status attend_observed(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto, float *out)
+static sn_status attend_observed(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto,
+                                 float *out)
 {
 	SN_TRY(attend_before(p, row, past, pos, upto, out));
 	return visit_keys(p, upto, row, pos, out);
@@ -208,7 +213,8 @@ static sn_status attend_row(sn_pass *p, int32_t row, const history *past)
 	for (int32_t pos = p->now.from[row]; pos < n; pos++) {
 		int64_t slot = p->now.off[row] + pos - p->now.from[row];
 		SN_TRY(attend_observed(p, row, past, pos, SN_SITE_PATTERN, x));
-		for (int h = 0; h < p->model->shape.n_head; h++) mix_head(p, past, x + (int64_t)h * (pos + 1), h, pos + 1, z_of(p, slot, h));
+		for (int h = 0; h < p->model->shape.n_head; h++)
+			mix_head(p, past, x + (int64_t)h * (pos + 1), h, pos + 1, z_of(p, slot, h));
 	}
 	sn_arena_reset(p->arena, mark);
 	return SN_OK;

@@ -1,4 +1,5 @@
-/* The generic transformer block: norm, attention, norm, feed-forward, with every site visited in the order of computation. */
+/* The generic transformer block: norm, attention, norm, feed-forward, with every site visited in the order of
+ * computation. */
 #include "model/pass.h"
 
 #include "model/site.h"
@@ -8,7 +9,8 @@
 
 /* ---- norm ---- */
 
-/* hook_scale and hook_normalized are visited one after the other only where the plan names them; the arithmetic is the same. */
+/* hook_scale and hook_normalized are visited one after the other only where the plan names them; the arithmetic is the
+ * same. */
 sn_status sn_norm_rows(sn_pass *p, const float *weight, sn_site_kind scale_site, sn_site_kind normalized_site)
 {
 	const sn_kernels *k = p->model->kernels;
@@ -35,7 +37,8 @@ static void rotate_row(const sn_pass *p, int32_t row)
 	for (int32_t pos = p->now.from[row]; pos < n; pos++) {
 		float *x = p->qkv + (p->now.off[row] + pos - p->now.from[row]) * width;
 		const float *cosine = p->model->cosine + pos * half, *sine = p->model->sine + pos * half;
-		for (int h = 0; h < s->n_head + s->n_kv_head; h++) p->model->kernels->rotate(x + (int64_t)h * s->d_head, cosine, sine, s->d_head);
+		for (int h = 0; h < s->n_head + s->n_kv_head; h++)
+			p->model->kernels->rotate(x + (int64_t)h * s->d_head, cosine, sine, s->d_head);
 	}
 }
 
@@ -63,8 +66,8 @@ static sn_status results_of_heads(const sn_pass *p, float *result)
 	SN_NEW(w, p->arena, float, d * k);
 	SN_TRY(sn_model_read(p->ctx, p->model, SN_PART_O, p->stage - 1, 0, d, w));
 	for (int h = 0; h < s->n_head && p->now.m; h++)
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)p->now.m, (int)d, s->d_head, 1, p->z + h * s->d_head, (int)k,
-		            w + h * s->d_head, (int)k, 0, result + h * d, (int)(s->n_head * d));
+		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)p->now.m, (int)d, s->d_head, 1, p->z + h * s->d_head,
+		            (int)k, w + h * s->d_head, (int)k, 0, result + h * d, (int)(s->n_head * d));
 	return SN_OK;
 }
 
@@ -149,7 +152,8 @@ static void keep_keys_of_row(const sn_pass *p, int32_t row)
 			keep_position(p, &p->keep->row[row], pos, k, k + width);
 		} else {
 			const sn_kept *from = &p->c->state->row[sn_state_parent_of(p->batch, top)];
-			keep_position(p, &p->keep->row[row], pos, from->k[p->stage - 1] + pos * width, from->v[p->stage - 1] + pos * width);
+			keep_position(p, &p->keep->row[row], pos, from->k[p->stage - 1] + pos * width,
+			              from->v[p->stage - 1] + pos * width);
 		}
 	}
 }
@@ -163,7 +167,8 @@ void sn_keep_residual(const sn_pass *p, int boundary)
 		for (int32_t pos = 0; pos < sn_row_length(p->batch, row); pos++) {
 			int64_t slot = sn_slot(p, &p->now, row, pos);
 			const float *from = slot >= 0 ? p->x + (size_t)slot * d
-			                              : p->c->state->row[sn_state_parent_of(p->batch, top)].resid[boundary] + (size_t)pos * d;
+			                              : p->c->state->row[sn_state_parent_of(p->batch, top)].resid[boundary] +
+			                              (size_t)pos * d;
 			memcpy(p->keep->row[row].resid[boundary] + (size_t)pos * d, from, d * sizeof *from);
 		}
 	}

@@ -66,7 +66,8 @@ static sn_status open_file(sn_capture *c, const char *path, const sn_site *site,
 	return sn_safetensors_append(c->writer, c->start, &zero, 1);
 }
 
-sn_status sn_capture_open(sn_capture **out, sn_ctx *ctx, sn_model *model, const char *path, const sn_site *site, int n_site)
+sn_status sn_capture_open(sn_capture **out, sn_ctx *ctx, sn_model *model, const char *path, const sn_site *site,
+                          int n_site)
 {
 	sn_capture *c = sn_alloc(ctx, sizeof *c);
 	*out = NULL;

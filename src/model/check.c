@@ -15,11 +15,13 @@ static sn_status check_row(sn_ctx *ctx, const sn_model *model, const sn_batch *b
 		               (long long)model->shape.n_ctx);
 	for (int64_t i = batch->start[b]; i < batch->start[b + 1]; i++)
 		if (batch->token[i] < 0 || batch->token[i] >= model->shape.d_vocab)
-			return sn_fail(ctx, SN_EARG, "row %d: token id %d; the vocabulary has %lld", b, batch->token[i], (long long)model->shape.d_vocab);
+			return sn_fail(ctx, SN_EARG, "row %d: token id %d; the vocabulary has %lld", b, batch->token[i],
+			               (long long)model->shape.d_vocab);
 	for (int32_t r = 0; r < batch->n_span; r++) {
 		const int32_t *span = batch->span[(int64_t)b * batch->n_span + r];
 		if (!(span[0] == -1 && span[1] == -1) && !(span[0] >= 0 && span[0] < span[1] && span[1] <= n))
-			return sn_fail(ctx, SN_EARG, "row %d: span %d is [%d, %d) in a row of %lld tokens", b, r, span[0], span[1], (long long)n);
+			return sn_fail(ctx, SN_EARG, "row %d: span %d is [%d, %d) in a row of %lld tokens", b, r, span[0], span[1],
+			               (long long)n);
 	}
 	return SN_OK;
 }
@@ -34,7 +36,8 @@ static sn_status check_fork(sn_ctx *ctx, const sn_model *model, const sn_batch *
 	int32_t n = p >= 0 ? sn_row_length(batch, p) : state->row[kept].n, fork = batch->fork[b];
 	const int32_t *tokens = p >= 0 ? batch->token + batch->start[p] : state->row[kept].token;
 	if (fork < 0 || fork > n || fork > sn_row_length(batch, b))
-		return sn_fail(ctx, SN_EARG, "row %d: it forks at token %d; it has %d and its parent %d", b, fork, sn_row_length(batch, b), n);
+		return sn_fail(ctx, SN_EARG, "row %d: it forks at token %d; it has %d and its parent %d", b, fork,
+		               sn_row_length(batch, b), n);
 	if (memcmp(tokens, batch->token + batch->start[b], (size_t)fork * sizeof *tokens) != 0)
 		return sn_fail(ctx, SN_EARG, "row %d: its first %d tokens are not its parent's", b, fork);
 	return SN_OK;
@@ -54,7 +57,10 @@ sn_status sn_batch_check(sn_ctx *ctx, const sn_model *model, const sn_batch *bat
 
 /* ---- edits ---- */
 
-static bool is_attention(const sn_site *site) { return site->kind == SN_SITE_ATTN_SCORES || site->kind == SN_SITE_PATTERN; }
+static bool is_attention(const sn_site *site)
+{
+	return site->kind == SN_SITE_ATTN_SCORES || site->kind == SN_SITE_PATTERN;
+}
 
 static sn_status check_matrix(sn_ctx *ctx, const sn_tensor *t, int64_t width, int i, const char *name)
 {
@@ -68,14 +74,16 @@ static sn_status check_projection(sn_ctx *ctx, const sn_edit *e, int i, int64_t 
 	if (!e->U) return SN_OK;
 	SN_TRY(check_matrix(ctx, e->U, width, i, "U"));
 	SN_TRY(check_matrix(ctx, e->V, width, i, "V"));
-	if (e->U->dim[1] != e->V->dim[1]) return sn_fail(ctx, SN_ESHAPE, "edit %d: U and V differ in their number of columns", i);
+	if (e->U->dim[1] != e->V->dim[1])
+		return sn_fail(ctx, SN_ESHAPE, "edit %d: U and V differ in their number of columns", i);
 	return SN_OK;
 }
 
 static sn_status check_source(sn_ctx *ctx, const sn_edit *e, int i, int64_t width, int64_t n_place)
 {
 	bool wanted = e->op == SN_OP_SET || e->op == SN_OP_ADD;
-	if (!wanted) return e->src || e->src_row ? sn_fail(ctx, SN_EARG, "edit %d: only SET and ADD take a source", i) : SN_OK;
+	if (!wanted)
+		return e->src || e->src_row ? sn_fail(ctx, SN_EARG, "edit %d: only SET and ADD take a source", i) : SN_OK;
 	if (!e->src == !e->src_row || (e->op == SN_OP_ADD && e->src_row))
 		return sn_fail(ctx, SN_EARG, "edit %d: give src (SET, ADD) or src_row (SET), one of them", i);
 	if (e->src_row) return SN_OK;
@@ -83,8 +91,8 @@ static sn_status check_source(sn_ctx *ctx, const sn_edit *e, int i, int64_t widt
 	bool fits = t->dtype == SN_F32 && ((t->ndim == 1 && t->dim[0] == width) ||
 	                                   (t->ndim == 2 && t->dim[0] == n_place && t->dim[1] == width));
 	if (fits) return SN_OK;
-	return sn_fail(ctx, SN_ESHAPE, "edit %d: src must be float32 [%lld] or [%lld, %lld]", i, (long long)width, (long long)n_place,
-	               (long long)width);
+	return sn_fail(ctx, SN_ESHAPE, "edit %d: src must be float32 [%lld] or [%lld, %lld]", i, (long long)width,
+	               (long long)n_place, (long long)width);
 }
 
 static sn_status check_attention_edit(sn_ctx *ctx, const sn_edit *e, int i)
@@ -97,15 +105,18 @@ static sn_status check_attention_edit(sn_ctx *ctx, const sn_edit *e, int i)
 	return SN_OK;
 }
 
-sn_status sn_edit_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_edit *e, int i, int64_t n_place)
+sn_status sn_edit_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_edit *e, int i,
+                        int64_t n_place)
 {
 	SN_TRY(sn_site_check(ctx, model, &e->at));
-	if (e->op <= SN_OP_NONE || e->op > SN_OP_BLOCK) return sn_fail(ctx, SN_EARG, "edit %d: op %d is none", i, (int)e->op);
+	if (e->op <= SN_OP_NONE || e->op > SN_OP_BLOCK)
+		return sn_fail(ctx, SN_EARG, "edit %d: op %d is none", i, (int)e->op);
 	if (e->alpha && e->n_alpha != 1 && e->n_alpha != batch->n)
 		return sn_fail(ctx, SN_EARG, "edit %d: n_alpha is %d; expected 1 or the %d rows", i, e->n_alpha, batch->n);
 	for (int32_t b = 0; e->src_row && b < batch->n; b++)
 		if (e->src_row[b] < -1 || e->src_row[b] >= batch->n)
-			return sn_fail(ctx, SN_EARG, "edit %d: src_row[%d] = %d; the batch has %d rows", i, b, e->src_row[b], batch->n);
+			return sn_fail(ctx, SN_EARG, "edit %d: src_row[%d] = %d; the batch has %d rows", i, b, e->src_row[b],
+			               batch->n);
 	if (is_attention(&e->at)) return check_attention_edit(ctx, e, i);
 	if (e->op == SN_OP_BLOCK) return sn_fail(ctx, SN_EARG, "edit %d: BLOCK belongs at attn.hook_attn_scores", i);
 	int64_t width = sn_site_width(model, &e->at);
@@ -119,27 +130,32 @@ static sn_status check_ids(sn_ctx *ctx, const sn_model *model, const int32_t *id
 {
 	for (int64_t j = 0; j < n; j++)
 		if (ids[j] < 0 || ids[j] >= model->shape.d_vocab)
-			return sn_fail(ctx, SN_EARG, "goal %d: %s token %d; the vocabulary has %lld", i, name, ids[j], (long long)model->shape.d_vocab);
+			return sn_fail(ctx, SN_EARG, "goal %d: %s token %d; the vocabulary has %lld", i, name, ids[j],
+			               (long long)model->shape.d_vocab);
 	return SN_OK;
 }
 
 static sn_status check_wanted(sn_ctx *ctx, const sn_model *model, const sn_goal *g, int i, int64_t n_place)
 {
 	bool pair = g->metric == SN_LOGIT_DIFF;
-	if (pair && (!g->want || !g->foil)) return sn_fail(ctx, SN_EARG, "goal %d: a logit difference needs want and foil", i);
+	if (pair && (!g->want || !g->foil))
+		return sn_fail(ctx, SN_EARG, "goal %d: a logit difference needs want and foil", i);
 	if (!g->want) return SN_OK;
 	if (g->n_want != 1 && g->n_want != n_place)
-		return sn_fail(ctx, SN_EARG, "goal %d: n_want is %lld; expected 1 or its %lld places", i, (long long)g->n_want, (long long)n_place);
+		return sn_fail(ctx, SN_EARG, "goal %d: n_want is %lld; expected 1 or its %lld places", i, (long long)g->n_want,
+		               (long long)n_place);
 	const int64_t *const start[] = { g->want_start, g->foil_start };
 	for (int k = 0; k < 2; k++)
 		for (int64_t j = 0; start[k] && j < g->n_want; j++)
 			if (start[k][0] != 0 || start[k][j + 1] <= start[k][j])
 				return sn_fail(ctx, SN_EARG, "goal %d: alternatives %lld are an empty range", i, (long long)j);
 	SN_TRY(check_ids(ctx, model, g->want, g->want_start ? g->want_start[g->n_want] : g->n_want, i, "wanted"));
-	return pair ? check_ids(ctx, model, g->foil, g->foil_start ? g->foil_start[g->n_want] : g->n_want, i, "foil") : SN_OK;
+	return pair ? check_ids(ctx, model, g->foil, g->foil_start ? g->foil_start[g->n_want] : g->n_want, i, "foil")
+		: SN_OK;
 }
 
-sn_status sn_goal_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_goal *g, int i, int64_t n_place)
+sn_status sn_goal_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_goal *g, int i,
+                        int64_t n_place)
 {
 	switch (g->metric) {
 	case SN_LOSS: case SN_LOGPROB: case SN_LOGIT: case SN_LOGIT_DIFF:
@@ -148,13 +164,15 @@ sn_status sn_goal_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batc
 		if (!g->ref_row) return sn_fail(ctx, SN_EARG, "goal %d: KL needs ref_row", i);
 		for (int32_t b = 0; b < batch->n; b++)
 			if (g->ref_row[b] < 0 || g->ref_row[b] >= batch->n)
-				return sn_fail(ctx, SN_EARG, "goal %d: ref_row[%d] = %d; the batch has %d rows", i, b, g->ref_row[b], batch->n);
+				return sn_fail(ctx, SN_EARG, "goal %d: ref_row[%d] = %d; the batch has %d rows", i, b, g->ref_row[b],
+				               batch->n);
 		return SN_OK;
 	case SN_DOT:
 		SN_TRY(sn_site_check(ctx, model, &g->at));
 		if (is_attention(&g->at)) return sn_fail(ctx, SN_EARG, "goal %d: DOT is not defined on attention scores", i);
 		if (!g->dir || g->dir->dtype != SN_F32 || g->dir->ndim != 1 || g->dir->dim[0] != sn_site_width(model, &g->at))
-			return sn_fail(ctx, SN_ESHAPE, "goal %d: dir must be float32 [%lld]", i, (long long)sn_site_width(model, &g->at));
+			return sn_fail(ctx, SN_ESHAPE, "goal %d: dir must be float32 [%lld]", i,
+			               (long long)sn_site_width(model, &g->at));
 		return SN_OK;
 	case SN_METRIC_NONE: break;
 	}

@@ -1,5 +1,5 @@
-/* The end of a pass: final norm, unembedding, and the goals over logits – only for the places that are scored, and only the
- * wanted words' logits where no distribution is needed. */
+/* The end of a pass: final norm, unembedding, and the goals over logits – only for the places that are scored, and only
+ * the wanted words' logits where no distribution is needed. */
 #include "model/pass.h"
 
 #include "model/site.h"
@@ -41,7 +41,8 @@ static void ask_place(finish *f, int g, int64_t i)
 	sn_pass *p = f->p;
 	const sn_goal *goal = &p->c->plan->goal[g];
 	int32_t row = p->c->goal[g].row[i], pos = p->c->goal[g].pos[i];
-	scored s = { .goal = g, .row = row, .pos = pos, .slot = sn_slot(p, &p->now, row, pos), .ref_slot = -1, .want = f->n_ask };
+	scored s = { .goal = g, .row = row, .pos = pos, .slot = sn_slot(p, &p->now, row, pos), .ref_slot = -1,
+	             .want = f->n_ask };
 	SN_ASSERT(s.slot >= 0);
 	int64_t index = p->c->goal_index[g][i];
 	if (goal->metric == SN_KL) s.ref_slot = sn_slot(p, &p->now, goal->ref_row[row], pos);
@@ -61,7 +62,8 @@ static void ask_all(finish *f)
 		const sn_places *places = &f->p->c->goal[g];
 		if (!over_logits(&f->p->c->plan->goal[g])) continue;
 		for (int32_t r = 0; r < f->p->n_row; r++)
-			for (int64_t i = sn_places_of_row(places, f->p->row[r]); i < places->n && places->row[i] == f->p->row[r]; i++) ask_place(f, g, i);
+			for (int64_t i = sn_places_of_row(places, f->p->row[r]); i < places->n && places->row[i] == f->p->row[r];
+			     i++) ask_place(f, g, i);
 	}
 }
 
@@ -149,7 +151,8 @@ static sn_status stream_distributions(finish *f)
 	SN_NEW(sum, p->arena, double, g.n);
 	for (int64_t i = 0; i < g.n; i++) maximum[i] = -INFINITY;
 	for (int c = 0; c < p->model->n_chunk; c++) {
-		int64_t id0 = (int64_t)c * SN_UNEMBED_CHUNK, n = SN_MIN((int64_t)SN_UNEMBED_CHUNK, p->model->shape.d_vocab - id0);
+		int64_t id0 = (int64_t)c * SN_UNEMBED_CHUNK, n = SN_MIN((int64_t)SN_UNEMBED_CHUNK,
+		                                                        p->model->shape.d_vocab - id0);
 		SN_TRY(sn_gemm_run(p->model->gemm, p->model->unembed[c], g.x, g.n, g.y));
 #pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
 		for (int64_t i = 0; i < g.n; i++) p->model->kernels->logsumexp(g.y + i * n, n, &maximum[i], &sum[i]);

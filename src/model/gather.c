@@ -147,8 +147,8 @@ sn_status sn_gather_residuals(sn_gather *out, sn_ctx *ctx, sn_model *model, cons
 			if (out->n[r] == 0) continue;
 			int c = l * n_role + r;
 			keep[c] = (sn_keep){ .x = out->x[c], .m = out->n[r], .d = out->d };
-			tap[n_tap++] = (sn_tap){ .at = at, .where = { .sel = SN_SPAN_LAST, .arg = role0 + r }, .sink = &sn_sink_keep,
-			                         .state = &keep[c] };
+			tap[n_tap++] = (sn_tap){ .at = at, .where = { .sel = SN_SPAN_LAST, .arg = role0 + r },
+			                         .sink = &sn_sink_keep, .state = &keep[c] };
 		}
 		norm[l].m = batch.start[batch.n];
 		SN_NEW(norm[l].norm, arena, float, norm[l].m);
@@ -163,13 +163,15 @@ sn_status sn_gather_residuals(sn_gather *out, sn_ctx *ctx, sn_model *model, cons
 
 /* ---- all positions from a role on ---- */
 
-static sn_status list_onward(sn_gather *g, const sn_items *items, const int64_t *which, int64_t n_which, int role, sn_arena *arena)
+static sn_status list_onward(sn_gather *g, const sn_items *items, const int64_t *which, int64_t n_which, int role,
+                             sn_arena *arena)
 {
 	int64_t total = 0;
 	for (int64_t i = 0; i < n_which; i++) total += items->start[which[i] + 1] - items->start[which[i]];
 	SN_NEW(g->item[0], arena, int64_t, total);
 	for (int64_t i = 0; i < n_which; i++) {
-		int64_t first = items->span[which[i] * items->n_role + role][0], length = items->start[which[i] + 1] - items->start[which[i]];
+		int64_t first = items->span[which[i] * items->n_role + role][0],
+			length = items->start[which[i] + 1] - items->start[which[i]];
 		for (int64_t t = first < 0 ? length : first; t < length; t++) g->item[0][g->n[0]++] = which[i];
 	}
 	for (int l = 0; l < g->n_layer; l++) {

@@ -10,7 +10,8 @@ int64_t sn_slot(const sn_pass *p, const sn_layout *layout, int32_t row, int32_t 
 	return -1;
 }
 
-/* First position of a row that this stage computes; the last stage computes nothing before the first position asked for. */
+/* First position of a row that this stage computes; the last stage computes nothing before the first position asked
+ * for. */
 static int32_t first_computed(const sn_pass *p, int32_t row)
 {
 	int32_t dirty = sn_dirty(p->c, row)[p->stage];
@@ -37,7 +38,8 @@ static bool same_layout(const sn_pass *p)
 {
 	if (p->now.m != p->before.m) return false;
 	for (int32_t i = 0; i < p->n_row; i++)
-		if (p->now.off[p->row[i]] != p->before.off[p->row[i]] || p->now.from[p->row[i]] != p->before.from[p->row[i]]) return false;
+		if (p->now.off[p->row[i]] != p->before.off[p->row[i]] || p->now.from[p->row[i]] != p->before.from[p->row[i]])
+			return false;
 	return true;
 }
 

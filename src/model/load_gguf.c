@@ -76,11 +76,11 @@ static sn_status read_shape(sn_ctx *ctx, const sn_gguf *f, const sn_arch *arch, 
 	int64_t rotated;
 	SN_TRY(read_number(f, arch, "rope.dimension_count", d_head, &rotated));
 	if (layers < 1 || layers > 4096 || heads < 1 || heads > 4096 || kv < 1 || kv > heads || d_head < 1 || d_head > 8192)
-		return sn_fail(ctx, SN_ESHAPE, "%s: %lld blocks of %lld heads (%lld key/value) of size %lld are out of range", sn_gguf_path(f),
-		               (long long)layers, (long long)heads, (long long)kv, (long long)d_head);
+		return sn_fail(ctx, SN_ESHAPE, "%s: %lld blocks of %lld heads (%lld key/value) of size %lld are out of range",
+		               sn_gguf_path(f), (long long)layers, (long long)heads, (long long)kv, (long long)d_head);
 	if (rotated != d_head)
-		return sn_fail(ctx, SN_EUNKNOWN, "%s: %s.rope.dimension_count is %lld; expected the head size %lld", sn_gguf_path(f),
-		               arch->gguf_name, (long long)rotated, (long long)d_head);
+		return sn_fail(ctx, SN_EUNKNOWN, "%s: %s.rope.dimension_count is %lld; expected the head size %lld",
+		               sn_gguf_path(f), arch->gguf_name, (long long)rotated, (long long)d_head);
 	s->n_layer = (int)layers;
 	s->n_head = (int)heads;
 	s->n_kv_head = (int)kv;
@@ -94,7 +94,8 @@ static sn_status refuse_scaling(sn_ctx *ctx, const sn_gguf *f, const sn_arch *ar
 	char key[128];
 	sn_format(key, sizeof key, "%s.rope.scaling.type", arch->gguf_name);
 	if (sn_gguf_has(f, key) || sn_gguf_tensor_find(f, "rope_freqs.weight"))
-		return sn_fail(ctx, SN_EUNKNOWN, "%s: rotary scaling (%s) is not among the known position schemes", sn_gguf_path(f), key);
+		return sn_fail(ctx, SN_EUNKNOWN, "%s: rotary scaling (%s) is not among the known position schemes",
+		               sn_gguf_path(f), key);
 	return SN_OK;
 }
 
@@ -106,9 +107,11 @@ static sn_status check_tensor(sn_ctx *ctx, const sn_gguf *f, const sn_gguf_tenso
 	int64_t found_rows = vector ? t->dim[0] : t->dim[1], found_columns = vector ? t->dim[1] : t->dim[0];
 	if (t->ndim > 2 || found_rows != rows || found_columns != columns)
 		return sn_fail(ctx, SN_ESHAPE, "%s: tensor %s is [%lld, %lld]; expected [%lld, %lld]", sn_gguf_path(f), t->name,
-		               (long long)t->dim[0], (long long)t->dim[1], (long long)(vector ? rows : columns), (long long)(vector ? columns : rows));
+		               (long long)t->dim[0], (long long)t->dim[1], (long long)(vector ? rows : columns),
+		               (long long)(vector ? columns : rows));
 	if (!t->type->to_f32)
-		return sn_fail(ctx, SN_EUNKNOWN, "%s: tensor %s has type %s, which cannot be read", sn_gguf_path(f), t->name, t->type->name);
+		return sn_fail(ctx, SN_EUNKNOWN, "%s: tensor %s has type %s, which cannot be read", sn_gguf_path(f), t->name,
+		               t->type->name);
 	return SN_OK;
 }
 
@@ -119,8 +122,10 @@ static sn_status find_part(sn_ctx *ctx, gguf_source *src, const sn_shape *s, sn_
 	if (number) sn_format(name, sizeof name, "%.*s%d%s", (int)(number - pattern), pattern, layer, number + 2);
 	else sn_format(name, sizeof name, "%s", pattern);
 	const sn_gguf_tensor *t = sn_gguf_tensor_find(src->file, name);
-	if (!t) return sn_fail(ctx, SN_ENOTFOUND, "%s: tensor %s is missing; the file is incomplete or not a %s", sn_gguf_path(src->file), name,
-		                   s->arch->gguf_name);
+	if (!t)
+		return sn_fail(ctx, SN_ENOTFOUND, "%s: tensor %s is missing; the file is incomplete or not a %s",
+		               sn_gguf_path(src->file), name,
+			                   s->arch->gguf_name);
 	src->part[layer * SN_PART_COUNT + (int)part] = t;
 	return check_tensor(ctx, src->file, t, sn_part_rows(s, part), sn_part_columns(s, part));
 }
@@ -128,12 +133,15 @@ static sn_status find_part(sn_ctx *ctx, gguf_source *src, const sn_shape *s, sn_
 static sn_status find_parts(sn_ctx *ctx, gguf_source *src, sn_shape *s)
 {
 	const sn_gguf_tensor *embed = sn_gguf_tensor_find(src->file, s->arch->gguf[SN_PART_EMBED]);
-	if (!embed || embed->ndim != 2) return sn_fail(ctx, SN_ENOTFOUND, "%s: tensor %s is missing", sn_gguf_path(src->file), s->arch->gguf[SN_PART_EMBED]);
+	if (!embed || embed->ndim != 2)
+		return sn_fail(ctx, SN_ENOTFOUND, "%s: tensor %s is missing", sn_gguf_path(src->file),
+		               s->arch->gguf[SN_PART_EMBED]);
 	s->d_vocab = embed->dim[1];
 	s->tied = !sn_gguf_tensor_find(src->file, s->arch->gguf[SN_PART_UNEMBED]);
 	SN_NEW(src->part, src->arena, const sn_gguf_tensor *, (int64_t)s->n_layer * SN_PART_COUNT);
 	for (int l = 0; l < s->n_layer; l++)
-		for (int part = SN_PART_ATTN_NORM; part <= SN_PART_DOWN; part++) SN_TRY(find_part(ctx, src, s, (sn_part)part, l));
+		for (int part = SN_PART_ATTN_NORM; part <= SN_PART_DOWN; part++)
+			SN_TRY(find_part(ctx, src, s, (sn_part)part, l));
 	SN_TRY(find_part(ctx, src, s, SN_PART_EMBED, 0));
 	SN_TRY(find_part(ctx, src, s, SN_PART_FINAL_NORM, 0));
 	return s->tied ? SN_OK : find_part(ctx, src, s, SN_PART_UNEMBED, 0);
@@ -165,7 +173,8 @@ static const char *quantisation(const sn_gguf *f, sn_arena *arena)
 static sn_status describe(const sn_gguf *f, const sn_arch *arch, sn_arena *arena, sn_model_info *info)
 {
 	int64_t bos, eos;
-	*info = (sn_model_info){ .path = sn_gguf_path(f), .architecture = arch->gguf_name, .file_bytes = (int64_t)sn_gguf_size(f) };
+	*info = (sn_model_info){ .path = sn_gguf_path(f), .architecture = arch->gguf_name,
+	                         .file_bytes = (int64_t)sn_gguf_size(f) };
 	info->format = sn_arena_format(arena, "GGUF version %u", sn_gguf_version(f));
 	info->quantisation = quantisation(f, arena);
 	SN_TRY(optional_text(f, "general.name", arena, &info->name));

@@ -32,7 +32,8 @@ static sn_status source_read(sn_ctx *ctx, void *arg, sn_part part, int layer, in
 	const sn_safetensor *t = s->part[layer * SN_PART_COUNT + (int)part];
 	int64_t columns = t->ndim > 1 ? t->dim[1] : 1;
 	(void)ctx;
-	bool known = sn_dtype_to_f32(t->dtype, t->data + (size_t)(row0 * columns) * sn_dtype_size(t->dtype), out, n_row * columns);
+	bool known = sn_dtype_to_f32(t->dtype, t->data + (size_t)(row0 * columns) * sn_dtype_size(t->dtype), out,
+	                             n_row * columns);
 	SN_ASSERT(known);
 	return SN_OK;
 }
@@ -42,8 +43,11 @@ static sn_status source_read(sn_ctx *ctx, void *arg, sn_part part, int layer, in
 static sn_status small(const sn_json *doc, const char *key, int64_t missing, int64_t max, int *out)
 {
 	int64_t value;
-	SN_TRY(missing > 0 ? sn_json_i64_or(doc, doc->root, key, missing, &value) : sn_json_i64(doc, doc->root, key, &value));
-	if (value < 1 || value > max) return sn_json_fail(doc, doc->root, key, SN_ESHAPE, "%lld; expected 1 to %lld", (long long)value, (long long)max);
+	SN_TRY(missing > 0 ? sn_json_i64_or(doc, doc->root, key, missing, &value)
+	       : sn_json_i64(doc, doc->root, key, &value));
+	if (value < 1 || value > max)
+		return sn_json_fail(doc, doc->root, key, SN_ESHAPE, "%lld; expected 1 to %lld", (long long)value,
+		                    (long long)max);
 	*out = (int)value;
 	return SN_OK;
 }
@@ -61,7 +65,8 @@ static sn_status read_rope(const sn_json *doc, double *base)
 	if (!scaling) return SN_OK;
 	SN_TRY(sn_json_string_or(doc, scaling, "rope_type", "default", &type));
 	if (strcmp(type, "default") == 0 && !json_object_get(scaling, "factor")) return SN_OK;
-	return sn_json_fail(doc, scaling, NULL, SN_EUNKNOWN, "rotary scaling \"%s\" is not among the known position schemes (default)", type);
+	return sn_json_fail(doc, scaling, NULL, SN_EUNKNOWN,
+	                    "rotary scaling \"%s\" is not among the known position schemes (default)", type);
 }
 
 /* Switches that the row llama does not have. */
@@ -73,8 +78,10 @@ static sn_status refuse_unknown(const sn_json *doc)
 	SN_TRY(sn_json_bool_or(doc, doc->root, "mlp_bias", false, &mlp_bias));
 	SN_TRY(sn_json_string_or(doc, doc->root, "hidden_act", "silu", &activation));
 	if (attention_bias || mlp_bias)
-		return sn_json_fail(doc, doc->root, attention_bias ? "attention_bias" : "mlp_bias", SN_EUNKNOWN, "biases are not known for this architecture");
-	if (strcmp(activation, "silu") != 0) return sn_json_fail(doc, doc->root, "hidden_act", SN_EUNKNOWN, "\"%s\"; known: silu", activation);
+		return sn_json_fail(doc, doc->root, attention_bias ? "attention_bias" : "mlp_bias", SN_EUNKNOWN,
+		                    "biases are not known for this architecture");
+	if (strcmp(activation, "silu") != 0)
+		return sn_json_fail(doc, doc->root, "hidden_act", SN_EUNKNOWN, "\"%s\"; known: silu", activation);
 	return SN_OK;
 }
 
@@ -110,10 +117,12 @@ static sn_status find_part(sn_ctx *ctx, hf_source *src, const sn_shape *s, sn_pa
 	const sn_safetensor *t = sn_safetensors_find(src->file, name);
 	const char *path = sn_safetensors_path(src->file);
 	int64_t rows = sn_part_rows(s, part), columns = sn_part_columns(s, part);
-	if (!t) return sn_fail(ctx, SN_ENOTFOUND, "%s: tensor %s is missing; the file is incomplete or not a %s", path, name, s->arch->model_type);
+	if (!t)
+		return sn_fail(ctx, SN_ENOTFOUND, "%s: tensor %s is missing; the file is incomplete or not a %s", path, name,
+		               s->arch->model_type);
 	if (t->ndim != (columns == 1 ? 1 : 2) || t->dim[0] != rows || (t->ndim == 2 && t->dim[1] != columns))
-		return sn_fail(ctx, SN_ESHAPE, "%s: tensor %s has %lld numbers in %d dimensions; expected [%lld, %lld]", path, name,
-		               (long long)t->count, t->ndim, (long long)rows, (long long)columns);
+		return sn_fail(ctx, SN_ESHAPE, "%s: tensor %s has %lld numbers in %d dimensions; expected [%lld, %lld]", path,
+		               name, (long long)t->count, t->ndim, (long long)rows, (long long)columns);
 	float probe;
 	if (!sn_dtype_to_f32(t->dtype, t->data, &probe, 0))
 		return sn_fail(ctx, SN_EUNKNOWN, "%s: tensor %s has type %s, which cannot be read", path, name, t->dtype_name);
@@ -125,7 +134,8 @@ static sn_status find_parts(sn_ctx *ctx, hf_source *src, sn_shape *s)
 {
 	SN_NEW(src->part, src->arena, const sn_safetensor *, (int64_t)s->n_layer * SN_PART_COUNT);
 	for (int l = 0; l < s->n_layer; l++)
-		for (int part = SN_PART_ATTN_NORM; part <= SN_PART_DOWN; part++) SN_TRY(find_part(ctx, src, s, (sn_part)part, l));
+		for (int part = SN_PART_ATTN_NORM; part <= SN_PART_DOWN; part++)
+			SN_TRY(find_part(ctx, src, s, (sn_part)part, l));
 	SN_TRY(find_part(ctx, src, s, SN_PART_EMBED, 0));
 	SN_TRY(find_part(ctx, src, s, SN_PART_FINAL_NORM, 0));
 	return s->tied ? SN_OK : find_part(ctx, src, s, SN_PART_UNEMBED, 0);
@@ -133,11 +143,15 @@ static sn_status find_parts(sn_ctx *ctx, hf_source *src, sn_shape *s)
 
 /* ---- opening ---- */
 
-static char *path_in(sn_arena *arena, const char *folder, const char *name) { return sn_arena_format(arena, "%s/%s", folder, name); }
+static char *path_in(sn_arena *arena, const char *folder, const char *name)
+{
+	return sn_arena_format(arena, "%s/%s", folder, name);
+}
 
 static sn_status open_weights(sn_ctx *ctx, hf_source *src, const char *folder)
 {
-	char *single = path_in(src->arena, folder, "model.safetensors"), *index = path_in(src->arena, folder, "model.safetensors.index.json");
+	char *single = path_in(src->arena, folder, "model.safetensors"),
+		*index = path_in(src->arena, folder, "model.safetensors.index.json");
 	if (!single || !index) return SN_ENOMEM;
 	return sn_safetensors_open(&src->file, ctx, access(single, R_OK) != 0 && access(index, R_OK) == 0 ? index : single);
 }
@@ -146,20 +160,24 @@ static sn_status describe(hf_source *src, const sn_shape *s, const char *folder,
 {
 	const sn_json *doc = src->config;
 	int64_t bos, eos = -1;
-	*info = (sn_model_info){ .path = sn_safetensors_path(src->file), .architecture = s->arch->model_type, .format = "Hugging Face folder" };
+	*info = (sn_model_info){ .path = sn_safetensors_path(src->file), .architecture = s->arch->model_type,
+	                         .format = "Hugging Face folder" };
 	const char *slash = strrchr(folder, '/');
 	SN_TRY(sn_json_string_or(doc, doc->root, "_name_or_path", "", &info->name));
 	if (!info->name[0]) info->name = slash && slash[1] ? slash + 1 : folder;
 	info->quantisation = src->part[SN_PART_Q]->dtype_name;
 	SN_TRY(sn_json_i64_or(doc, doc->root, "bos_token_id", -1, &bos));
-	if (json_is_integer(json_object_get(doc->root, "eos_token_id"))) SN_TRY(sn_json_i64(doc, doc->root, "eos_token_id", &eos));
+	if (json_is_integer(json_object_get(doc->root, "eos_token_id")))
+		SN_TRY(sn_json_i64(doc, doc->root, "eos_token_id", &eos));
 	info->bos = (int32_t)bos;
 	info->eos = (int32_t)eos;
-	for (int64_t i = 0; i < sn_safetensors_count(src->file); i++) info->file_bytes += (int64_t)sn_safetensors_at(src->file, i)->size;
+	for (int64_t i = 0; i < sn_safetensors_count(src->file); i++)
+		info->file_bytes += (int64_t)sn_safetensors_at(src->file, i)->size;
 	return SN_OK;
 }
 
-static sn_status open_tokenizer(sn_ctx *ctx, hf_source *src, const char *folder, sn_model_info *info, sn_tokenizer **tokenizer)
+static sn_status open_tokenizer(sn_ctx *ctx, hf_source *src, const char *folder, sn_model_info *info,
+                                sn_tokenizer **tokenizer)
 {
 	char *path = path_in(src->arena, folder, "tokenizer.json");
 	if (!path) return SN_ENOMEM;
@@ -172,7 +190,8 @@ static sn_status open_tokenizer(sn_ctx *ctx, hf_source *src, const char *folder,
 	return SN_OK;
 }
 
-static sn_status prepare(sn_ctx *ctx, hf_source *src, const char *folder, sn_shape *shape, sn_model_info *info, sn_tokenizer **tokenizer)
+static sn_status prepare(sn_ctx *ctx, hf_source *src, const char *folder, sn_shape *shape, sn_model_info *info,
+                         sn_tokenizer **tokenizer)
 {
 	SN_TRY(sn_arena_open(&src->arena, ctx));
 	char *config = path_in(src->arena, folder, "config.json");

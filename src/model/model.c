@@ -42,10 +42,13 @@ static sn_status check_shape(sn_ctx *ctx, const sn_shape *s, const char *where)
 			return sn_fail(ctx, SN_ESHAPE, "%s: the %s is %lld; expected 1 to %lld", where, rows[i].name,
 			               (long long)rows[i].value, (long long)rows[i].max);
 	if (s->n_head % s->n_kv_head)
-		return sn_fail(ctx, SN_ESHAPE, "%s: %d heads cannot share %d key/value heads evenly", where, s->n_head, s->n_kv_head);
-	if (s->d_head % 2) return sn_fail(ctx, SN_ESHAPE, "%s: the head size is %d; rotary positions need an even one", where, s->d_head);
+		return sn_fail(ctx, SN_ESHAPE, "%s: %d heads cannot share %d key/value heads evenly", where, s->n_head,
+		               s->n_kv_head);
+	if (s->d_head % 2)
+		return sn_fail(ctx, SN_ESHAPE, "%s: the head size is %d; rotary positions need an even one", where, s->d_head);
 	if (!(s->norm_eps >= 0 && s->norm_eps < 1) || !(s->rope_base > 1))
-		return sn_fail(ctx, SN_ESHAPE, "%s: norm epsilon %g or rotary base %g is out of range", where, s->norm_eps, s->rope_base);
+		return sn_fail(ctx, SN_ESHAPE, "%s: norm epsilon %g or rotary base %g is out of range", where, s->norm_eps,
+		               s->rope_base);
 	return SN_OK;
 }
 
@@ -54,7 +57,8 @@ static int64_t count_parameters(const sn_shape *s)
 	int64_t n = 0;
 	for (int part = 1; part < SN_PART_COUNT; part++) {
 		if (part == SN_PART_UNEMBED && s->tied) continue;
-		n += sn_part_rows(s, (sn_part)part) * sn_part_columns(s, (sn_part)part) * (parts[part].per_layer ? s->n_layer : 1);
+		n += sn_part_rows(s, (sn_part)part) * sn_part_columns(s, (sn_part)part) * (parts[part].per_layer ? s->n_layer
+		                                                                           : 1);
 	}
 	return n;
 }
@@ -70,8 +74,8 @@ static int64_t packed_bytes(const sn_shape *s)
 
 static sn_status copy_texts(sn_model *m)
 {
-	const char **const to[] = { &m->info.path, &m->info.name, &m->info.architecture, &m->info.format, &m->info.quantisation,
-	                            &m->info.licence, &m->info.tokenizer, &m->info.training };
+	const char **const to[] = { &m->info.path, &m->info.name, &m->info.architecture, &m->info.format,
+	                            &m->info.quantisation, &m->info.licence, &m->info.tokenizer, &m->info.training };
 	for (int i = 0; i < SN_COUNT(to); i++)
 		if (!(*to[i] = sn_arena_string(m->arena, *to[i] ? *to[i] : ""))) return SN_ENOMEM;
 	return SN_OK;
@@ -171,13 +175,15 @@ sn_status sn_model_hash(sn_ctx *ctx, sn_model *model)
 
 /* ---- packing ---- */
 
-sn_status sn_model_read(sn_ctx *ctx, const sn_model *m, sn_part part, int layer, int64_t row0, int64_t n_row, float *out)
+sn_status sn_model_read(sn_ctx *ctx, const sn_model *m, sn_part part, int layer, int64_t row0, int64_t n_row,
+                        float *out)
 {
 	int64_t columns = sn_part_columns(&m->shape, part), piece = SN_MAX(1, 65536 / columns);
 	sn_status status = SN_OK;
 #pragma omp parallel for num_threads(sn_ctx_threads(ctx)) schedule(dynamic) if (n_row > piece)
 	for (int64_t i = 0; i < n_row; i += piece) {
-		sn_status s = m->source.read(ctx, m->source.arg, part, layer, row0 + i, SN_MIN(piece, n_row - i), out + i * columns);
+		sn_status s = m->source.read(ctx, m->source.arg, part, layer, row0 + i, SN_MIN(piece, n_row - i),
+		                             out + i * columns);
 		if (s != SN_OK)
 #pragma omp atomic write
 			status = s;
@@ -186,7 +192,8 @@ sn_status sn_model_read(sn_ctx *ctx, const sn_model *m, sn_part part, int layer,
 }
 
 /* Packs parts that read the same input below one another, as one matrix. */
-static sn_status pack_stacked(sn_ctx *ctx, sn_model *m, int l, const sn_part *part, int n_part, float *staging, sn_packed **out)
+static sn_status pack_stacked(sn_ctx *ctx, sn_model *m, int l, const sn_part *part, int n_part, float *staging,
+                              sn_packed **out)
 {
 	int64_t rows = 0, columns = sn_part_columns(&m->shape, part[0]);
 	for (int i = 0; i < n_part; i++) {
@@ -218,7 +225,8 @@ sn_status sn_model_need_layer(sn_ctx *ctx, sn_model *m, int l)
 {
 	if (m->layer[l].ready) return SN_OK;
 	const sn_shape *s = &m->shape;
-	int64_t rows = SN_MAX(sn_qkv_width(s), 2 * s->d_mlp), most = SN_MAX(rows * s->d_model, (int64_t)s->n_head * s->d_head * s->d_model);
+	int64_t rows = SN_MAX(sn_qkv_width(s), 2 * s->d_mlp), most = SN_MAX(rows * s->d_model,
+	                                                                    (int64_t)s->n_head * s->d_head * s->d_model);
 	float *staging = sn_alloc_raw(ctx, sn_size3((size_t)most, sizeof *staging, 1));
 	if (!staging) return SN_ENOMEM;
 	sn_status status = pack_layer(ctx, m, l, staging);

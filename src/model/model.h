@@ -46,9 +46,12 @@ SN_CHECKED sn_status sn_model_need_unembed(sn_ctx *ctx, sn_model *model);
 /* Makes rotary tables for positions [0, n). */
 SN_CHECKED sn_status sn_model_need_positions(sn_ctx *ctx, sn_model *model, int64_t n);
 /* Reads rows [row0, row0 + n_row) of a part in parallel. */
-SN_CHECKED sn_status sn_model_read(sn_ctx *ctx, const sn_model *model, sn_part part, int layer, int64_t row0, int64_t n_row,
-                                   float *out);
+SN_CHECKED sn_status sn_model_read(sn_ctx *ctx, const sn_model *model, sn_part part, int layer, int64_t row0,
+                                   int64_t n_row, float *out);
 /* The part that holds the unembedding: EMBED where it is tied. */
-static inline sn_part sn_unembed_part(const sn_model *model) { return model->shape.tied ? SN_PART_EMBED : SN_PART_UNEMBED; }
+static inline sn_part sn_unembed_part(const sn_model *model)
+{
+	return model->shape.tied ? SN_PART_EMBED : SN_PART_UNEMBED;
+}
 
 #endif

@@ -60,11 +60,13 @@ static sn_status check_where(sn_ctx *ctx, const sn_batch *batch, const sn_where 
 	if (spans && (where->arg < 0 || where->arg >= batch->n_span))
 		return sn_fail(ctx, SN_EARG, "%s: span %d; the batch has %d", what, where->arg, batch->n_span);
 	if (where->row0 < 0 || where->n_row < 0 || (int64_t)where->row0 + where->n_row > batch->n)
-		return sn_fail(ctx, SN_EARG, "%s: rows from %d, %d of them; the batch has %d", what, where->row0, where->n_row, batch->n);
+		return sn_fail(ctx, SN_EARG, "%s: rows from %d, %d of them; the batch has %d", what, where->row0, where->n_row,
+		               batch->n);
 	for (int64_t i = 0; where->sel == SN_LIST && i < where->n_list; i++)
-		if (where->list[i] < 0 || where->list[i] >= batch->start[batch->n] || (i && where->list[i] <= where->list[i - 1]))
-			return sn_fail(ctx, SN_EARG, "%s: where.list[%lld] = %lld: expected ascending token indices below %lld", what,
-			               (long long)i, (long long)where->list[i], (long long)batch->start[batch->n]);
+		if (where->list[i] < 0 || where->list[i] >= batch->start[batch->n] ||
+		    (i && where->list[i] <= where->list[i - 1]))
+			return sn_fail(ctx, SN_EARG, "%s: where.list[%lld] = %lld: expected ascending token indices below %lld",
+			               what, (long long)i, (long long)where->list[i], (long long)batch->start[batch->n]);
 	return SN_OK;
 }
 

@@ -16,8 +16,8 @@ static inline int32_t sn_row_length(const sn_batch *batch, int64_t row)
 }
 
 /* Resolves a where over the batch into arrays from arena; what ("edit 3") is named in errors. */
-SN_CHECKED sn_status sn_places_find(sn_ctx *ctx, const sn_batch *batch, const sn_where *where, const char *what, sn_arena *arena,
-                                    sn_places *out);
+SN_CHECKED sn_status sn_places_find(sn_ctx *ctx, const sn_batch *batch, const sn_where *where, const char *what,
+                                    sn_arena *arena, sn_places *out);
 /* Counts the positions that a where names on one row and, where pos is not NULL, writes them there. */
 int32_t sn_places_in_row(const sn_batch *batch, const sn_where *where, int64_t row, int32_t *pos);
 

@@ -38,7 +38,8 @@ static sn_status match_source(const sn_compiled *c, int e, int32_t row, int32_t 
 	if (where.sel == SN_LIST) return SN_OK;
 	int32_t n = sn_places_in_row(c->batch, &where, from, NULL);
 	if (n != k)
-		return sn_fail(c->ctx, SN_EARG, "edit %d: row %d has %lld places, its source row %d has %d", e, row, (long long)k, from, n);
+		return sn_fail(c->ctx, SN_EARG, "edit %d: row %d has %lld places, its source row %d has %d", e, row,
+		               (long long)k, from, n);
 	sn_places_in_row(c->batch, &where, from, pos);
 	return SN_OK;
 }
@@ -60,7 +61,8 @@ static sn_status push_own(sn_compiled *c, place_list *list, int e, edit_cursor *
 	if (from >= 0) SN_TRY(match_source(c, e, row, from, k, pos));
 	for (int64_t j = 0; j < k; j++) {
 		if (from >= 0 && pos[j] >= sn_row_length(c->batch, from))
-			return sn_fail(c->ctx, SN_EARG, "edit %d: row %d, position %d: its source row %d is shorter", e, row, pos[j], from);
+			return sn_fail(c->ctx, SN_EARG, "edit %d: row %d, position %d: its source row %d is shorter", e, row,
+			               pos[j], from);
 		SN_TRY(push(list, (sn_edit_place){ e, row, p->pos[first + j], row, first + j, from, from < 0 ? -1 : pos[j] }));
 	}
 	sn_arena_reset(c->arena, mark);
@@ -125,7 +127,8 @@ static sn_status compile_taps(sn_compiled *c)
 		char what[32];
 		sn_format(what, sizeof what, "tap %d", t);
 		SN_TRY(sn_site_check(c->ctx, c->model, &c->plan->tap[t].at));
-		if (!c->plan->tap[t].sink || !c->plan->tap[t].sink->take) return sn_fail(c->ctx, SN_EARG, "tap %d has no sink", t);
+		if (!c->plan->tap[t].sink || !c->plan->tap[t].sink->take)
+			return sn_fail(c->ctx, SN_EARG, "tap %d has no sink", t);
 		SN_TRY(sn_places_find(c->ctx, c->batch, &c->plan->tap[t].where, what, c->arena, &c->tap[t]));
 	}
 	return SN_OK;
@@ -192,7 +195,8 @@ static void lower(sn_compiled *c, int32_t row, int32_t pos, int stage)
 	for (int s = stage; s < c->n_stage && dirty[s] > pos; s++) dirty[s] = pos;
 }
 
-/* A kept state holds keys, values and residuals only: whatever else is read on its rows' positions is computed again. */
+/* A kept state holds keys, values and residuals only: whatever else is read on its rows' positions is computed
+ * again. */
 static void lower_for_state(sn_compiled *c, int32_t row, int32_t pos)
 {
 	while (sn_parent_of(c->batch, row) >= 0) row = sn_parent_of(c->batch, row);
@@ -206,7 +210,8 @@ static void lower_all_for_state(sn_compiled *c)
 	for (int g = 0; g < c->plan->n_goal; g++)
 		for (int64_t i = 0; i < c->goal[g].n; i++) {
 			lower_for_state(c, c->goal[g].row[i], c->goal[g].pos[i]);
-			if (c->plan->goal[g].metric == SN_KL) lower_for_state(c, c->plan->goal[g].ref_row[c->goal[g].row[i]], c->goal[g].pos[i]);
+			if (c->plan->goal[g].metric == SN_KL)
+				lower_for_state(c, c->plan->goal[g].ref_row[c->goal[g].row[i]], c->goal[g].pos[i]);
 		}
 	for (int64_t i = 0; i < c->edit_start[c->batch->n]; i++)
 		if (c->edit[i].from_row >= 0) lower_for_state(c, c->edit[i].from_row, c->edit[i].from_pos);
@@ -216,11 +221,13 @@ static sn_status find_dirty(sn_compiled *c)
 {
 	SN_NEW(c->dirty, c->arena, int32_t, sn_size3((size_t)c->batch->n, (size_t)c->n_stage, 1));
 	for (int32_t row = 0; row < c->batch->n; row++) {
-		int32_t *dirty = sn_dirty(c, row), first = c->batch->parent && c->batch->parent[row] != -1 ? c->batch->fork[row] : 0;
+		int32_t *dirty = sn_dirty(c, row), first = c->batch->parent && c->batch->parent[row] != -1 ? c->batch->fork[row]
+			: 0;
 		for (int s = 0; s < c->n_stage; s++) dirty[s] = first;
 		for (int64_t i = c->edit_start[row]; i < c->edit_start[row + 1]; i++) {
 			const sn_edit_place *p = &c->edit[i];
-			if (p->origin == row) lower(c, row, p->pos, sn_site_stage(&c->plan->edit[p->edit].at, c->model->shape.n_layer));
+			if (p->origin == row)
+				lower(c, row, p->pos, sn_site_stage(&c->plan->edit[p->edit].at, c->model->shape.n_layer));
 		}
 	}
 	if (c->state) lower_all_for_state(c);
@@ -278,12 +285,14 @@ static sn_status find_needs(sn_compiled *c)
 		c->need[b] = c->keep ? c->n_stage - 2 : -1;
 		c->final_from[b] = INT32_MAX;
 	}
-	for (int t = 0; t < c->plan->n_tap; t++) need_places(c, &c->tap[t], sn_site_stage(&c->plan->tap[t].at, c->model->shape.n_layer));
+	for (int t = 0; t < c->plan->n_tap; t++)
+		need_places(c, &c->tap[t], sn_site_stage(&c->plan->tap[t].at, c->model->shape.n_layer));
 	for (int g = 0; g < c->plan->n_goal; g++) {
 		need_places(c, &c->goal[g], goal_stage(c, &c->plan->goal[g]));
 		if (c->plan->goal[g].metric == SN_KL) need_reference_rows(c, &c->plan->goal[g], &c->goal[g]);
 	}
-	for (bool more = true; more;) {   /* a source may itself be a fork, or stand after its reader: until nothing changes */
+	for (bool more = true; more;) {   /* a source may itself be a fork, or stand after its reader: until nothing
+	                                     changes */
 		more = false;
 		int64_t before = 0, after = 0;
 		for (int32_t b = 0; b < n; b++) before += c->need[b];
@@ -300,7 +309,8 @@ static sn_status find_needs(sn_compiled *c)
 sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan,
                           const sn_state *state, bool keep, sn_arena *arena)
 {
-	if (plan->size != sizeof *plan) return sn_fail(ctx, SN_EARG, "plan.size is %u; expected %zu", plan->size, sizeof *plan);
+	if (plan->size != sizeof *plan)
+		return sn_fail(ctx, SN_EARG, "plan.size is %u; expected %zu", plan->size, sizeof *plan);
 	*out = (sn_compiled){ .ctx = ctx, .model = model, .batch = batch, .plan = plan, .state = state, .arena = arena,
 	                      .n_stage = model->shape.n_layer + 2, .keep = keep };
 	SN_TRY(sn_batch_check(ctx, model, batch, state));

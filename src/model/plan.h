@@ -1,7 +1,7 @@
 /* A plan made concrete for one batch: every edit, tap and goal as places, and from them what must be computed at all.
  *
- * Stages: 0 embedding, 1 .. L the blocks, L + 1 final norm and unembedding. For each row and stage the first position that
- * differs from the row's parent is one integer (`dirty`); positions before it are read from the parent. */
+ * Stages: 0 embedding, 1 .. L the blocks, L + 1 final norm and unembedding. For each row and stage the first position
+ * that differs from the row's parent is one integer (`dirty`); positions before it are read from the parent. */
 #ifndef SN_MODEL_PLAN_H
 #define SN_MODEL_PLAN_H
 
@@ -9,8 +9,8 @@
 #include "model/places.h"
 #include "model/state.h"
 
-/* One place that an edit changes. origin is the row that the plan names: the row itself, or the ancestor whose edit a fork
- * inherits. */
+/* One place that an edit changes. origin is the row that the plan names: the row itself, or the ancestor whose edit a
+ * fork inherits. */
 typedef struct sn_edit_place {
 	int32_t edit, row, pos, origin;
 	int64_t index;                 /* number of the place among the edit's own: row of a [m, d] src */
@@ -41,8 +41,8 @@ typedef struct sn_compiled {
 enum { SN_TOUCH_EDIT = 1, SN_TOUCH_TAP = 2, SN_TOUCH_DOT = 4 };
 
 /* Checks a batch and a plan and compiles them into arena. */
-SN_CHECKED sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan,
-                                     const sn_state *state, bool keep, sn_arena *arena);
+SN_CHECKED sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *model, const sn_batch *batch,
+                                     const sn_plan *plan, const sn_state *state, bool keep, sn_arena *arena);
 
 static inline uint8_t sn_touched(const sn_compiled *c, sn_site_kind kind, int stage)
 {

@@ -39,12 +39,14 @@ static void join_families(const sn_compiled *c, int32_t *link)
 	for (int64_t i = 0; i < c->edit_start[c->batch->n]; i++)
 		if (c->edit[i].from_row >= 0) join(link, c->edit[i].row, c->edit[i].from_row);
 	for (int g = 0; g < c->plan->n_goal; g++)
-		for (int32_t b = 0; c->plan->goal[g].ref_row && b < c->batch->n; b++) join(link, b, c->plan->goal[g].ref_row[b]);
+		for (int32_t b = 0; c->plan->goal[g].ref_row && b < c->batch->n; b++)
+			join(link, b, c->plan->goal[g].ref_row[b]);
 }
 
 static int64_t row_tokens(const sn_compiled *c, int32_t b)
 {
-	return c->need[b] < 0 ? 0 : sn_row_length(c->batch, b) - SN_MIN(sn_row_length(c->batch, b), sn_dirty(c, b)[c->n_stage - 1]);
+	return c->need[b] < 0 ? 0 : sn_row_length(c->batch, b) - SN_MIN(sn_row_length(c->batch, b),
+	                                                                sn_dirty(c, b)[c->n_stage - 1]);
 }
 
 /* step[root] of each family, in the order of their first rows, by the token budget. */
@@ -93,7 +95,8 @@ static sn_status take_buffers(sn_pass *p, int64_t tokens)
 		{ &p->z, (int64_t)s->n_head * s->d_head }, { &p->wide, 2 * s->d_mlp }, { &p->post, s->d_mlp }, { &p->scale, 1 },
 	};
 	for (int i = 0; i < SN_COUNT(rows); i++)
-		if (!(*rows[i].at = sn_arena_take(p->arena, sn_size3((size_t)p->room, (size_t)rows[i].width, sizeof(float))))) return SN_ENOMEM;
+		if (!(*rows[i].at = sn_arena_take(p->arena, sn_size3((size_t)p->room, (size_t)rows[i].width, sizeof(float)))))
+			return SN_ENOMEM;
 	return SN_OK;
 }
 
@@ -107,7 +110,8 @@ static sn_status embed(sn_pass *p)
 		int32_t b = p->row[i], n = sn_row_length(p->batch, b);
 		for (int32_t pos = p->now.from[b]; pos < n && p->now.off[b] >= 0; pos++) {
 			float *x = p->x + (p->now.off[b] + pos - p->now.from[b]) * d;
-			sn_status s = p->model->source.read(p->ctx, p->model->source.arg, SN_PART_EMBED, 0, p->batch->token[p->batch->start[b] + pos], 1, x);
+			sn_status s = p->model->source.read(p->ctx, p->model->source.arg, SN_PART_EMBED, 0,
+			                                    p->batch->token[p->batch->start[b] + pos], 1, x);
 			if (s != SN_OK)
 #pragma omp atomic write
 				status = s;
@@ -174,7 +178,8 @@ static sn_status run_steps(const sn_compiled *c, sn_state *keep, double *score)
 {
 	steps s;
 	SN_TRY(make_steps(c, &s));
-	sn_pass p = { .c = c, .ctx = c->ctx, .model = c->model, .batch = c->batch, .arena = c->arena, .keep = keep, .score = score };
+	sn_pass p = { .c = c, .ctx = c->ctx, .model = c->model, .batch = c->batch, .arena = c->arena, .keep = keep,
+	              .score = score };
 	SN_TRY(prepare_pass(&p, &s));
 	for (int32_t i = 0; i < s.n; i++) {
 		sn_mark mark = sn_arena_mark(c->arena);
@@ -188,7 +193,8 @@ static sn_status run_steps(const sn_compiled *c, sn_state *keep, double *score)
 
 /* ---- the entry ---- */
 
-static sn_status run_in(sn_arena *arena, sn_model *model, const sn_batch *batch, const sn_plan *plan, sn_state *keep, double *score)
+static sn_status run_in(sn_arena *arena, sn_model *model, const sn_batch *batch, const sn_plan *plan, sn_state *keep,
+                        double *score)
 {
 	sn_ctx *ctx = sn_arena_ctx(arena);
 	sn_compiled c;
@@ -204,7 +210,8 @@ static sn_status run_in(sn_arena *arena, sn_model *model, const sn_batch *batch,
 	return status;
 }
 
-sn_status sn_run(sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan, sn_state *keep, double *score)
+sn_status sn_run(sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan, sn_state *keep,
+                 double *score)
 {
 	sn_arena *arena;
 	SN_TRY(sn_arena_open(&arena, ctx));

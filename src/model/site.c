@@ -29,9 +29,15 @@ const char *sn_site_name(sn_site_kind kind) { return rows[kind].name; }
 
 static bool has_heads(sn_site_kind kind) { return strchr("QKRA", rows[kind].letter) != NULL; }
 
-static int head_count(const sn_shape *s, sn_site_kind kind) { return rows[kind].letter == 'K' ? s->n_kv_head : s->n_head; }
+static int head_count(const sn_shape *s, sn_site_kind kind)
+{
+	return rows[kind].letter == 'K' ? s->n_kv_head : s->n_head;
+}
 
-static bool available(const sn_model *model, sn_site_kind kind) { return !model || (model->shape.arch->sites >> kind & 1); }
+static bool available(const sn_model *model, sn_site_kind kind)
+{
+	return !model || (model->shape.arch->sites >> kind & 1);
+}
 
 /* Columns of one head, or of the whole site where it has none. */
 static int64_t part_width(const sn_shape *s, sn_site_kind kind)
@@ -80,11 +86,13 @@ sn_status sn_site_check(sn_ctx *ctx, const sn_model *model, const sn_site *site)
 	sn_site_format(site, name, sizeof name);
 	const sn_shape *s = &model->shape;
 	sn_site_kind kind = (sn_site_kind)site->kind;
-	if (!available(model, kind)) return sn_fail(ctx, SN_EARG, "site %s: architecture %s has none", name, s->arch->gguf_name);
+	if (!available(model, kind))
+		return sn_fail(ctx, SN_EARG, "site %s: architecture %s has none", name, s->arch->gguf_name);
 	if (rows[kind].in_block && (site->layer < 0 || site->layer >= s->n_layer))
 		return sn_fail(ctx, SN_EARG, "site %s: expected a block from 0 to %d", name, s->n_layer - 1);
 	if (site->head < 0 || (site->head && (!has_heads(kind) || site->head > head_count(s, kind))))
-		return sn_fail(ctx, SN_EARG, "site %s: expected a head from 0 to %d", name, has_heads(kind) ? head_count(s, kind) - 1 : -1);
+		return sn_fail(ctx, SN_EARG, "site %s: expected a head from 0 to %d", name, has_heads(kind)
+		               ? head_count(s, kind) - 1 : -1);
 	int64_t width = site->head || !has_heads(kind) ? part_width(s, kind) : part_width(s, kind) * head_count(s, kind);
 	if (site->unit < 0 || site->unit > width)
 		return sn_fail(ctx, SN_EARG, "site %s: expected a unit from 0 to %lld", name, (long long)width - 1);
@@ -112,9 +120,11 @@ typedef struct pattern {
 static sn_site_kind find_kind(const char *name, size_t n, bool in_block)
 {
 	for (int k = 1; k < SN_SITE_COUNT; k++)
-		if (rows[k].in_block == in_block && strlen(rows[k].name) == n && memcmp(rows[k].name, name, n) == 0) return (sn_site_kind)k;
+		if (rows[k].in_block == in_block && strlen(rows[k].name) == n && memcmp(rows[k].name, name, n) == 0)
+			return (sn_site_kind)k;
 	for (int i = 0; i < SN_COUNT(aliases); i++)
-		if (rows[aliases[i].kind].in_block == in_block && strlen(aliases[i].name) == n && memcmp(aliases[i].name, name, n) == 0)
+		if (rows[aliases[i].kind].in_block == in_block && strlen(aliases[i].name) == n &&
+		    memcmp(aliases[i].name, name, n) == 0)
 			return aliases[i].kind;
 	return SN_SITE_NONE;
 }
@@ -166,8 +176,8 @@ static sn_status unknown_site(sn_ctx *ctx, const sn_model *model, const char *te
 	int used = 0;
 	for (int k = 1; k < SN_SITE_COUNT && used < (int)sizeof known - 64; k++)
 		if (available(model, (sn_site_kind)k))
-			used += sn_format(known + used, sizeof known - (size_t)used, "%s%s%s", used ? ", " : "", rows[k].in_block ? "blocks.N." : "",
-			                  rows[k].name);
+			used += sn_format(known + used, sizeof known - (size_t)used, "%s%s%s", used ? ", " : "", rows[k].in_block
+			                  ? "blocks.N." : "", rows[k].name);
 	return sn_fail(ctx, SN_EARG, "no site \"%.*s\"; the model has: %s (N a block or *, [head] or [*] after heads)",
 	               (int)SN_MIN(size, (size_t)80), text, known);
 }
@@ -213,7 +223,8 @@ static sn_status expand_all(sn_ctx *ctx, const sn_model *model, const char *text
 		for (int depth = 0; *comma && (depth || *comma != ','); comma++) depth += (*comma == '[') - (*comma == ']');
 		pattern p;
 		SN_TRY(parse_one(ctx, model, at, (size_t)(comma - at), &p));
-		if (p.unit == -1) return sn_fail(ctx, SN_EARG, "site \"%s\": * is allowed for blocks and heads, not for units", text);
+		if (p.unit == -1)
+			return sn_fail(ctx, SN_EARG, "site \"%s\": * is allowed for blocks and heads, not for units", text);
 		int n = expand_pattern(model, &p, out ? out + *n_out : NULL);
 		for (int i = 0; out && i < n; i++) SN_TRY(sn_site_check(ctx, model, &out[*n_out + i]));
 		*n_out += n;
@@ -222,7 +233,8 @@ static sn_status expand_all(sn_ctx *ctx, const sn_model *model, const char *text
 	}
 }
 
-sn_status sn_site_expand(sn_ctx *ctx, const sn_model *model, const char *text, sn_arena *arena, sn_site **out, int *n_out)
+sn_status sn_site_expand(sn_ctx *ctx, const sn_model *model, const char *text, sn_arena *arena, sn_site **out,
+                         int *n_out)
 {
 	SN_TRY(expand_all(ctx, model, text, NULL, n_out));
 	SN_NEW(*out, arena, sn_site, *n_out);

@@ -22,8 +22,10 @@ sn_status sn_deliver(sn_pass *p, int tap, float *x, int64_t width, int64_t m, in
 	for (int64_t i = 0; i < m;) {
 		int64_t chunk = places->row[first + i] / SN_CHUNK_ROWS, end = i;
 		while (end < m && places->row[first + end] / SN_CHUNK_ROWS == chunk) end++;
-		sn_block block = { .site = t->at, .batch = p->batch, .row = places->row + first + i, .pos = places->pos + first + i,
-			           .m = end - i, .first = first + i, .chunk = chunk, .x = sn_tensor_f32(x + i * width, end - i, width) };
+		sn_block block = { .site = t->at, .batch = p->batch, .row = places->row + first + i,
+		                   .pos = places->pos + first + i,
+			           .m = end - i, .first = first + i, .chunk = chunk,
+			           .x = sn_tensor_f32(x + i * width, end - i, width) };
 		SN_TRY(t->sink->take(p->ctx, t->state, &block));
 		i = end;
 	}
@@ -85,7 +87,8 @@ static float strength(const sn_edit *e, int32_t row)
 	return e->alpha[e->n_alpha == 1 ? 0 : row];
 }
 
-static void fill_noise(const sn_pass *p, const sn_edit_place *place, const sn_edit *e, float *out, int64_t first, int64_t width)
+static void fill_noise(const sn_pass *p, const sn_edit_place *place, const sn_edit *e, float *out, int64_t first,
+                       int64_t width)
 {
 	int64_t item = p->batch->item ? p->batch->item[place->origin] : place->origin;
 	uint64_t key = sn_rng_bits(e->noise_key, (uint64_t)item, (uint64_t)place->pos);
@@ -97,7 +100,8 @@ static void fill_noise(const sn_pass *p, const sn_edit_place *place, const sn_ed
 }
 
 /* y += alpha * U V' delta, or y += alpha * delta. coefficient: room for U's columns. */
-static void add_projected(const sn_edit *e, float *y, const float *delta, float alpha, int64_t width, double *coefficient)
+static void add_projected(const sn_edit *e, float *y, const float *delta, float alpha, int64_t width,
+                          double *coefficient)
 {
 	if (!e->U) {
 		for (int64_t j = 0; j < width; j++) y[j] += alpha * delta[j];
@@ -126,8 +130,8 @@ static const float *source_of(const sn_edit *e, const sn_edit_place *place, cons
 	return e->src->ndim == 1 ? data : data + place->index * e->src->stride[0];
 }
 
-static void apply(const sn_pass *p, const sn_edit_place *place, float *y, int64_t first, int64_t width, const float *from_row,
-                  float *delta, double *coefficient)
+static void apply(const sn_pass *p, const sn_edit_place *place, float *y, int64_t first, int64_t width,
+                  const float *from_row, float *delta, double *coefficient)
 {
 	const sn_edit *e = &p->c->plan->edit[place->edit];
 	float alpha = strength(e, place->origin);
@@ -158,7 +162,8 @@ static sn_status list_here(sn_pass *p, sn_site_kind kind, const view *v, const s
 		if (p->now.off[p->row[i]] < 0) continue;
 		for (int64_t j = p->c->edit_start[p->row[i]]; j < p->c->edit_start[p->row[i] + 1]; j++) {
 			const sn_edit_place *place = &p->c->edit[j];
-			bool here = sn_site_here(p, &p->c->plan->edit[place->edit].at, kind) && place->pos >= p->now.from[place->row];
+			bool here = sn_site_here(p, &p->c->plan->edit[place->edit].at, kind) &&
+				place->pos >= p->now.from[place->row];
 			if (here && at_slot(v, sn_slot(p, &p->now, place->row, place->pos))) (*out)[(*n)++] = place;
 		}
 	}
@@ -199,7 +204,8 @@ static sn_status apply_all(sn_pass *p, const view *v, const sn_edit_place *const
 		int64_t c0, c1;
 		sn_site_columns(p->model, &p->c->plan->edit[places[i]->edit].at, &c0, &c1);
 		float *y = at_slot(v, sn_slot(p, &p->now, places[i]->row, places[i]->pos)) + c0;
-		apply(p, places[i], y, c0, c1 - c0, places[i]->from_row < 0 ? NULL : sources + i * v->stride, delta, coefficient);
+		apply(p, places[i], y, c0, c1 - c0, places[i]->from_row < 0 ? NULL : sources + i * v->stride, delta,
+		      coefficient);
 	}
 	return SN_OK;
 }

@@ -3,11 +3,13 @@
 
 typedef struct matrix_row { sn_part part; int heads; bool split_input; } matrix_row;
 
-/* heads: 0 none, 1 query heads, 2 key/value heads. split_input: a head owns rows of [d_in, d_out] (W_O), not columns. */
+/* heads: 0 none, 1 query heads, 2 key/value heads. split_input: a head owns rows of [d_in, d_out] (W_O), not
+ * columns. */
 static const matrix_row matrices[] = {
 	[SN_W_E] = { SN_PART_EMBED, 0, false }, [SN_W_Q] = { SN_PART_Q, 1, false }, [SN_W_K] = { SN_PART_K, 2, false },
 	[SN_W_V] = { SN_PART_V, 2, false }, [SN_W_O] = { SN_PART_O, 1, true }, [SN_W_GATE] = { SN_PART_GATE, 0, false },
-	[SN_W_IN] = { SN_PART_UP, 0, false }, [SN_W_OUT] = { SN_PART_DOWN, 0, false }, [SN_W_U] = { SN_PART_UNEMBED, 0, false },
+	[SN_W_IN] = { SN_PART_UP, 0, false }, [SN_W_OUT] = { SN_PART_DOWN, 0, false },
+	[SN_W_U] = { SN_PART_UNEMBED, 0, false },
 };
 
 static sn_status check(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer, int head)
@@ -16,7 +18,8 @@ static sn_status check(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int lay
 	int heads = matrices[matrix].heads == 1 ? m->shape.n_head : matrices[matrix].heads == 2 ? m->shape.n_kv_head : 0;
 	if (head < -1 || head >= SN_MAX(heads, 0))
 		return sn_fail(ctx, SN_EARG, "head %d; this matrix has %d (-1: all)", head, heads);
-	if (layer < 0 || layer >= m->shape.n_layer) return sn_fail(ctx, SN_EARG, "block %d; the model has %d", layer, m->shape.n_layer);
+	if (layer < 0 || layer >= m->shape.n_layer)
+		return sn_fail(ctx, SN_EARG, "block %d; the model has %d", layer, m->shape.n_layer);
 	return SN_OK;
 }
 
@@ -27,7 +30,8 @@ static void transpose(const float *rows, int64_t n, int64_t k, int64_t stride, f
 		for (int64_t j = 0; j < k; j++) out[j * n + i] = rows[i * stride + j];
 }
 
-sn_status sn_weight(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer, int head, sn_arena *arena, sn_tensor *out)
+sn_status sn_weight(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer, int head, sn_arena *arena,
+                    sn_tensor *out)
 {
 	SN_TRY(check(ctx, m, matrix, layer, head));
 	const matrix_row *row = &matrices[matrix];

@@ -39,15 +39,17 @@ typedef struct sn_shape {
 	bool tied;             /* unembedding = embedding; the source is never asked for UNEMBED then */
 } sn_shape;
 
-/* Gives rows [row0, row0 + n_row) of a part as float32, dense; called from several threads at once on different rows. */
+/* Gives rows [row0, row0 + n_row) of a part as float32, dense; called from several threads at once on different
+ * rows. */
 typedef struct sn_source {
 	void *arg;
 	sn_status (*read)(sn_ctx *ctx, void *arg, sn_part part, int layer, int64_t row0, int64_t n_row, float *out);
 	void (*close)(sn_ctx *ctx, void *arg);   /* or NULL */
 } sn_source;
 
-/* Makes a model from a shape and a source; the model owns the source from then on, also on failure (it is closed at once then).
- * tokenizer may be NULL; the model owns it. info: further facts to copy, or NULL. SN_ESHAPE for impossible numbers. */
+/* Makes a model from a shape and a source; the model owns the source from then on, also on failure (it is closed at
+ * once then). tokenizer may be NULL; the model owns it. info: further facts to copy, or NULL. SN_ESHAPE for impossible
+ * numbers. */
 SN_CHECKED sn_status sn_model_make(sn_model **out, sn_ctx *ctx, const sn_shape *shape, const sn_source *source,
                                    sn_tokenizer *tokenizer, const sn_model_info *info);
 const sn_shape *sn_model_shape(const sn_model *model);

@@ -1,5 +1,5 @@
-/* oneDNN matrix products. Primitives are made for a few numbers of rows (multiples of 32 up to 1,024) and kept: creating one
- * costs up to half a millisecond, and run-time dimensions would fall back to slow kernels. */
+/* oneDNN matrix products. Primitives are made for a few numbers of rows (multiples of 32 up to 1,024) and kept:
+ * creating one costs up to half a millisecond, and run-time dimensions would fall back to slow kernels. */
 #include "tensor/gemm.h"
 
 #include "base/base.h"
@@ -37,9 +37,9 @@ static sn_status dnnl_failed(sn_ctx *ctx, dnnl_status_t status, const char *what
 }
 
 #define DNNL_TRY(gemm, call)                                                                                           \
-	do {                                                                                                                \
-		dnnl_status_t dnnl_try_status = (call);                                                                         \
-		if (dnnl_try_status != dnnl_success) return dnnl_failed((gemm)->ctx, dnnl_try_status, #call);                    \
+	do {                                                                                                               \
+		dnnl_status_t dnnl_try_status = (call);                                                                        \
+		if (dnnl_try_status != dnnl_success) return dnnl_failed((gemm)->ctx, dnnl_try_status, #call);                  \
 	} while (0)
 
 int64_t sn_gemm_room(int64_t m) { return (m + BUCKET - 1) / BUCKET * BUCKET; }
@@ -174,7 +174,8 @@ static sn_status run_slab(sn_gemm *gemm, const sn_packed *w, const float *x, int
 	DNNL_TRY(gemm, dnnl_memory_create(&x_memory, &x_desc, gemm->engine, (void *)(uintptr_t)x));
 	dnnl_status_t status = dnnl_memory_create(&y_memory, &y_desc, gemm->engine, y);
 	if (status == dnnl_success) {
-		dnnl_exec_arg_t args[] = { { DNNL_ARG_SRC, x_memory }, { DNNL_ARG_WEIGHTS, w->memory }, { DNNL_ARG_DST, y_memory } };
+		dnnl_exec_arg_t args[] = { { DNNL_ARG_SRC, x_memory }, { DNNL_ARG_WEIGHTS, w->memory },
+		                           { DNNL_ARG_DST, y_memory } };
 		status = dnnl_primitive_execute(*primitive, gemm->stream, 3, args);
 		if (status == dnnl_success) status = dnnl_stream_wait(gemm->stream);
 		dnnl_memory_destroy(y_memory);

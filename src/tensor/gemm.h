@@ -1,5 +1,5 @@
-/* Matrix products with weights packed once (oneDNN). float32 results of a row do not depend on how many rows are computed with
- * it nor on the number of threads, so long as those rows go through the same packing. */
+/* Matrix products with weights packed once (oneDNN). float32 results of a row do not depend on how many rows are
+ * computed with it nor on the number of threads, so long as those rows go through the same packing. */
 #ifndef SN_TENSOR_GEMM_H
 #define SN_TENSOR_GEMM_H
 
@@ -20,8 +20,8 @@ SN_CHECKED sn_status sn_gemm_pack(sn_packed **out, sn_gemm *gemm, const float *w
 void sn_packed_free(sn_gemm *gemm, sn_packed *packed);
 /* Returns the bytes that the packed matrix takes. */
 size_t sn_packed_bytes(const sn_packed *packed);
-/* y [m, n] = x [m, k] w'; both dense, both with room for sn_gemm_room(m) rows (rows from m on are computed too, of whatever
- * stands there, and must not be used). */
+/* y [m, n] = x [m, k] w'; both dense, both with room for sn_gemm_room(m) rows (rows from m on are computed too, of
+ * whatever stands there, and must not be used). */
 SN_CHECKED sn_status sn_gemm_run(sn_gemm *gemm, const sn_packed *w, const float *x, int64_t m, float *y);
 
 #endif

@@ -10,7 +10,8 @@ static int best_level(void)
 	__builtin_cpu_init();
 	bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
 	bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-	          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
+	          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+	          __builtin_cpu_supports("avx512cd");
 	return v4 ? 2 : v3 ? 1 : 0;
 }
 

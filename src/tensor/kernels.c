@@ -1,5 +1,5 @@
-/* Portable vector code, compiled once a processor level (SN_KERNEL_LEVEL). Loops run over blocks of constant length, so that
- * the compiler vectorises them whole and no element's value depends on where in memory its row begins. */
+/* Portable vector code, compiled once a processor level (SN_KERNEL_LEVEL). Loops run over blocks of constant length, so
+ * that the compiler vectorises them whole and no element's value depends on where in memory its row begins. */
 #include "tensor/kernels.h"
 
 #include <math.h>
@@ -136,7 +136,8 @@ static void softmax(float *x, int64_t n)
 	for (int64_t i = 0; i < n; i++) x[i] /= total;
 }
 
-static void mix(float *restrict y, const float *restrict p, const float *restrict v, int64_t stride, int64_t n, int64_t d)
+static void mix(float *restrict y, const float *restrict p, const float *restrict v, int64_t stride, int64_t n,
+                int64_t d)
 {
 	for (int64_t j = 0; j < n; j++) {
 		const float *w = v + j * stride;
@@ -168,6 +169,8 @@ static void logsumexp(const float *x, int64_t n, float *maximum, double *sum)
 
 extern const sn_kernels NAME(SN_KERNEL_LEVEL);
 const sn_kernels NAME(SN_KERNEL_LEVEL) = {
-	.level = QUOTE(SN_KERNEL_LEVEL), .dot = dot, .add = add, .rms_scale = rms_scale, .divide = divide, .multiply = multiply,
-	.rotate = rotate, .silu_multiply = silu_multiply, .scores = scores, .softmax = softmax, .mix = mix, .logsumexp = logsumexp,
+	.level = QUOTE(SN_KERNEL_LEVEL), .dot = dot, .add = add, .rms_scale = rms_scale, .divide = divide,
+	.multiply = multiply,
+	.rotate = rotate, .silu_multiply = silu_multiply, .scores = scores, .softmax = softmax, .mix = mix,
+	.logsumexp = logsumexp,
 };

@@ -1,5 +1,6 @@
-/* The vector kernels: one table a processor level, all with the same meaning. Every row is computed by the same sequence of
- * operations whatever stands beside it, so a row alone and the same row among many agree bit for bit (on one level). */
+/* The vector kernels: one table a processor level, all with the same meaning. Every row is computed by the same
+ * sequence of operations whatever stands beside it, so a row alone and the same row among many agree bit for bit (on
+ * one level). */
 #ifndef SN_TENSOR_KERNELS_H
 #define SN_TENSOR_KERNELS_H
 
@@ -11,7 +12,8 @@ typedef struct sn_kernels {
 	float (*dot)(const float *a, const float *b, int64_t n);
 	/* y += x. */
 	void (*add)(float *y, const float *x, int64_t n);
-	/* Returns sqrt(mean x^2 + eps): the denominator of RMSNorm (Zhang & Sennrich 2019), TransformerLens's hook_scale. */
+	/* Returns sqrt(mean x^2 + eps): the denominator of RMSNorm (Zhang & Sennrich 2019), TransformerLens's
+	 * hook_scale. */
 	float (*rms_scale)(const float *x, int64_t n, double eps);
 	/* y = x / scale. */
 	void (*divide)(float *y, const float *x, float scale, int64_t n);

@@ -47,7 +47,8 @@ static float *logits(fixture *f, const sn_batch *batch, const sn_edit *edit, int
 {
 	int64_t m = batch->start[batch->n];
 	sn_keep keep = { SN_TAKE(f->arena, float, m * VOCAB), m, VOCAB };
-	sn_tap tap = { .at = site_of(f, "unembed.hook_out"), .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep };
+	sn_tap tap = { .at = site_of(f, "unembed.hook_out"), .where = { .sel = SN_ALL }, .sink = &sn_sink_keep,
+	               .state = &keep };
 	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap, .n_edit = n_edit, .edit = edit };
 	assert_ok(f->ctx, sn_run(f->ctx, f->model, batch, &plan, NULL, NULL));
 	return keep.x;
@@ -65,12 +66,17 @@ static float *values(fixture *f, const sn_batch *batch, const char *name, sn_wha
 }
 
 static const char *const editable[] = {
-	"hook_embed", "blocks.1.hook_resid_pre", "blocks.0.ln1.hook_scale", "blocks.1.ln1.hook_normalized", "blocks.1.attn.q.hook_in",
-	"blocks.1.attn.hook_q", "blocks.0.attn.hook_k", "blocks.1.attn.hook_v", "blocks.1.attn.hook_rot_q", "blocks.1.attn.hook_rot_k",
-	"blocks.0.attn.hook_z", "blocks.1.attn.hook_z[2]", "blocks.1.attn.hook_result", "blocks.0.attn.o.hook_out", "blocks.1.hook_attn_out",
-	"blocks.0.hook_resid_mid", "blocks.1.ln2.hook_scale", "blocks.0.ln2.hook_normalized", "blocks.1.mlp.in.hook_in", "blocks.0.mlp.hook_pre",
+	"hook_embed", "blocks.1.hook_resid_pre", "blocks.0.ln1.hook_scale", "blocks.1.ln1.hook_normalized",
+	"blocks.1.attn.q.hook_in",
+	"blocks.1.attn.hook_q", "blocks.0.attn.hook_k", "blocks.1.attn.hook_v", "blocks.1.attn.hook_rot_q",
+	"blocks.1.attn.hook_rot_k",
+	"blocks.0.attn.hook_z", "blocks.1.attn.hook_z[2]", "blocks.1.attn.hook_result", "blocks.0.attn.o.hook_out",
+	"blocks.1.hook_attn_out",
+	"blocks.0.hook_resid_mid", "blocks.1.ln2.hook_scale", "blocks.0.ln2.hook_normalized", "blocks.1.mlp.in.hook_in",
+	"blocks.0.mlp.hook_pre",
 	"blocks.1.mlp.hook_pre_linear", "blocks.0.mlp.hook_post", "blocks.0.mlp.hook_post[5]", "blocks.1.mlp.out.hook_out",
-	"blocks.0.hook_mlp_out", "blocks.1.hook_resid_post", "ln_final.hook_scale", "ln_final.hook_normalized", "unembed.hook_in",
+	"blocks.0.hook_mlp_out", "blocks.1.hook_resid_post", "ln_final.hook_scale", "ln_final.hook_normalized",
+	"unembed.hook_in",
 	"unembed.hook_out",
 };
 
@@ -84,7 +90,8 @@ static void own_value_changes_no_bit_and_another_value_does(void **state)
 	const int32_t self[] = { 0, 1, 2 };
 	for (int i = 0; i < SN_COUNT(editable); i++) {
 		sn_site site = site_of(&f, editable[i]);
-		sn_tensor own = sn_tensor_f32(values(&f, &batch, editable[i], SN_AFTER, NULL, 0), m, sn_site_width(f.model, &site));
+		sn_tensor own = sn_tensor_f32(values(&f, &batch, editable[i], SN_AFTER, NULL, 0), m,
+		                              sn_site_width(f.model, &site));
 		float zero = 0;
 		sn_edit edits[] = {
 			{ .op = SN_OP_SET, .at = site, .where = { .sel = SN_ALL }, .src = &own },
@@ -95,7 +102,8 @@ static void own_value_changes_no_bit_and_another_value_does(void **state)
 		sn_edit noise = { .op = SN_OP_NOISE, .at = site, .where = { .sel = SN_LAST, .row0 = 2, .n_row = 1 } };
 		float *changed = logits(&f, &batch, &noise, 1);
 		assert_memory_equal(changed, plain, (size_t)((m - 1) * VOCAB) * sizeof *plain);
-		if (memcmp(changed + (m - 1) * VOCAB, plain + (m - 1) * VOCAB, VOCAB * sizeof *plain) == 0) fail_msg("%s: no effect", editable[i]);
+		if (memcmp(changed + (m - 1) * VOCAB, plain + (m - 1) * VOCAB, VOCAB * sizeof *plain) == 0)
+			fail_msg("%s: no effect", editable[i]);
 	}
 	close_fixture(&f);
 }
@@ -106,7 +114,8 @@ static void whole_residual_patch_gives_the_sources_logits(void **state)
 	const int length[] = { 6, 6 };
 	sn_batch batch = make_batch(&f, length, 2, 2);
 	float *plain = logits(&f, &batch, NULL, 0);
-	static const char *const at[] = { "hook_embed", "blocks.0.hook_resid_pre", "blocks.0.hook_resid_mid", "blocks.1.hook_resid_post" };
+	static const char *const at[] = { "hook_embed", "blocks.0.hook_resid_pre", "blocks.0.hook_resid_mid",
+	                                  "blocks.1.hook_resid_post" };
 	const int32_t from[] = { 1, -1 };
 	for (int i = 0; i < SN_COUNT(at); i++) {
 		sn_edit edit = { .op = SN_OP_SET, .at = site_of(&f, at[i]), .where = { .sel = SN_ALL }, .src_row = from };
@@ -143,9 +152,11 @@ static void company_threads_and_the_future_change_no_bit(void **state)
 	float *all = logits(&f, &many, NULL, 0);
 	for (int b = 0; b < 150; b += 13) {
 		sn_batch one = { .n = 1, .token = many.token + many.start[b], .start = (int64_t[]){ 0, length[b] } };
-		assert_memory_equal(logits(&f, &one, NULL, 0), all + many.start[b] * VOCAB, (size_t)length[b] * VOCAB * sizeof *all);
+		assert_memory_equal(logits(&f, &one, NULL, 0), all + many.start[b] * VOCAB,
+		                    (size_t)length[b] * VOCAB * sizeof *all);
 		one.start = (int64_t[]){ 0, (length[b] + 1) / 2 };   /* without the future */
-		assert_memory_equal(logits(&f, &one, NULL, 0), all + many.start[b] * VOCAB, (size_t)((length[b] + 1) / 2) * VOCAB * sizeof *all);
+		assert_memory_equal(logits(&f, &one, NULL, 0), all + many.start[b] * VOCAB,
+		                    (size_t)((length[b] + 1) / 2) * VOCAB * sizeof *all);
 	}
 	sn_options options = { .size = sizeof options, .threads = 1, .seed = 1, .tokens_per_step = 64 };
 	sn_ctx *single;
@@ -159,7 +170,8 @@ static void company_threads_and_the_future_change_no_bit(void **state)
 
 /* ---- forks ---- */
 
-/* A base row, forks of it with edits and other endings, and forks of forks; fork-free: the same rows without parents. */
+/* A base row, forks of it with edits and other endings, and forks of forks; fork-free: the same rows without
+ * parents. */
 static sn_batch make_forks(fixture *f, bool forked)
 {
 	enum { N = 7, LEN = 12 };
@@ -189,7 +201,8 @@ static void forks_equal_full_computation(void **state)
 		};
 		sn_batch forked = make_forks(&f, true), full = make_forks(&f, false);
 		float *a = logits(&f, &forked, edits, 2), *b = logits(&f, &full, edits, 2);
-		if (memcmp(a, b, (size_t)(forked.start[7] * VOCAB) * sizeof *a) != 0) fail_msg("forks differ with an edit at %s", editable[i]);
+		if (memcmp(a, b, (size_t)(forked.start[7] * VOCAB) * sizeof *a) != 0)
+			fail_msg("forks differ with an edit at %s", editable[i]);
 		a = values(&f, &forked, "blocks.1.attn.hook_z", SN_BEFORE, edits, 2);
 		b = values(&f, &full, "blocks.1.attn.hook_z", SN_BEFORE, edits, 2);
 		assert_memory_equal(a, b, (size_t)(forked.start[7] * D) * sizeof *a);
@@ -201,8 +214,10 @@ static void forks_inherit_the_edits_of_their_parent(void **state)
 {
 	fixture f = open_fixture(test_ctx(state));
 	sn_batch forked = make_forks(&f, true), full = make_forks(&f, false);
-	sn_edit base = { .op = SN_OP_ZERO, .at = site_of(&f, "blocks.1.attn.hook_z[1]"), .where = { .sel = SN_AT, .arg = 8, .n_row = 1 } };
-	sn_edit own = { .op = SN_OP_ZERO, .at = site_of(&f, "blocks.0.hook_mlp_out"), .where = { .sel = SN_AT, .arg = 4, .row0 = 1, .n_row = 1 } };
+	sn_edit base = { .op = SN_OP_ZERO, .at = site_of(&f, "blocks.1.attn.hook_z[1]"),
+	                 .where = { .sel = SN_AT, .arg = 8, .n_row = 1 } };
+	sn_edit own = { .op = SN_OP_ZERO, .at = site_of(&f, "blocks.0.hook_mlp_out"),
+	                .where = { .sel = SN_AT, .arg = 4, .row0 = 1, .n_row = 1 } };
 	sn_edit with_parent[] = { base, own }, spelt_out[] = { base, own };
 	spelt_out[0].where.n_row = 2;   /* rows 0 and 1 */
 	float *a = logits(&f, &forked, with_parent, 2), *b = logits(&f, &full, spelt_out, 2);
@@ -223,7 +238,8 @@ static void forks_of_a_kept_state_equal_full_computation(void **state)
 	assert_ok(f.ctx, sn_state_open(&kept, f.ctx));
 	sn_plan nothing = { .size = sizeof nothing };
 	assert_ok(f.ctx, sn_run(f.ctx, f.model, &first, &nothing, kept, NULL));
-	sn_edit edit = { .op = SN_OP_NOISE, .at = site_of(&f, "blocks.1.attn.hook_v"), .where = { .sel = SN_AT, .arg = 6, .row0 = 2, .n_row = 1 } };
+	sn_edit edit = { .op = SN_OP_NOISE, .at = site_of(&f, "blocks.1.attn.hook_v"),
+	                 .where = { .sel = SN_AT, .arg = 6, .row0 = 2, .n_row = 1 } };
 	sn_goal goal = { .metric = SN_LOSS, .where = { .sel = SN_FROM, .arg = 7 } };
 	sn_plan plan = { .size = sizeof plan, .n_edit = 1, .edit = &edit, .n_goal = 1, .goal = &goal };
 	double expected[3], found[3], again[3];
@@ -247,14 +263,16 @@ static void blocked_keys_leave_the_others_renormalised(void **state)
 {
 	fixture f = open_fixture(test_ctx(state));
 	sn_batch forked = make_forks(&f, true), full = make_forks(&f, false);
-	sn_edit block = { .op = SN_OP_BLOCK, .at = site_of(&f, "blocks.1.attn.hook_attn_scores"), .where = { .sel = SN_LAST, .row0 = 1, .n_row = 1 },
+	sn_edit block = { .op = SN_OP_BLOCK, .at = site_of(&f, "blocks.1.attn.hook_attn_scores"),
+	                  .where = { .sel = SN_LAST, .row0 = 1, .n_row = 1 },
 		              .key = { .sel = SN_RANGE, .arg = 2, .end = 5 } };
 	float *plain = logits(&f, &full, NULL, 0), *a = logits(&f, &forked, &block, 1), *b = logits(&f, &full, &block, 1);
 	assert_memory_equal(a, b, (size_t)(full.start[7] * VOCAB) * sizeof *a);
 	assert_memory_equal(a, plain, (12 + 11) * VOCAB * sizeof *a);
 	assert_true(memcmp(a + 23 * VOCAB, plain + 23 * VOCAB, VOCAB * sizeof *a) != 0);
 	const int32_t self[] = { 0, 1, 2, 3, 4, 5, 6 }, other[] = { 6, -1, -1, -1, -1, -1, -1 };
-	sn_edit same = { .op = SN_OP_SET, .at = site_of(&f, "blocks.0.attn.hook_pattern"), .where = { .sel = SN_ALL }, .src_row = self };
+	sn_edit same = { .op = SN_OP_SET, .at = site_of(&f, "blocks.0.attn.hook_pattern"), .where = { .sel = SN_ALL },
+	                 .src_row = self };
 	assert_memory_equal(logits(&f, &full, &same, 1), plain, (size_t)(full.start[7] * VOCAB) * sizeof *a);
 	same.src_row = other;
 	same.at = site_of(&f, "blocks.0.attn.hook_attn_scores");
@@ -281,7 +299,8 @@ static void projections_move_only_their_subspace(void **state)
 	}
 	for (int j = 0; j < D; j++) u[j] /= (float)sqrt(norm);
 	sn_tensor U = sn_tensor_f32(u, D, 1), src = sn_tensor_f32(target, -1, D);
-	sn_edit edit = { .op = SN_OP_SET, .at = site_of(&f, "blocks.0.hook_resid_post"), .where = { .sel = SN_LAST }, .src = &src, .U = &U, .V = &U };
+	sn_edit edit = { .op = SN_OP_SET, .at = site_of(&f, "blocks.0.hook_resid_post"), .where = { .sel = SN_LAST },
+	                 .src = &src, .U = &U, .V = &U };
 	float *before = values(&f, &batch, "blocks.0.hook_resid_post", SN_BEFORE, &edit, 1);
 	float *after = values(&f, &batch, "blocks.0.hook_resid_post", SN_AFTER, &edit, 1);
 	double along = 0;
@@ -307,7 +326,8 @@ static void goals_agree_with_the_logits(void **state)
 	const int32_t want[] = { 7, 9, 11 }, foil[] = { 20, 30 }, ref[] = { 1, 1 };
 	const int64_t want_start[] = { 0, 2, 3 }, foil_start[] = { 0, 1, 2 };
 	sn_goal goal[] = {
-		{ .metric = SN_LOGIT_DIFF, .where = { .sel = SN_LAST }, .want = want, .foil = foil, .n_want = 2, .want_start = want_start, .foil_start = foil_start },
+		{ .metric = SN_LOGIT_DIFF, .where = { .sel = SN_LAST }, .want = want, .foil = foil, .n_want = 2,
+		  .want_start = want_start, .foil_start = foil_start },
 		{ .metric = SN_LOGPROB, .where = { .sel = SN_AT, .arg = 2 }, .want = want, .n_want = 1 },
 		{ .metric = SN_LOSS, .where = { .sel = SN_ALL } },
 		{ .metric = SN_KL, .where = { .sel = SN_AT, .arg = 3 }, .ref_row = ref },
@@ -372,7 +392,8 @@ static void patterns_expand_in_order(void **state)
 	sn_site *site;
 	int n;
 	char name[64];
-	assert_ok(f.ctx, sn_site_expand(f.ctx, f.model, "blocks.*.attn.hook_z[*],ln_final.hook_normalized", f.arena, &site, &n));
+	assert_ok(f.ctx, sn_site_expand(f.ctx, f.model, "blocks.*.attn.hook_z[*],ln_final.hook_normalized", f.arena, &site,
+	                                &n));
 	assert_int_equal(n, 2 * 4 + 1);
 	for (int i = 0; i < n; i++) {
 		sn_site again;

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct fixture { sn_ctx *ctx; sn_arena *arena; sn_model *model; sn_safetensors *file; sn_batch batch; double worst; } fixture;
+typedef struct fixture { sn_ctx *ctx; sn_arena *arena; sn_model *model; sn_safetensors *file; sn_batch batch;
+                         double worst; } fixture;
 
 /* Attention rows come a place at a time: each query's keys go to their rows of [heads, n, n]. */
 typedef struct square { float *x; int32_t n, row; } square;
@@ -19,7 +20,8 @@ static sn_status square_take(sn_ctx *ctx, void *state, const sn_block *block)
 	if (block->row[0] != s->row) return SN_OK;
 	int64_t n_key = block->x.dim[1];
 	for (int64_t h = 0; h < block->x.dim[0]; h++)
-		memcpy(s->x + (h * s->n + block->pos[0]) * s->n, (float *)block->x.data + h * n_key, (size_t)n_key * sizeof(float));
+		memcpy(s->x + (h * s->n + block->pos[0]) * s->n, (float *)block->x.data + h * n_key,
+		       (size_t)n_key * sizeof(float));
 	return SN_OK;
 }
 
@@ -57,7 +59,8 @@ static void check_tensor(fixture *f, const sn_safetensor *t)
 		square s = { x, (int32_t)n, row };
 		assert_ok(f->ctx, run_tap(f, &site, &square_sink, &s));
 	} else {
-		sn_keep keep = { SN_TAKE(f->arena, float, f->batch.start[f->batch.n] * width), f->batch.start[f->batch.n], width };
+		sn_keep keep = { SN_TAKE(f->arena, float, f->batch.start[f->batch.n] * width), f->batch.start[f->batch.n],
+		                 width };
 		assert_int_equal(t->count, n * width);
 		assert_ok(f->ctx, run_tap(f, &site, &sn_sink_keep, &keep));
 		x = keep.x + f->batch.start[row] * width;
@@ -91,10 +94,12 @@ static void check_model(sn_ctx *ctx, const char *variant, const char *file)
 	snprintf(path, sizeof path, SN_TESTS "/golden/tiny/%s%s", variant, file);
 	assert_ok(ctx, sn_model_open(&f.model, ctx, path));
 	const sn_safetensor *start = sn_safetensors_find(f.file, "start");
-	f.batch = (sn_batch){ .n = (int32_t)start->count - 1, .token = (const int32_t *)sn_safetensors_find(f.file, "tokens")->data,
+	f.batch = (sn_batch){ .n = (int32_t)start->count - 1,
+	                      .token = (const int32_t *)sn_safetensors_find(f.file, "tokens")->data,
 		                  .start = (const int64_t *)start->data };
 	int64_t checked = 0;
-	for (int64_t i = 0; i < sn_safetensors_count(f.file); i++, checked++) check_tensor(&f, sn_safetensors_at(f.file, i));
+	for (int64_t i = 0; i < sn_safetensors_count(f.file); i++, checked++)
+		check_tensor(&f, sn_safetensors_at(f.file, i));
 	assert_true(checked > 20);
 	check_loss(&f);
 	print_message("%s%s: largest relative error of a site %.1e\n", variant, file, f.worst);

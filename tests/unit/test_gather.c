@@ -11,7 +11,8 @@ enum { ITEMS = 5, ROLES = 2 };
 static const int32_t token[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 3, 5, 7, 2, 9, 4, 6, 1, 3 };
 static const int64_t start[ITEMS + 1] = { 0, 4, 8, 11, 14, 18 };
 /* role 0: two tokens, absent in item 2; role 1: the last token */
-static const int32_t span[ITEMS * ROLES][2] = { { 1, 3 }, { 3, 4 }, { 1, 2 }, { 3, 4 }, { -1, -1 }, { 2, 3 }, { 1, 2 }, { 2, 3 },
+static const int32_t span[ITEMS * ROLES][2] = { { 1, 3 }, { 3, 4 }, { 1, 2 }, { 3, 4 }, { -1, -1 }, { 2, 3 }, { 1, 2 },
+                                                { 2, 3 },
 	                                            { 1, 3 }, { 3, 4 } };
 static const sn_items items = { .n = ITEMS, .token = token, .start = start, .n_role = ROLES, .span = span };
 
@@ -28,7 +29,8 @@ static float *whole(sn_ctx *ctx, sn_model *model, sn_arena *arena, const sn_batc
 	const sn_model_info *info = sn_model_get_info(model);
 	int64_t m = batch->start[batch->n];
 	sn_keep keep = { .x = SN_TAKE(arena, float, m * info->d_model), .m = m, .d = info->d_model };
-	sn_tap tap = { .at = sn_boundary_site(l, info->n_layer), .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep };
+	sn_tap tap = { .at = sn_boundary_site(l, info->n_layer), .where = { .sel = SN_ALL }, .sink = &sn_sink_keep,
+	               .state = &keep };
 	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
 	assert_ok(ctx, sn_run(ctx, model, batch, &plan, NULL, NULL));
 	return keep.x;
@@ -60,9 +62,11 @@ static void roles_hold_the_last_token_of_their_spans(void **state)
 	for (int l = 0; l < g.n_layer; l++) {
 		const float *x = whole(ctx, model, arena, &batch, l);
 		for (int b = 0; b < 4; b++)
-			assert_memory_equal(g.x[l * ROLES + 1] + b * g.d, x + (batch.start[b + 1] - 1) * g.d, (size_t)g.d * sizeof(float));
+			assert_memory_equal(g.x[l * ROLES + 1] + b * g.d, x + (batch.start[b + 1] - 1) * g.d,
+			                    (size_t)g.d * sizeof(float));
 		assert_memory_equal(g.x[l * ROLES], x + 2 * g.d, (size_t)g.d * sizeof(float));
-		double a = norm(g.x[l * ROLES], g.d), b = norm(g.x[l * ROLES] + g.d, g.d), c = norm(g.x[l * ROLES] + 2 * g.d, g.d);
+		double a = norm(g.x[l * ROLES], g.d), b = norm(g.x[l * ROLES] + g.d, g.d),
+			c = norm(g.x[l * ROLES] + 2 * g.d, g.d);
 		double median = a + b + c - fmax(a, fmax(b, c)) - fmin(a, fmin(b, c));
 		assert_true(fabs(g.norm[l * ROLES] - median) < 1e-5 * median);
 		assert_true(g.layer_norm[l] > 0);

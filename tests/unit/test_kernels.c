@@ -1,4 +1,5 @@
-/* Every level's kernels against plain double arithmetic; packed products against sums in double, and row by row bitwise. */
+/* Every level's kernels against plain double arithmetic; packed products against sums in double, and row by row
+ * bitwise. */
 #include "common/test.h"
 
 #include "tensor/gemm.h"
