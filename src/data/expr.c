@@ -294,3 +294,18 @@ uint32_t sn_expr_slots(const sn_expr *e)
 		return 1u << e->left.slot;
 	}
 }
+
+bool sn_expr_reads_words(const sn_expr *e)
+{
+	switch (e->op) {
+	case OP_OR:
+	case OP_AND:
+		return sn_expr_reads_words(e->a) || sn_expr_reads_words(e->b);
+	case OP_NOT:
+		return sn_expr_reads_words(e->a);
+	case OP_AMBIGUOUS:
+		return true;
+	default:
+		return e->left.feature < 0;
+	}
+}

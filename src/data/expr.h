@@ -39,5 +39,7 @@ SN_CHECKED sn_status sn_agree_parse(int *slot, const sn_expr **only_if, sn_ctx *
 bool sn_expr_holds(const sn_expr *expr, const sn_fill *fill);
 /* Returns the slots that an expression speaks of, bit s for slot s. */
 uint32_t sn_expr_slots(const sn_expr *expr);
+/* Returns whether an expression depends on more than features: on lemmas, or on how forms are spelt. */
+bool sn_expr_reads_words(const sn_expr *expr);
 
 #endif

@@ -119,8 +119,10 @@ sn_status sn_maker_fill(sn_maker *k, const sn_balance_cell *c, int block, sn_fil
 	int controller = k->p->label[0].slot;
 	memset(fill, 0, SN_MAX_SLOT * sizeof *fill);
 	SN_TRY(fill_slot(k, c, block, controller, fill));
-	for (int s = 0; s < k->p->n_slot; s++)
-		if (s != controller && (slots >> s & 1)) SN_TRY(fill_slot(k, c, block, s, fill));
+	for (int agreeing = 0; agreeing < 2; agreeing++)
+		for (int s = 0; s < k->p->n_slot; s++)
+			if (s != controller && (slots >> s & 1) && (k->p->slot[s].n_agree > 0) == agreeing)
+				SN_TRY(fill_slot(k, c, block, s, fill));
 	return SN_OK;
 }
 
@@ -180,7 +182,7 @@ sn_status sn_maker_row(sn_maker *k, int frame_number, const sn_fill *fill, int t
 						  .lemma = subject->lexeme->lemma,
 						  .form = subject->form->text,
 						  .group = sn_slot_class(p, p->label[0].slot)->group[subject->lexeme->group],
-						  .choice_set = k->choice_set[subject->lexeme->group] };
+						  .choice_set = sn_maker_choice_set(k, fill) };
 	if (p->attractor >= 0 && fill[p->attractor].lexeme) row->attractor = fill[p->attractor].lexeme->lemma;
 	for (int i = frame->n_condition - 1; i >= 0; i--)
 		if (sn_expr_holds(frame->condition[i].when, fill)) row->condition = frame->condition[i].name;

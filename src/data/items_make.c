@@ -28,60 +28,6 @@ static sn_status make_kind(sn_maker *k, int kind, const char *use, int64_t n, co
 	return SN_OK;
 }
 
-/* ---- choice words ---- */
-
-/* Writes the choice words after a controller of one group into form[0 .. n): what is chosen for +1, and for -1. */
-static int choice_forms(const sn_phenomenon *p, const sn_lexeme *controller, sn_text_pair *form)
-{
-	const sn_label_def *label = &p->label[0];
-	const sn_class *words = sn_slot_class(p, p->choice);
-	sn_fill fill[SN_MAX_SLOT] = { 0 };
-	int n = 0;
-	for (int i = 0; i < words->n; i++) {
-		if (!sn_slot_takes(&p->slot[p->choice], &words->lexeme[i])) continue;
-		for (int v = 0; v < 2; v++) {
-			fill[label->slot] = (sn_fill){ controller, p->slot[label->slot].fixed, NULL };
-			for (int f = 0; f < p->n_feature; f++)
-				if (controller->inherent.value[f] >= 0)
-					fill[label->slot].values.value[f] = controller->inherent.value[f];
-			fill[label->slot].values.value[label->feature] = (int8_t)label->value[v];
-			fill[p->choice] = (sn_fill){ &words->lexeme[i], sn_values_none(), NULL };
-			SN_ASSERT(sn_slot_inflect(p, p->choice, fill));
-			form[n][v] = fill[p->choice].form->text;
-		}
-		n++;
-	}
-	return n;
-}
-
-/* One set of choice words for each way in which they look after the groups of controllers. */
-static sn_status list_choices(sn_maker *k)
-{
-	const sn_phenomenon *p = k->p;
-	const sn_class *subject = sn_slot_class(p, p->label[0].slot);
-	sn_item_rows *rows = &k->rows;
-	int most = sn_slot_class(p, p->choice)->n;
-	int32_t *set;
-	SN_NEW(set, rows->arena, int32_t, subject->n_group);
-	SN_NEW(rows->choice, rows->arena, sn_text_pair, (int64_t)most * subject->n_group);
-	memset(set, -1, (size_t)subject->n_group * sizeof *set);
-	for (int i = 0; i < subject->n; i++) {
-		int group = subject->lexeme[i].group;
-		if (set[group] >= 0 || !sn_slot_takes(&p->slot[p->label[0].slot], &subject->lexeme[i])) continue;
-		sn_text_pair *form = &rows->choice[rows->n_choice_set * rows->n_choice];
-		int n = choice_forms(p, &subject->lexeme[i], form);
-		rows->n_choice = n;
-		set[group] = 0;
-		while (memcmp(rows->choice[set[group] * n], rows->choice[rows->n_choice_set * n], (size_t)n * sizeof *form) !=
-			   0)
-			set[group]++;
-		rows->n_choice_set = SN_MAX(rows->n_choice_set, set[group] + 1);
-	}
-	for (int g = 0; g < subject->n_group; g++) set[g] = SN_MAX(set[g], 0);
-	k->choice_set = set;
-	return sn_item_rows_fit_choices(rows, p->lead[1][0]);
-}
-
 static void set_head(sn_maker *k)
 {
 	const sn_phenomenon *p = k->p;
@@ -108,7 +54,7 @@ sn_status sn_items_make(sn_items **out, sn_ctx *ctx, const sn_phenomenon *p, con
 		if (n < 0 || n > MOST) return sn_fail(ctx, SN_EARG, "%lld items: expected 0 to %d", (long long)n, MOST);
 	}
 	set_head(&k);
-	SN_TRY(list_choices(&k));
+	SN_TRY(sn_maker_choices(&k));
 	SN_TRY(sn_draw_blocks(&block, p, seed, arena));
 	SN_TRY(make_kind(&k, SN_NO_PAIR, "probe", (size->probe + 1) / 2, block, seed));
 	for (int i = 0; i < SN_PAIR_KINDS; i++) SN_TRY(make_kind(&k, i, use[i], size->pair[i], block, seed));

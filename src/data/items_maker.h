@@ -14,9 +14,10 @@ typedef struct sn_maker {
 	const sn_phenomenon *p;
 	sn_item_rows rows;
 	sn_item_draw draw;
-	int kind;                  /* of what is being made: sn_pair_kind or SN_NO_PAIR */
-	const int32_t *choice_set; /* [groups of the controller's class] */
-	uint64_t *seen;            /* hashes of texts, open addressing; 0: free */
+	int kind; /* of what is being made: sn_pair_kind or SN_NO_PAIR */
+	int n_word, n_form_set;
+	sn_text_pair *form; /* [n_form_set * n_word] choice words as listed, before any was dropped */
+	uint64_t *seen;     /* hashes of texts, open addressing; 0: free */
 	uint64_t seen_mask;
 } sn_maker;
 
@@ -41,6 +42,10 @@ SN_CHECKED sn_status sn_maker_row(sn_maker *k, int frame, const sn_fill *fill, i
 								  sn_item_row *row);
 /* Draws units until one of the cell is accepted; the others are counted by reason. SN_EARG after too many. */
 SN_CHECKED sn_status sn_maker_unit(sn_maker *k, const sn_balance_cell *c, int block);
+/* Lists the sets of choice words and fits them to the tokenizer. */
+SN_CHECKED sn_status sn_maker_choices(sn_maker *k);
+/* Returns the set that follows the controller of a filled frame; -1: none, because their forms are alike. */
+int sn_maker_choice_set(const sn_maker *k, const sn_fill *fill);
 /* Returns whether a text was seen; with remember it is from now on. */
 bool sn_maker_seen(sn_maker *k, const char *text, bool remember);
 

@@ -140,7 +140,7 @@ static void keep_choices(sn_item_rows *rows, const bool *keep)
 			memmove(rows->choice[to], rows->choice[from], sizeof *rows->choice);
 			memmove(rows->choice_token[to++], rows->choice_token[from], sizeof *rows->choice_token);
 		}
-	rows->n_choice = to / rows->n_choice_set;
+	rows->n_choice = to / SN_MAX(rows->n_choice_set, 1);
 }
 
 sn_status sn_item_rows_fit_choices(sn_item_rows *rows, const char *context)

@@ -34,10 +34,9 @@ static sn_status judge_row(sn_maker *k, const sn_fill *fill, sn_item_row *row, c
 		*blame = sn_expr_slots(p->reject[i].when);
 		return SN_OK;
 	}
-	if (bytes_overlap(k, row)) {
-		*reason = SN_ROLES_OVERLAP;
-		return SN_OK;
-	}
+	if (row->choice_set < 0) *reason = SN_FOIL_IS_GOOD;
+	if (bytes_overlap(k, row)) *reason = SN_ROLES_OVERLAP;
+	if (*reason) return SN_OK;
 	int c = row->choice_set * k->rows.n_choice + (int)(k->rows.n % k->rows.n_choice);
 	return sn_item_row_fit(&k->rows, row, k->rows.choice[c][row->z[0] < 0], reason);
 }
@@ -54,6 +53,8 @@ static sn_status judge(sn_maker *k, sn_unit *u, const char **reason, uint32_t *b
 	*blame = k->kind == SN_NO_PAIR ? ~0u : 1u << sn_maker_change(k)->slot;
 	if (k->kind != SN_NO_PAIR && strcmp(u->row[0].text, u->row[1].text) == 0)
 		*reason = "members are the same";
+	else if (u->row[0].choice_set != u->row[1].choice_set)
+		*reason = "choice words differ";
 	else if (k->kind != SN_NO_PAIR && u->row[0].n_token != u->row[1].n_token)
 		*reason = "token count";
 	else if (u->bad_base || sn_maker_seen(k, u->row[1].text, false)) {
@@ -102,13 +103,22 @@ static sn_status try_unit(sn_maker *k, const sn_balance_cell *c, int block, sn_u
 	return sn_item_rows_drop(&k->rows, reason, group, 2);
 }
 
+/* Gives the second member's changed slot its form, and those that agree with it. */
+static void inflect_again(const sn_maker *k, sn_fill *fill, int slot)
+{
+	SN_ASSERT(sn_slot_inflect(k->p, slot, fill));
+	for (int s = 0; s < k->p->n_slot; s++)
+		if (fill[s].lexeme && k->p->slot[s].n_agree > 0 && k->p->slot[s].agree[0].slot == slot)
+			SN_ASSERT(sn_slot_inflect(k->p, s, fill));
+}
+
 /* The other member where a feature of a form is flipped. */
 static void flip_form(const sn_maker *k, sn_unit *u)
 {
 	int s = sn_maker_change(k)->slot, f = sn_maker_change(k)->flip;
 	uint32_t other = sn_slot_values(k->p, s, f) & ~(1u << u->fill[0][s].values.value[f]);
 	u->fill[1][s].values.value[f] = (int8_t)__builtin_ctz(other);
-	SN_ASSERT(sn_slot_inflect(k->p, s, u->fill[1]));
+	inflect_again(k, u->fill[1], s);
 }
 
 /* The other member where a lemma is swapped: tries partners, least used first, until one is accepted. */
@@ -131,7 +141,7 @@ static sn_status try_partners(sn_maker *k, const sn_balance_cell *c, int block, 
 		if (i < 0) break;
 		skip[i] = true;
 		u->fill[1][x->slot] = (sn_fill){ &words->lexeme[i], varied, NULL };
-		SN_ASSERT(sn_slot_inflect(k->p, x->slot, u->fill[1]));
+		inflect_again(k, u->fill[1], x->slot);
 		SN_TRY(try_unit(k, c, block, u, done, blame));
 		if (*done || u->bad_base) return SN_OK;
 	}

@@ -130,6 +130,9 @@ static inline const sn_class *sn_slot_class(const sn_phenomenon *p, int slot)
 /* Returns the values a slot's feature may take, bit v for value v: as varied, or as its lexemes carry it; a label's two
  * only. */
 uint32_t sn_slot_values(const sn_phenomenon *p, int slot, int feature);
+/* Returns the first combination of what a slot varies; steps to the next, false after the last. */
+sn_values sn_slot_first_values(const sn_phenomenon *p, int slot);
+bool sn_slot_next_values(const sn_phenomenon *p, int slot, sn_values *values);
 /* Returns the slot's entry for a varied feature, or -1. */
 int sn_slot_vary(const sn_slot *slot, int feature);
 

@@ -222,6 +222,10 @@ static sn_status read_frame_text(const sn_reading *r, json_t *object, sn_frame *
 		return sn_json_fail(r->doc, at, NULL, SN_EPARSE,
 							"expected the text to end with \"%s\": the choice ends a frame", tail);
 	SN_TRY(read_prefix(r, at, frame, text, (size_t)(bar - 1 - text)));
+	for (int s = 0; s < p->n_slot; s++)
+		if ((frame->slots >> s & 1) && p->slot[s].n_agree > 0 && !(frame->slots >> p->slot[s].agree[0].slot & 1))
+			return sn_json_fail(r->doc, at, NULL, SN_EPARSE, "{%s} agrees with {%s}, which is missing", p->slot[s].name,
+								p->slot[p->slot[s].agree[0].slot].name);
 	if (frame->slots >> p->label[0].slot & 1) return SN_OK;
 	return sn_json_fail(r->doc, at, NULL, SN_EPARSE, "the controller {%s} is missing", p->slot[p->label[0].slot].name);
 }

@@ -96,6 +96,9 @@ static sn_status read_agree(const sn_reading *r, json_t *object, sn_slot *slot, 
 		sn_status status = sn_agree_parse(&a->slot, &a->only_if, r->ctx, &r->scope, text, r->arena);
 		if (status != SN_OK) return sn_read_expr_failed(r, value, status);
 		if (a->slot == number) return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "a slot cannot agree with itself");
+		if (a->only_if && (sn_expr_slots(a->only_if) != 1u << a->slot || sn_expr_reads_words(a->only_if)))
+			return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "the condition may test features of slot %s only",
+								r->p->slot[a->slot].name);
 		slot->n_agree++;
 	}
 	return SN_OK;
@@ -198,6 +201,31 @@ bool sn_slot_inflect(const sn_phenomenon *p, int s, sn_fill *fill)
 	return sn_lexeme_form(fill[s].lexeme, &asked, &fill[s].form) == 1;
 }
 
+bool sn_slot_next_values(const sn_phenomenon *p, int s, sn_values *values)
+{
+	for (int i = 0; i < p->slot[s].n_vary; i++) {
+		int f = p->slot[s].vary[i].feature, v = values->value[f];
+		uint32_t all = sn_slot_values(p, s, f);
+		for (v++; v < SN_MAX_VALUE && !(all >> v & 1); v++) {
+		}
+		if (v < SN_MAX_VALUE) {
+			values->value[f] = (int8_t)v;
+			return true;
+		}
+		values->value[f] = (int8_t)__builtin_ctz(all);
+	}
+	return false;
+}
+
+sn_values sn_slot_first_values(const sn_phenomenon *p, int s)
+{
+	sn_values values = sn_values_none();
+	for (int i = 0; i < p->slot[s].n_vary; i++)
+		values.value[p->slot[s].vary[i].feature] =
+			(int8_t)__builtin_ctz(sn_slot_values(p, s, p->slot[s].vary[i].feature));
+	return values;
+}
+
 /* ---- checking ---- */
 
 static sn_status no_form(const sn_reading *r, int s, const sn_fill *fill)
@@ -216,32 +244,6 @@ static sn_status no_form(const sn_reading *r, int s, const sn_fill *fill)
 						p->slot[s].name, asked, fill[s].form ? "several" : "none");
 }
 
-/* Steps a slot's varied features to their next combination; false after the last. */
-static bool next_values(const sn_phenomenon *p, int s, sn_values *values)
-{
-	for (int i = 0; i < p->slot[s].n_vary; i++) {
-		int f = p->slot[s].vary[i].feature, v = values->value[f];
-		uint32_t all = sn_slot_values(p, s, f);
-		for (v++; v < SN_MAX_VALUE && !(all >> v & 1); v++) {
-		}
-		if (v < SN_MAX_VALUE) {
-			values->value[f] = (int8_t)v;
-			return true;
-		}
-		values->value[f] = (int8_t)__builtin_ctz(all);
-	}
-	return false;
-}
-
-static sn_values first_values(const sn_phenomenon *p, int s)
-{
-	sn_values values = sn_values_none();
-	for (int i = 0; i < p->slot[s].n_vary; i++)
-		values.value[p->slot[s].vary[i].feature] =
-			(int8_t)__builtin_ctz(sn_slot_values(p, s, p->slot[s].vary[i].feature));
-	return values;
-}
-
 static sn_status check_lexemes(const sn_reading *r, int s, sn_fill *fill)
 {
 	const sn_class *c = sn_slot_class(r->p, s);
@@ -249,11 +251,11 @@ static sn_status check_lexemes(const sn_reading *r, int s, sn_fill *fill)
 	for (int i = 0; i < c->n; i++) {
 		if (!sn_slot_takes(&r->p->slot[s], &c->lexeme[i])) continue;
 		any = true;
-		sn_values values = first_values(r->p, s);
+		sn_values values = sn_slot_first_values(r->p, s);
 		do {
 			fill[s] = (sn_fill){ &c->lexeme[i], values, NULL };
 			if (!sn_slot_inflect(r->p, s, fill)) return no_form(r, s, fill);
-		} while (next_values(r->p, s, &values));
+		} while (sn_slot_next_values(r->p, s, &values));
 	}
 	if (any) return SN_OK;
 	return sn_json_fail(r->doc, json_object_get(r->doc->root, "slots"), r->p->slot[s].name, SN_EPARSE,
@@ -275,12 +277,12 @@ static sn_status check_agreeing(const sn_reading *r, int s, sn_fill *fill)
 		if (!sn_slot_takes(&p->slot[source], &c->lexeme[i])) continue;
 		if (c->lexeme[i].group < 64 && (seen >> c->lexeme[i].group & 1)) continue;
 		if (c->lexeme[i].group < 64) seen |= 1ull << c->lexeme[i].group;
-		sn_values values = first_values(p, source);
+		sn_values values = sn_slot_first_values(p, source);
 		do {
 			fill[source] = (sn_fill){ &c->lexeme[i], values, NULL };
 			if (!sn_slot_inflect(p, source, fill)) return no_form(r, source, fill);
 			SN_TRY(check_lexemes(r, s, fill));
-		} while (next_values(p, source, &values));
+		} while (sn_slot_next_values(p, source, &values));
 	}
 	return SN_OK;
 }

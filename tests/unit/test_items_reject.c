@@ -235,6 +235,38 @@ static void an_inherent_feature_is_flipped_by_another_lemma(void **state)
 	sn_arena_close(arena);
 }
 
+/* Replaces from by to; both must be in the text. */
+static const char *edited(sn_arena *arena, const char *text, const char *from, const char *to)
+{
+	const char *at = strstr(text, from);
+	if (!at) fail_msg("no %s", from);
+	return sn_arena_format(arena, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+}
+
+/* Gender shows in the singular only, and an adjective shows it before the choice: plural prefixes cannot be used, and the
+ * members of a pair differ in the adjective too. */
+static void agreement_before_the_choice_follows_the_flip(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_arena *arena;
+	const sn_phenomenon *p;
+	sn_items *items;
+	sn_items_size size = { 16, { 6, 0, 0 } };
+	assert_ok(ctx, sn_arena_open(&arena, ctx));
+	const char *text = edited(arena, gender, "\"number\": \"sg\"}", "\"vary\": [\"number\"]}, \"J\": {\"from\": \"J\", "
+	                          "\"agree\": {\"number\": \"S\", \"gender\": \"S if sg\"}}");
+	text = edited(arena, text, "\"D\": [", "\"J\": [{\"lemma\": \"новый\", \"forms\": {\"sg.m\": \"новый\", \"sg.f\": "
+	              "\"новая\", \"sg.n\": \"новое\", \"pl\": \"новые\"}}], \"D\": [");
+	text = edited(arena, text, "{lead} {S}", "{lead} {J} {S}");
+	assert_ok(ctx, sn_phenomenon_parse(&p, ctx, "gender.json", text, strlen(text), arena));
+	assert_ok(ctx, sn_items_make(&items, ctx, p, NULL, &size, 1, arena));
+	assert_true(count_dropped(items, "foil==good") > 0);
+	assert_int_equal(items->n_choice, 2);
+	for (int64_t i = 0; i < items->n; i++)
+		assert_non_null(strstr(items->item[i].text, items->item[i].n > 0 ? " новая " : " новый "));
+	sn_arena_close(arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +276,7 @@ int main(void)
 		cmocka_unit_test(tokens_can_reject_a_row),
 		cmocka_unit_test(other_tokenizers_reject_more),
 		cmocka_unit_test(an_inherent_feature_is_flipped_by_another_lemma),
+		cmocka_unit_test(agreement_before_the_choice_follows_the_flip),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

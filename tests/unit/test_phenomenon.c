@@ -14,10 +14,13 @@ static const char russian[] =
 	"   {\"lemma\": \"стол\", \"gender\": \"m\", \"anim\": false, \"forms\": {\"nom.sg\": \"стол\", \"nom.pl\": "
 	"\"столы\", \"gen.sg\": \"стола\", \"gen.pl\": \"столов\"}}],\n"
 	"  \"V\": [{\"lemma\": \"прийти\", \"forms\": {\"past.sg.m\": \"пришёл\", \"past.sg.f\": \"пришла\", \"past.sg.n\": "
-	"\"пришло\", \"past.pl\": \"пришли\"}}]},\n"
+	"\"пришло\", \"past.pl\": \"пришли\"}}],\n"
+	"  \"J\": [{\"lemma\": \"новый\", \"forms\": {\"nom.sg.m\": \"новый\", \"nom.sg.f\": \"новая\", \"nom.sg.n\": \"новое\", \"nom.pl\": "
+	"\"новые\"}}]},\n"
 	" \"slots\": {\"S\": {\"from\": \"N\", \"case\": \"nom\", \"vary\": [\"number\"]},\n"
 	"           \"A\": {\"from\": \"N\", \"case\": \"gen\", \"vary\": [\"number\"], \"distinct\": \"S.lemma\"},\n"
-	"           \"T\": {\"from\": \"V\", \"tense\": \"past\", \"agree\": {\"number\": \"S\", \"gender\": \"S if sg\"}}},\n"
+	"           \"T\": {\"from\": \"V\", \"tense\": \"past\", \"agree\": {\"number\": \"S\", \"gender\": \"S if sg\"}},\n"
+	"           \"J\": {\"from\": \"J\", \"case\": \"nom\", \"agree\": {\"number\": \"S\", \"gender\": \"S if sg\"}}},\n"
 	" \"lead_ins\": {\"train\": [\"Вчера\"], \"test\": [\"Наконец\"]},\n"
 	" \"frames\": [{\"id\": \"gen\", \"order\": \"SV\", \"text\": \"{lead} {S} {A} уже | {T}\",\n"
 	"   \"conditions\": {\"match\": \"A.number==S.number\", \"mismatch\": \"A.number!=S.number\"}}],\n"
@@ -110,6 +113,9 @@ static void mistakes_are_named_with_their_place(void **state)
 		{ "\"vary\": [\"number\"]}", "\"vary\": [\"case\"]}", "fixed or varied already" },
 		{ "\"S.lemma\"}", "\"S.number\"}", "slots.A.distinct: expected SLOT.lemma" },
 		{ "\"S if sg\"", "\"S if sng\"", "slots.T.agree.gender: character 6 of \"S if sng\": expected the value of a feature" },
+		{ "\"S if sg\"", "\"S if S.lemma!=A.lemma\"", "the condition may test features of slot S only" },
+		{ "\"S if sg\"", "\"S if not ambiguous(S)\"", "the condition may test features of slot S only" },
+		{ "{lead} {S} {A}", "{lead} {A} {J}", "{J} agrees with {S}, which is missing" },
 		{ "\"S if sg\"", "\"T if sg\"", "cannot agree with itself" },
 		{ "\"S if sg\"", "\"S if sg and\"", "found the end" },
 		{ "\"S.number\": [\"sg\", \"pl\"]", "\"S.number\": [\"sg\"]", "polarity.S.number: expected two values" },
