@@ -13,7 +13,7 @@ if [ ! -x "$python" ]; then
 	python3 -m venv "$out/venv"
 	"$out/venv/bin/pip" install -q -r bench/requirements.txt
 fi
-ninja -C build/release --quiet bench_forward bench_first_logits bench_gemm
+ninja -C build/release --quiet bench_forward bench_first_logits bench_gemm test_localize_planted
 export OMP_NUM_THREADS=2
 timed() { /usr/bin/env python3 bench/timed.py "$@"; }
 
@@ -32,3 +32,5 @@ for effort in quick standard; do
 		--out "$out/localize-$effort" --quiet | tee -a "$out/runs.jsonl"
 done
 python3 bench/summary.py "$out/runs.jsonl" "$(git rev-parse --short HEAD)" bench/history.tsv
+# the planted models under a hundred noise seeds: how many reports hold a false verdict
+SN_PLANTED_SEEDS=100 build/release/tests/test_localize_planted | grep 'false verdict' | tee "$out/planted.txt"

@@ -1,6 +1,8 @@
 #include "model/erasure.h"
 #include "base/base.h"
 
+#include <math.h>
+
 static const uint64_t SHIFT_KEY = 0x7368696674; /* keeps these draws apart from others of the same seed */
 
 typedef struct plan {
@@ -66,6 +68,7 @@ static sn_status take_arrays(sn_erased *out, const plan *p, sn_arena *arena)
 	SN_NEW(out->base, arena, double, out->n_item);
 	SN_NEW(out->ld, arena, double, out->n_item * out->n_erasure);
 	SN_NEW(out->shift, arena, double, out->n_item * out->n_shift);
+	for (int64_t i = 0; i < out->n_item * out->n_shift; i++) out->shift[i] = NAN; /* until their own run */
 	return SN_OK;
 }
 
