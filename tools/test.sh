@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # usage: tools/test.sh PRESET   – runs all tests of a built preset and closes with `N passed, N failed, N skipped`.
+# Under the sanitizers the tests on the real model are left out: the tiny ones go through the same code in seconds.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 tools/models.sh smollm2 >/dev/null || echo "no model: tests that need SmolLM2 are skipped" >&2
 log=build/$1/ctest.log
-ctest --test-dir "build/$1" -j2 --output-on-failure 2>&1 | tee "$log" | grep -vE '^(Internal ctest|Test project)'
-passed=$(grep -cE '^ *[0-9]+/[0-9]+ Test .* Passed ' "$log")
-skipped=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*\*\*\*Skipped ' "$log")
-total=$(grep -cE '^ *[0-9]+/[0-9]+ Test ' "$log")
+choice=()
+[ "$1" = asan ] && choice=(--label-exclude model)
+ctest --test-dir "build/$1" -j2 --output-on-failure "${choice[@]}" 2>&1 | tee "$log" | grep -vE '^(Internal ctest|Test project)'
+count() { grep -cE "^ *[0-9]+/[0-9]+ Test $1" "$log"; }
+total=$(count '') passed=$(count '.* Passed ') skipped=$(count '.*\*\*\*Skipped ')
 failed=$((total - passed - skipped))
+grep -E '^ *[0-9]+/[0-9]+ Test .*\*\*\*Skipped ' "$log" | sed -E 's/.*: ([a-z0-9_]+) .*/skipped: \1/'
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
