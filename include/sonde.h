@@ -4,10 +4,9 @@
  * text, data, results, methods. Conventions:
  *   - Constructors put their output first; everything else takes the context first.
  *   - Every fallible call returns sn_status; sn_error(ctx) then says in one line what, where, what was expected and
- *   what
- *     to do. The library never prints and never exits.
+ *     what to do. The library never prints and never exits.
  *   - No globals: contexts are independent. One context is used by one thread at a time (it runs its own OpenMP
- *   threads).
+ *     threads).
  *   - Zero-initialised structs are valid or rejected, never silently something else.
  *   - Logarithms are natural (nats) unless a name or comment says bits. Positions count tokens from 0.
  */
@@ -26,8 +25,7 @@ extern "C" {
 #define SN_CHECKED __attribute__((warn_unused_result))
 #define SN_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
-/* ==== Status
- * ======================================================================================================= */
+/* ==== Status =================================================================================================== */
 
 /* X(code, exit code of the command, text) */
 #define SN_STATUS_MAP(X)                                                                                               \
@@ -60,8 +58,7 @@ SN_API int sn_status_exit_code(sn_status status);
 /* Returns "MAJOR.MINOR.PATCH" of the library. */
 SN_API const char *sn_version(void);
 
-/* ==== Context
- * ======================================================================================================= */
+/* ==== Context ================================================================================================== */
 
 typedef struct sn_ctx sn_ctx;
 
@@ -97,8 +94,7 @@ SN_API void sn_cancel(sn_ctx *ctx);
 SN_API uint64_t sn_ctx_seed(const sn_ctx *ctx);
 SN_API int sn_ctx_threads(const sn_ctx *ctx);
 
-/* ==== Memory
- * ======================================================================================================== */
+/* ==== Memory =================================================================================================== */
 
 /* An arena: allocations that end together. */
 typedef struct sn_arena sn_arena;
@@ -109,8 +105,7 @@ SN_API void sn_arena_close(sn_arena *arena);
  * the error set on the arena's context) when memory is short. size 0 returns a valid pointer. */
 SN_API void *sn_arena_take(sn_arena *arena, size_t size);
 
-/* ==== Tensors
- * ======================================================================================================= */
+/* ==== Tensors ================================================================================================== */
 
 typedef enum sn_dtype { SN_DTYPE_NONE, SN_F32, SN_F64, SN_I32, SN_I64, SN_U8, SN_F16, SN_BF16 } sn_dtype;
 typedef enum sn_device { SN_CPU = 0 } sn_device;
@@ -130,8 +125,7 @@ SN_API size_t sn_dtype_size(sn_dtype dtype);
 SN_API sn_tensor sn_tensor_f32(float *data, int64_t rows, int64_t cols);
 SN_API int64_t sn_tensor_count(const sn_tensor *t);
 
-/* ==== Sites
- * ========================================================================================================= */
+/* ==== Sites ==================================================================================================== */
 
 /* A named place in the computation. Text form: "blocks.7.attn.hook_z[3]" (head 3), "blocks.*.hook_resid_post" (a
  * pattern), "ln_final.hook_normalized"; TransformerLens's names, its Bridge names accepted as aliases. */
@@ -187,8 +181,7 @@ typedef enum sn_site_kind {
 	SN_SITE_COUNT
 } sn_site_kind;
 
-/* ==== Batches
- * ======================================================================================================= */
+/* ==== Batches ================================================================================================== */
 
 /* Which places of a batch: (row, position) pairs in packed order. */
 typedef enum sn_sel {
@@ -212,7 +205,9 @@ typedef struct sn_where {
 	int32_t row0, n_row;   /* only rows [row0, row0 + n_row); n_row 0: all rows */
 } sn_where;
 
-/* Packed ragged rows; no padding exists. All arrays are borrowed for the length of a call. */
+/* Packed ragged rows; no padding exists. All arrays are borrowed for the length of a call. A fork repeats its parent's
+ * edits on the tokens it shares, unless an edit names the fork itself; edits of kept rows are in what was kept, and are
+ * not repeated on positions computed anew. */
 typedef struct sn_batch {
 	int32_t n;                      /* rows */
 	const int32_t *token;           /* row b is token[start[b]] .. token[start[b + 1] - 1]; at least one token a row */
@@ -224,8 +219,7 @@ typedef struct sn_batch {
 	int32_t n_span;
 } sn_batch;
 
-/* ==== Plans: edits, taps, goals
- * ===================================================================================== */
+/* ==== Plans: edits, taps, goals ================================================================================ */
 
 typedef enum sn_op {
 	SN_OP_NONE,   /* invalid */
@@ -236,8 +230,9 @@ typedef enum sn_op {
 	SN_OP_BLOCK   /* attention scores of (where, key) := -inf; at attn.hook_attn_scores only */
 } sn_op;
 
-/* x <- x + alpha * U V' (target - x) at a site; without U and V: x <- x + alpha * (target - x). U, V: float32 [d,
- * k]. */
+/* x <- x + alpha * U V' (target - x) at a site; without U and V: x <- x + alpha * (target - x). U, V: float32 [d, k].
+ * Several edits of one place act in the plan's order; rows that they read from are read as they stand before any edit of
+ * that site. Attention scores and patterns take ZERO, BLOCK, and SET from a row. */
 typedef struct sn_edit {
 	sn_op op;
 	sn_site at;
@@ -251,8 +246,8 @@ typedef struct sn_edit {
 	uint64_t noise_key;       /* draws depend on (seed, key, item, position, column) only, so forks share noise */
 } sn_edit;
 
-typedef enum sn_what { SN_AFTER = 0, SN_BEFORE = 1 } sn_what;   /* the site's value after / before the plan's edits
-                                                                   there */
+/* The site's value after or before the plan's edits there (attention scores and patterns: after only). */
+typedef enum sn_what { SN_AFTER = 0, SN_BEFORE = 1 } sn_what;
 
 /* What a sink receives: places of one chunk, in packed order. x: float32 [m, width]; valid during the call only. At
  * scores and pattern: m is one place, x is [heads, positions attended from 0 to pos]. */
@@ -319,8 +314,7 @@ typedef struct sn_plan {
 	const sn_goal *goal;
 } sn_plan;
 
-/* ==== Models
- * ======================================================================================================== */
+/* ==== Models =================================================================================================== */
 
 typedef struct sn_model sn_model;
 typedef struct sn_state sn_state;
@@ -331,8 +325,8 @@ typedef struct sn_model_info {
 	const char *path, *name, *architecture, *format, *quantisation, *licence, *tokenizer, *training;
 	char sha256[65];              /* of the weight file; "" until sn_model_hash was called */
 	int n_layer, n_head, n_kv_head, d_head;
-	int64_t d_model, d_mlp, d_vocab, n_ctx, n_parameter, file_bytes, weight_bytes;   /* weight_bytes: packed for this
-	                                                                                    precision */
+	int64_t d_model, d_mlp, d_vocab, n_ctx, n_parameter, file_bytes;
+	int64_t weight_bytes;         /* in memory, packed for this precision */
 	bool tied, causal, add_bos;
 	int32_t bos, eos;             /* -1: none */
 } sn_model_info;
@@ -386,8 +380,7 @@ SN_API extern const sn_sink sn_sink_keep, sn_sink_moments;
 /* Returns the number of places that a where names in a batch, or -1 with the error set. */
 SN_API int64_t sn_where_count(sn_ctx *ctx, const sn_batch *batch, const sn_where *where);
 
-/* ==== Text
- * ========================================================================================================== */
+/* ==== Text ===================================================================================================== */
 
 typedef struct sn_tokens {
 	int64_t n;
@@ -409,8 +402,7 @@ SN_API SN_CHECKED sn_status sn_tokenize(sn_ctx *ctx, const sn_tokenizer *tokeniz
 SN_API const char *sn_token_text(sn_ctx *ctx, const sn_tokenizer *tokenizer, int32_t id, sn_arena *arena, size_t *size);
 SN_API int32_t sn_tokenizer_size(const sn_tokenizer *tokenizer);
 
-/* ==== Data
- * ========================================================================================================== */
+/* ==== Data ===================================================================================================== */
 
 typedef enum sn_type { SN_TYPE_NONE, SN_TYPE_INT, SN_TYPE_FLOAT, SN_TYPE_TEXT, SN_TYPE_BOOL, SN_TYPE_SPAN,
                        SN_TYPES } sn_type;
@@ -443,8 +435,7 @@ SN_API void sn_dataset_close(sn_dataset *data);
 /* Returns the column of that name, or NULL. */
 SN_API const sn_column *sn_dataset_column(const sn_dataset *data, const char *name);
 
-/* ==== Methods and results
- * =========================================================================================== */
+/* ==== Methods and results ====================================================================================== */
 
 /* What a column of a result is. In figures the first DIM is the x axis, the second the series (LINE, BAR) or the y axis
  * (HEAT); with FACET there is one panel a value; every MEASURE makes panels of its own. A TEXT measure makes HEAT a map
