@@ -9,7 +9,8 @@
 	X(sn_command_runs_list)                                                                                            \
 	X(sn_command_runs_show)                                                                                            \
 	X(sn_command_runs_export)                                                                                          \
-	X(sn_command_tokenize)
+	X(sn_command_tokenize)                                                                                             \
+	X(sn_command_data_make)
 
 #define DECLARE(row) extern const sn_command row;
 COMMANDS(DECLARE)

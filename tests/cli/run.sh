@@ -51,6 +51,13 @@ while read -r command; do
 	check "bad choice of $command" 2 'one of table\|json\|csv' -- "$sonde" $command --format xml
 done <<<"$commands"
 
+check "items are made" 0 -- "$sonde" data make en/number-agreement --items 300 --seed 3
+holds "items are JSONL" python3 -c "import json,sys; rows=[json.loads(l) for l in open('$work/out')]; sys.exit(not (300 <= len(rows) < 450 and {r['use'] for r in rows} == {'probe','main','attractor','placebo'}))"
+mv "$work/out" "$work/items.jsonl"
+check "items follow from the seed" 0 -- "$sonde" data make en/number-agreement --items 300 --seed 3 --out "$work/again.jsonl"
+holds "items are the same again" cmp "$work/items.jsonl" "$work/again.jsonl"
+check "an unknown phenomenon" 2 'en/number-agreement' -- "$sonde" data make en/nothing
+
 check "unknown command" 2 'did you mean "methods"' -- "$sonde" metods
 check "unknown member" 2 'did you mean "runs list"' -- "$sonde" runs lis
 check "family alone" 0 -- "$sonde" runs
