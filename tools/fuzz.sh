@@ -14,7 +14,7 @@ failed=0
 for name in "${drivers[@]}"; do
 	mkdir -p "build/fuzz/found/$name"
 	log=build/fuzz/$name.log
-	nice -n 19 "build/fuzz/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=65536 \
+	nice -n 19 "build/fuzz/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=1024 -max_len=65536 \
 		-malloc_limit_mb=256 -artifact_prefix="build/fuzz/broken/$name-" "build/fuzz/found/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1
 	status=$?
 	echo "$name: $(grep -oE 'Done [0-9]+ runs in [0-9]+ second' "$log" || echo "FAILED, see $log")s, $(grep -oE 'cov: [0-9]+' "$log" | tail -1)"
