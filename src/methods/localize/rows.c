@@ -194,8 +194,7 @@ static sn_status example_rows(sn_result *out, const sn_evidence *ev)
 	const sn_items *items = ev->items;
 	int n_kind = items->n_frame * (items->n_condition + 1) * 2;
 	bool *seen;
-	sn_mark mark = sn_arena_mark(ev->arena);
-	SN_NEW(seen, ev->arena, bool, n_kind);
+	SN_NEW(seen, ev->arena, bool, n_kind);   /* no mark here: the rows may live in the same arena */
 	for (int64_t m = 0; m < ev->n_member; m++) {
 		const sn_item *it = &items->item[ev->member[m]];
 		int kind = ((it->frame * (items->n_condition + 1)) + it->condition + 1) * 2 + (it->n > 0);
@@ -206,7 +205,6 @@ static sn_status example_rows(sn_result *out, const sn_evidence *ev)
 		              sn_text(items->frame[it->frame]), sn_text(feature), sn_num(ev->ld[m]),
 		              sn_text(sn_localize_right(ev, ev->member[m]) ? "yes" : "no")));
 	}
-	sn_arena_reset(ev->arena, mark);
 	return SN_OK;
 }
 
