@@ -1,6 +1,6 @@
 /* An interchange patch with the public interface alone. Two sentences differ in their subject's number; layer by layer
- * the residual stream of one, at the subject or at the last word, is replaced by the other's. What share of the preference
- * for "are" over "is" moves with it?   usage: patch_example MODEL */
+ * the residual stream of one, at the subject or at the last word, is replaced by the other's. What share of the
+ * preference for "are" over "is" moves with it?   usage: patch_example MODEL */
 #include <sonde.h>
 #include <stdio.h>
 #include <stdlib.h>
