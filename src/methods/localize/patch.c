@@ -4,6 +4,7 @@
 #include "base/base.h"
 #include "model/interchange.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Q's factors at a cell, one tensor a fold. */
@@ -42,34 +43,79 @@ static sn_status sub_patches(sn_patch *patch, const sn_evidence *ev, sn_arena *a
 	return SN_OK;
 }
 
-static sn_status patch_kind(const double **ld, const sn_evidence *ev, sn_ctx *ctx, sn_model *model, sn_pair_kind kind,
+/* Whether base and source agree in every token up to the end of role r, for all pairs: a causal model then has the same vectors in
+ * both there, and patching changes nothing. */
+static bool same_until(const sn_evidence *ev, const sn_pair *pair, int64_t n, int r)
+{
+	const sn_items *items = ev->items;
+	for (int64_t p = 0; p < n; p++) {
+		int32_t end = items->span[pair[p].base * items->n_role + r][1];
+		if (end > 0 && memcmp(items->token + items->start[pair[p].base], items->token + items->start[pair[p].source],
+		                      (size_t)end * sizeof *items->token) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* The patches that can change something, and which of them each patch is (-1: none). */
+static sn_status choose_patches(sn_patch **chosen, int *n_chosen, int *place, const sn_evidence *ev, const sn_pair *pair, int64_t n,
+                                const sn_patch *patch, int n_patch, sn_arena *arena)
+{
+	*n_chosen = 0;
+	SN_NEW(*chosen, arena, sn_patch, n_patch);
+	for (int c = 0; c < n_patch; c++) {
+		place[c] = -1;
+		if (patch[c].spot.place == SN_PLACE_ROLE && same_until(ev, pair, n, patch[c].spot.arg)) continue;
+		place[c] = *n_chosen;
+		(*chosen)[(*n_chosen)++] = patch[c];
+	}
+	return SN_OK;
+}
+
+/* What each patch leads to: its run's, or where it cannot change anything the base's (NaN without the role). */
+static sn_status spread(double **ld, const sn_evidence *ev, const sn_exchange *run, const sn_pair *pair, const sn_patch *patch,
+                        const int *place, int n_patch, sn_arena *arena)
+{
+	SN_NEW(*ld, arena, double, run->n_pair * n_patch);
+	for (int64_t p = 0; p < run->n_pair; p++)
+		for (int c = 0; c < n_patch; c++) {
+			bool has = place[c] >= 0 || ev->items->span[pair[p].base * ev->items->n_role + patch[c].spot.arg][0] >= 0;
+			(*ld)[p * n_patch + c] = !has ? NAN : place[c] < 0 ? run->base[p] : run->ld[p * run->n_patch + place[c]];
+		}
+	return SN_OK;
+}
+
+static sn_status patch_kind(double **ld, const sn_evidence *ev, sn_ctx *ctx, sn_model *model, sn_pair_kind kind,
                             const sn_patch *patch, int n_patch, sn_arena *arena)
 {
 	int64_t *number, n;
 	sn_pair *pair;
+	sn_patch *chosen;
+	int *place, n_chosen;
 	SN_TRY(sn_localize_pairs_of(ev, kind, &number, &n));
 	SN_NEW(pair, arena, sn_pair, n);
+	SN_NEW(place, arena, int, n_patch);
 	for (int64_t i = 0; i < n; i++) pair[i] = ev->items->pair[number[i]];
 	*ld = NULL;
 	if (n == 0) return SN_OK;
-	sn_exchange out;
-	SN_TRY(sn_interchange(&out, ctx, model, ev->items, pair, n, patch, n_patch, false, arena));
-	*ld = out.ld;
-	return SN_OK;
+	SN_TRY(choose_patches(&chosen, &n_chosen, place, ev, pair, n, patch, n_patch, arena));
+	sn_exchange run;
+	SN_TRY(sn_interchange(&run, ctx, model, ev->items, pair, n, chosen, n_chosen, false, arena));
+	return spread(ld, ev, &run, pair, patch, place, n_patch, arena);
 }
 
 static sn_status patch_all(sn_evidence *ev, sn_ctx *ctx, sn_model *model, sn_arena *scratch)
 {
 	int n_full = ev->n_layer * (ev->n_role + 1), n_sub = ev->n_layer * ev->n_role;
 	sn_patch *patch;
-	const double *ld[SN_PAIR_KINDS];
+	double *ld[SN_PAIR_KINDS];
 	SN_NEW(patch, scratch, sn_patch, n_full + n_sub);
 	full_patches(patch, ev);
 	SN_TRY(sub_patches(patch + n_full, ev, scratch));
 	for (int kind = 0; kind < SN_PAIR_KINDS; kind++)
 		SN_TRY(patch_kind(&ld[kind], ev, ctx, model, (sn_pair_kind)kind, patch, kind == SN_PAIR_MAIN ? n_full + n_sub : n_full,
 		                  scratch));
-	return sn_localize_interchange(ev, ctx, ld);
+	return sn_localize_interchange(ev, ctx, (const double *const *)ld);
 }
 
 sn_status sn_localize_patch(sn_evidence *ev, sn_ctx *ctx, sn_model *model)
