@@ -1,7 +1,8 @@
 /* What localize reports about the planted models: the table of the design, cell by cell. A verdict is false when it contradicts
  * the truth; undetermined is never false, but may not be the way out. SN_PLANTED_SEEDS: noise seeds a variant (10). */
 #include "common/test.h"
-#include "methods/localize/localize.h"
+#include "methods/localize/tables.h"
+#include "report/report.h"
 #include "planted/planted.h"
 
 #include <math.h>
@@ -214,6 +215,55 @@ static void an_idle_feature_is_encoded_and_not_chosen_by(void **state)
 	assert_near(share(&ev, 3, PR_LAST), 1, 0.05);
 }
 
+static bool says(const sn_result *result, sn_line_kind kind, const char *words)
+{
+	const sn_line *line;
+	for (int i = 0; (line = sn_result_line(result, kind, i)); i++)
+		if (strstr(line->text, words)) return true;
+	print_error("no line says: %s\n", words);
+	return false;
+}
+
+/* Tables, sentences and limitations of a whole report; the page draws. */
+static sn_result *report(sn_ctx *ctx, const sn_evidence *ev)
+{
+	sn_result *result;
+	assert_ok(ctx, sn_result_open(&result, ctx, sn_method_find("", "localize")));
+	assert_ok(ctx, sn_localize_rows(result, ev));
+	assert_ok(ctx, sn_localize_say(result, ev, "The planted model"));
+	assert_ok(ctx, sn_localize_limits(result, ev));
+	sn_buf page = { .ctx = ctx };
+	assert_ok(ctx, sn_report_html(&page, result));
+	assert_ok(ctx, sn_report_text(&page, result, 20));
+	assert_true(page.size > 10000);
+	assert_null(strstr(page.data, "nan"));
+	sn_buf_free(&page);
+	return result;
+}
+
+static void the_report_says_it_in_sentences(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_evidence ev;
+	localize(ctx, &ev, PLANTED_BASE, 1, &items, true);
+	sn_result *result = report(ctx, &ev);
+	assert_int_equal(sn_result_rows(result, SN_T_VERDICTS), CELLS);
+	assert_int_equal(sn_result_rows(result, SN_T_CURVES), CELLS + L);
+	assert_int_equal(sn_result_rows(result, SN_T_WORDS), items.n_choice);
+	assert_int_equal(sn_result_rows(result, SN_T_ERASURE), ev.n_erased);
+	assert_true(says(result, SN_LINE_SUMMARY, "chooses by the"));
+	assert_true(says(result, SN_LINE_SUMMARY, "at the subject in layers 1–4"));
+	assert_true(says(result, SN_LINE_SUMMARY, "passes the subject in layers 1–2"));
+	assert_true(says(result, SN_LINE_SUMMARY, "never passes the attractor"));
+	assert_true(says(result, SN_LINE_LIMIT, "Training variation is not included"));
+	sn_result_close(result);
+	localize(ctx, &ev, PLANTED_UNREAD, 1, &items, true);
+	result = report(ctx, &ev);
+	assert_true(says(result, SN_LINE_SUMMARY, "makes no such choice"));
+	assert_int_equal(sn_result_rows(result, SN_T_VERDICTS), 0);
+	sn_result_close(result);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +273,7 @@ int main(void)
 		cmocka_unit_test(a_bias_hides_the_choice_but_not_its_cause),
 		cmocka_unit_test(an_unread_feature_is_no_choice),
 		cmocka_unit_test(an_idle_feature_is_encoded_and_not_chosen_by),
+		cmocka_unit_test(the_report_says_it_in_sentences),
 		cmocka_unit_test(base_is_reported_as_built),
 		cmocka_unit_test(split_is_reported_as_built),
 		cmocka_unit_test(nonlinear_is_reported_as_built),
