@@ -75,7 +75,8 @@ static sn_status find_roles(reading *r)
 		if (strncmp(name, "roles.", 6) != 0) continue;
 		if (rows->n_role == SN_MAX_ROLE) return bad(r, name, "at most 8 roles");
 		SN_TRY(need_column(r, name, SN_TYPE_SPAN, &r->role[rows->n_role]));
-		rows->role[rows->n_role++] = sn_arena_string(rows->arena, name + 6);
+		rows->role[rows->n_role] = sn_arena_string(rows->arena, name + 6);
+		if (!rows->role[rows->n_role++]) return SN_ENOMEM;
 	}
 	return rows->n_role >= 2 ? SN_OK : bad(r, "roles", "at least two roles");
 }
@@ -88,6 +89,8 @@ static sn_status read_values(reading *r, const char *name, const char *text)
 	rows->value[rows->n_label][0] = sn_arena_copy(rows->arena, text, (size_t)(slash - text));
 	rows->value[rows->n_label][1] = sn_arena_string(rows->arena, slash + 1);
 	rows->label[rows->n_label] = sn_arena_string(rows->arena, name + 7);
+	if (!rows->value[rows->n_label][0] || !rows->value[rows->n_label][1] || !rows->label[rows->n_label])
+		return SN_ENOMEM;
 	char column[SN_MAX_TEXT + 16];
 	sn_format(column, sizeof column, "labels.%s", name + 7);
 	SN_TRY(may_column(r, column, SN_TYPE_TEXT, &r->label[rows->n_label]));

@@ -151,15 +151,16 @@ sn_status sn_phenomenon_parse(const sn_phenomenon **out, sn_ctx *ctx, const char
 /* Where suites lie: in the source tree, and where `make install` puts them. */
 static const char *const suite_folder[] = { SN_SUITES_DIR, SN_INSTALLED_SUITES_DIR };
 
-/* Returns the path of a suite of that name, or NULL. */
-static const char *find_suite(const char *name, sn_arena *arena)
+/* Sets *path to a suite of that name; NULL: there is none. */
+static sn_status find_suite(const char *name, sn_arena *arena, const char **path)
 {
-	if (strstr(name, "..")) return NULL;
-	for (int i = 0; i < SN_COUNT(suite_folder); i++) {
-		const char *path = sn_arena_format(arena, "%s/%s.json", suite_folder[i], name);
-		if (path && access(path, R_OK) == 0) return path;
+	for (int i = 0; i < SN_COUNT(suite_folder) && !strstr(name, ".."); i++) {
+		*path = sn_arena_format(arena, "%s/%s.json", suite_folder[i], name);
+		if (!*path) return SN_ENOMEM;
+		if (access(*path, R_OK) == 0) return SN_OK;
 	}
-	return NULL;
+	*path = NULL;
+	return SN_OK;
 }
 
 static void list_language(sn_buf *out, const char *folder, const char *lang)
@@ -194,7 +195,7 @@ sn_status sn_phenomenon_open(const sn_phenomenon **out, sn_ctx *ctx, const char 
 {
 	*out = NULL;
 	const char *path = name;
-	if (strcmp(name, "-") != 0 && access(name, F_OK) != 0) path = find_suite(name, arena);
+	if (strcmp(name, "-") != 0 && access(name, F_OK) != 0) SN_TRY(find_suite(name, arena, &path));
 	if (!path) return no_suite(ctx, name);
 	char *bytes;
 	size_t size;

@@ -192,7 +192,7 @@ static void check_twins(const sn_items *items)
 	}
 }
 
-/* Returns the number of words in which two texts of as many words differ; the place of the last such word in a in *at. */
+/* Returns the number of words in which two texts of equal length differ; the place of the last one in *at. */
 static int words_apart(const char *a, const char *b, int64_t *at)
 {
 	int apart = 0;
@@ -224,7 +224,7 @@ static void check_pair(const sn_items *items, const sn_pair *pair)
 	assert_int_equal(a->attractor, b->attractor);
 	if (!items->start) return;
 	assert_int_equal(items->start[pair->base + 1] - items->start[pair->base],
-	                 items->start[pair->source + 1] - items->start[pair->source]);
+					 items->start[pair->source + 1] - items->start[pair->source]);
 }
 
 static void check_pairs(const sn_items *items)
@@ -304,7 +304,7 @@ void check_same_items(const sn_items *a, const sn_items *b)
 	assert_memory_equal(a->z, b->z, (size_t)(a->n * a->n_label));
 	for (int64_t i = 0; i < a->n_pair; i++)
 		assert_true(a->pair[i].base == b->pair[i].base && a->pair[i].source == b->pair[i].source &&
-		            a->pair[i].kind == b->pair[i].kind);
+					a->pair[i].kind == b->pair[i].kind);
 	check_same_choices(a, b);
 	assert_true((a->token == NULL) == (b->token == NULL));
 	if (!a->token) return;

@@ -55,8 +55,14 @@ sn_tokenizer *word_tokenizer(sn_ctx *ctx, const char *words)
 		add_word(&v, at, size);
 		at += size;
 	}
-	sn_tokenizer_spec spec = { .source = "words", .model = "gpt2", .n_token = v.n_token, .n_merge = v.n_merge, .token = v.token,
-		                       .merge = v.merge, .bos = -1, .eos = -1 };
+	sn_tokenizer_spec spec = { .source = "words",
+							   .model = "gpt2",
+							   .n_token = v.n_token,
+							   .n_merge = v.n_merge,
+							   .token = v.token,
+							   .merge = v.merge,
+							   .bos = -1,
+							   .eos = -1 };
 	sn_tokenizer *out;
 	assert_ok(ctx, sn_tokenizer_open(&out, ctx, &spec));
 	sn_arena_close(v.arena);

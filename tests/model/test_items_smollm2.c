@@ -23,7 +23,7 @@ static void the_english_suite_fits_smollm2(void **state)
 		assert_int_equal(items->n_choice, 20);
 		assert_int_equal(items->n_lemma, 75);
 		assert_int_equal(items->n_dropped, count_dropped(items, "token count") + count_dropped(items, "duplicate") +
-		                                       count_dropped(items, "no partner lemma"));
+											   count_dropped(items, "no partner lemma"));
 		assert_true(items->n_dropped < items->n / 20);
 	}
 	sn_model_close(model);

@@ -52,7 +52,9 @@ static void balance_is_exact(void **state)
 	check_balance(m.items, 0, m.items->n_probe);
 	for (int64_t i = m.items->n_probe, end; i < m.items->n; i = end) {
 		end = i;
-		while (end < m.items->n && m.items->pair[end - m.items->n_probe].kind == m.items->pair[i - m.items->n_probe].kind) end++;
+		while (end < m.items->n &&
+			   m.items->pair[end - m.items->n_probe].kind == m.items->pair[i - m.items->n_probe].kind)
+			end++;
 		check_balance(m.items, i, end);
 	}
 	done(&m);
@@ -80,7 +82,7 @@ static void blocks_and_forms_take_turns(void **state)
 		high[q->fold][q->n > 0] = SN_MAX(high[q->fold][q->n > 0], form[q->form]);
 	}
 	for (int b = 0; b < 5; b++)
-		for (int n = 0; n < 2; n++) assert_true(high[b][n] - low[b][n] <= 2);   /* twins come by two */
+		for (int n = 0; n < 2; n++) assert_true(high[b][n] - low[b][n] <= 2); /* twins come by two */
 	done(&m);
 }
 
@@ -148,13 +150,15 @@ static void unequal_token_counts_leave_the_pairs(void **state)
 	assert_int_equal(items->n_generated, items->n + items->n_dropped);
 	int64_t probes = 0;
 	assert_true(count_dropped(items, "token count") > 0);
-	assert_true(count_dropped(items, "no partner lemma") > 0);   /* of the placebo: nothing is as long as "wolves" */
+	assert_true(count_dropped(items, "no partner lemma") > 0); /* of the placebo: nothing is as long as "wolves" */
 	assert_int_equal(items->n_dropped, count_dropped(items, "token count") + count_dropped(items, "duplicate") +
-	                                       count_dropped(items, "no partner lemma"));
+										   count_dropped(items, "no partner lemma"));
 	for (int64_t i = 0; i < items->n; i++) {
 		bool teacher = strcmp(items->lemma[items->item[i].lemma], "teacher") == 0;
-		if (i < items->n_probe) probes += teacher;
-		else if (items->pair[i - items->n_probe].kind == SN_PAIR_MAIN) assert_false(teacher);
+		if (i < items->n_probe)
+			probes += teacher;
+		else if (items->pair[i - items->n_probe].kind == SN_PAIR_MAIN)
+			assert_false(teacher);
 	}
 	assert_true(probes > 0);
 	sn_tokenizer_close(other);
@@ -173,9 +177,10 @@ static void too_few_choices_are_an_error_that_names_them(void **state)
 	assert_string_equal(items->reason[0], "choice: more than one token");
 	assert_int_equal(items->reason_count[0], 6);
 	sn_tokenizer_close(fourteen);
-	sn_tokenizer *five = suite_tokenizer_without(ctx, m.p, m.arena,
-	                                             "seems wants needs knows goes comes takes gets makes keeps finds gives likes "
-	                                             "feels appears");
+	sn_tokenizer *five =
+		suite_tokenizer_without(ctx, m.p, m.arena,
+								"seems wants needs knows goes comes takes gets makes keeps finds gives likes "
+								"feels appears");
 	assert_int_equal(sn_items_make(&items, ctx, m.p, five, &size, 1, m.arena), SN_EARG);
 	assert_non_null(strstr(sn_error(ctx), "5 of 20 choice pairs"));
 	assert_non_null(strstr(sn_error(ctx), "seem/seems"));

@@ -33,7 +33,8 @@ static void done(written *w)
 	sn_arena_close(w->arena);
 }
 
-static sn_status read_text(sn_ctx *ctx, const char *text, const sn_tokenizer *tokenizer, sn_arena *arena, sn_items **out)
+static sn_status read_text(sn_ctx *ctx, const char *text, const sn_tokenizer *tokenizer, sn_arena *arena,
+						   sn_items **out)
 {
 	sn_dataset *data;
 	*out = NULL;
@@ -78,7 +79,7 @@ static void a_tokenizer_drops_what_it_cannot_use(void **state)
 	for (int64_t i = 0; i < back->n_pair; i++) {
 		const sn_pair *pair = &back->pair[i];
 		assert_int_equal(back->start[pair->base + 1] - back->start[pair->base],
-		                 back->start[pair->source + 1] - back->start[pair->source]);
+						 back->start[pair->source + 1] - back->start[pair->source]);
 	}
 	done(&w);
 }
@@ -115,7 +116,10 @@ static char *edited(const written *w, int line, const char *from, const char *to
 
 static void mistakes_are_named_by_row_and_column(void **state)
 {
-	static const struct { int line; const char *from, *to, *error; } mistake[] = {
+	static const struct {
+		int line;
+		const char *from, *to, *error;
+	} mistake[] = {
 		{ 2, "\"n\": 1", "\"n\": 2", "n: expected a whole number from -1 to 1" },
 		{ 1, "\"n\": -1", "\"n\": 1", "item 1: n: expected the sign of the first label" },
 		{ 1, "\"n\": -1", "\"n\": \"x\"", "expected a column n of whole numbers" },
@@ -125,7 +129,8 @@ static void mistakes_are_named_by_row_and_column(void **state)
 		{ 3, "\"last\": [", "\"last\": [1", "item 3: roles.last: expected a byte span inside the text" },
 		{ 2, "\"use\": \"probe\"", "\"use\": \"prob\"", "item 2: use: expected probe, main" },
 		{ 2, "\"lead_set\": \"test\"", "\"lead_set\": \"dev\"", "item 2: lead_set: expected train or test" },
-		{ 2, "\"lead_set\": \"test\"", "\"lead_set\": \"train\"", "item 1: lead_set: expected twins: train, then test" },
+		{ 2, "\"lead_set\": \"test\"", "\"lead_set\": \"train\"",
+		  "item 1: lead_set: expected twins: train, then test" },
 		{ 4, "\"unit\": 1", "\"unit\": 7", "item 3: unit: expected its other member" },
 		{ 1, "are/is", "are-is", "choices: expected as many pairs" },
 		{ 1, "\"frame\": \"adverb\"", "\"frame\": null", "item 1: frame: expected text" },
@@ -136,9 +141,12 @@ static void mistakes_are_named_by_row_and_column(void **state)
 	int bad = 0;
 	for (int i = 0; i < SN_COUNT(mistake); i++) {
 		sn_items *items;
-		sn_status status = read_text(ctx, edited(&w, mistake[i].line, mistake[i].from, mistake[i].to), w.tokenizer, w.arena, &items);
-		bool named = status == SN_EPARSE && strstr(sn_error(ctx), mistake[i].error) && strstr(sn_error(ctx), "items.jsonl");
-		if (!named) print_error("expected \"%s\", found \"%s\"\n", mistake[i].error, status ? sn_error(ctx) : "success");
+		sn_status status =
+			read_text(ctx, edited(&w, mistake[i].line, mistake[i].from, mistake[i].to), w.tokenizer, w.arena, &items);
+		bool named =
+			status == SN_EPARSE && strstr(sn_error(ctx), mistake[i].error) && strstr(sn_error(ctx), "items.jsonl");
+		if (!named)
+			print_error("expected \"%s\", found \"%s\"\n", mistake[i].error, status ? sn_error(ctx) : "success");
 		bad += !named;
 		assert_true(status == SN_OK || items == NULL);
 	}
@@ -160,10 +168,8 @@ static void other_data_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_round_trip_is_exact),
-		cmocka_unit_test(a_tokenizer_drops_what_it_cannot_use),
-		cmocka_unit_test(rows_are_readable_data),
-		cmocka_unit_test(mistakes_are_named_by_row_and_column),
+		cmocka_unit_test(the_round_trip_is_exact), cmocka_unit_test(a_tokenizer_drops_what_it_cannot_use),
+		cmocka_unit_test(rows_are_readable_data),  cmocka_unit_test(mistakes_are_named_by_row_and_column),
 		cmocka_unit_test(other_data_is_refused),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);

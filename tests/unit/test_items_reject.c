@@ -10,7 +10,8 @@
 
 /* A small suite: %s are more nouns, more verbs, rejections, blocks. */
 static const char suite[] =
-	"{\"id\": \"test/fake\", \"lang\": \"en\", \"features\": {\"kind\": [\"a\", \"b\"]}, \"polarity\": {\"S.number\": [\"sg\", \"pl\"]},"
+	"{\"id\": \"test/fake\", \"lang\": \"en\", \"features\": {\"kind\": [\"a\", \"b\"]}, \"polarity\": {\"S.number\": "
+	"[\"sg\", \"pl\"]},"
 	"\"lexicon\": {\"N\": ["
 	"{\"lemma\": \"cat\", \"kind\": \"a\", \"forms\": {\"sg\": \"cat\", \"pl\": \"cats\"}},"
 	"{\"lemma\": \"dog\", \"kind\": \"a\", \"forms\": {\"sg\": \"dog\", \"pl\": \"dogs\"}},"
@@ -25,9 +26,12 @@ static const char suite[] =
 	"{\"lemma\": \"elk\", \"kind\": \"a\", \"forms\": {\"sg\": \"elk\", \"pl\": \"elks\"}},"
 	"{\"lemma\": \"owl\", \"kind\": \"a\", \"forms\": {\"sg\": \"owl\", \"pl\": \"owls\"}}%s],"
 	"\"V\": ["
-	"{\"lemma\": \"be\", \"forms\": {\"sg\": \"is\", \"pl\": \"are\"}}, {\"lemma\": \"was\", \"forms\": {\"sg\": \"was\", \"pl\": \"were\"}},"
-	"{\"lemma\": \"have\", \"forms\": {\"sg\": \"has\", \"pl\": \"have\"}}, {\"lemma\": \"do\", \"forms\": {\"sg\": \"does\", \"pl\": \"do\"}},"
-	"{\"lemma\": \"go\", \"forms\": {\"sg\": \"goes\", \"pl\": \"go\"}}, {\"lemma\": \"see\", \"forms\": {\"sg\": \"sees\", \"pl\": \"see\"}}%s],"
+	"{\"lemma\": \"be\", \"forms\": {\"sg\": \"is\", \"pl\": \"are\"}}, {\"lemma\": \"was\", \"forms\": {\"sg\": "
+	"\"was\", \"pl\": \"were\"}},"
+	"{\"lemma\": \"have\", \"forms\": {\"sg\": \"has\", \"pl\": \"have\"}}, {\"lemma\": \"do\", \"forms\": {\"sg\": "
+	"\"does\", \"pl\": \"do\"}},"
+	"{\"lemma\": \"go\", \"forms\": {\"sg\": \"goes\", \"pl\": \"go\"}}, {\"lemma\": \"see\", \"forms\": {\"sg\": "
+	"\"sees\", \"pl\": \"see\"}}%s],"
 	"\"D\": [\"often\", \"still\", \"never\"], \"E\": [\"'s friend\", \"ish\"]},"
 	"\"slots\": {\"S\": {\"from\": \"N\", \"vary\": [\"number\"]},"
 	"\"A\": {\"from\": \"N\", \"vary\": [\"number\"], \"distinct\": \"S.lemma\"},"
@@ -44,7 +48,8 @@ static const char suite[] =
 	"\"balance\": [\"frame\", \"S.number\", \"A.number\"],"
 	"\"split\": {\"unseen\": [\"S.lemma\", \"A.lemma\"], \"folds\": %s}, \"reject\": [%s]}";
 
-static const char words[] = "cat cats dog dogs cow cows pig pigs hen hens owl owls ant ants bee bees bat bats fox foxes rat rats elk elks sheep yak yaks is are was were has have does do goes "
+static const char words[] = "cat cats dog dogs cow cows pig pigs hen hens owl owls ant ants bee bees bat bats fox "
+							"foxes rat rats elk elks sheep yak yaks is are was were has have does do goes "
 							"go sees see put gnu near the often still never friend";
 
 typedef struct fake {
@@ -55,7 +60,8 @@ typedef struct fake {
 	sn_status status;
 } fake;
 
-static fake make(sn_ctx *ctx, const char *nouns, const char *verbs, const char *folds, const char *reject, sn_items_size size)
+static fake make(sn_ctx *ctx, const char *nouns, const char *verbs, const char *folds, const char *reject,
+				 sn_items_size size)
 {
 	fake f = { 0 };
 	assert_ok(ctx, sn_arena_open(&f.arena, ctx));
@@ -82,7 +88,9 @@ static const sn_items_size few = { 24, { 24, 8, 30 } };
 
 static void each_reason_happens_and_is_counted(void **state)
 {
-	static const struct { const char *nouns, *verbs, *reject, *reason; } test[] = {
+	static const struct {
+		const char *nouns, *verbs, *reject, *reason;
+	} test[] = {
 		{ SHEEP, "", "\"ambiguous(S.number)\", \"ambiguous(A.number)\"", "ambiguous(S.number)" },
 		{ SHEEP, "", "\"ambiguous(S.number)\", \"ambiguous(A.number)\"", "ambiguous(A.number)" },
 		{ SHEEP, "", "", "members are the same" },
@@ -119,7 +127,11 @@ static void duplicates_are_drawn_again(void **state)
 
 static void what_cannot_be_filled_is_named(void **state)
 {
-	static const struct { const char *folds, *reject; sn_items_size size; const char *error; } test[] = {
+	static const struct {
+		const char *folds, *reject;
+		sn_items_size size;
+		const char *error;
+	} test[] = {
 		{ "2", "\"S.number==pl\"", { 24, { 0 } }, "frame near, S.number pl, A.number sg: cannot be filled" },
 		{ "2", "\"S.number==pl\"", { 24, { 0 } }, "mostly for \"S.number==pl\"" },
 		{ "20", "", { 240, { 0 } }, "has no lexeme for slot" },
@@ -138,7 +150,7 @@ static void what_cannot_be_filled_is_named(void **state)
 /* ---- rows that no frame can make ---- */
 
 static const char *reason_of(sn_ctx *ctx, const sn_tokenizer *tokenizer, const char *text, int64_t from, int64_t to,
-                             int64_t other_from, int64_t other_to)
+							 int64_t other_from, int64_t other_to)
 {
 	sn_arena *arena;
 	const char *reason;
@@ -165,8 +177,9 @@ static void tokens_can_reject_a_row(void **state)
 /* A tokenizer that knows five letters, drops the rest, and joins "o" with a space. */
 static void other_tokenizers_reject_more(void **state)
 {
-	static const char json[] = "{\"version\": \"1.0\", \"model\": {\"type\": \"BPE\", \"vocab\": {\"S\": 0, \"o\": 1, \"c\": 2, "
-							   "\"i\": 3, \"s\": 4, \" \": 5, \"o \": 6}, \"merges\": [[\"o\", \" \"]]}}";
+	static const char json[] =
+		"{\"version\": \"1.0\", \"model\": {\"type\": \"BPE\", \"vocab\": {\"S\": 0, \"o\": 1, \"c\": 2, "
+		"\"i\": 3, \"s\": 4, \" \": 5, \"o \": 6}, \"merges\": [[\"o\", \" \"]]}}";
 	sn_ctx *ctx = test_ctx(state);
 	sn_tokenizer *t;
 	char path[] = "/tmp/sonde_test_tokenizer_XXXXXX.json";
@@ -191,20 +204,24 @@ static const char gender[] =
 	"{\"lemma\": \"стол\", \"gender\": \"m\", \"anim\": false, \"forms\": {\"sg\": \"стол\", \"pl\": \"столы\"}},"
 	"{\"lemma\": \"дом\", \"gender\": \"m\", \"anim\": false, \"forms\": {\"sg\": \"дом\", \"pl\": \"дома\"}},"
 	"{\"lemma\": \"сестра\", \"gender\": \"f\", \"anim\": true, \"forms\": {\"sg\": \"сестра\", \"pl\": \"сёстры\"}},"
-	"{\"lemma\": \"подруга\", \"gender\": \"f\", \"anim\": true, \"forms\": {\"sg\": \"подруга\", \"pl\": \"подруги\"}},"
+	"{\"lemma\": \"подруга\", \"gender\": \"f\", \"anim\": true, \"forms\": {\"sg\": \"подруга\", \"pl\": "
+	"\"подруги\"}},"
 	"{\"lemma\": \"лампа\", \"gender\": \"f\", \"anim\": false, \"forms\": {\"sg\": \"лампа\", \"pl\": \"лампы\"}},"
 	"{\"lemma\": \"книга\", \"gender\": \"f\", \"anim\": false, \"forms\": {\"sg\": \"книга\", \"pl\": \"книги\"}},"
 	"{\"lemma\": \"окно\", \"gender\": \"n\", \"anim\": false, \"forms\": {\"sg\": \"окно\", \"pl\": \"окна\"}}],"
-	"\"V\": [{\"lemma\": \"упасть\", \"forms\": {\"sg.m\": \"упал\", \"sg.f\": \"упала\", \"sg.n\": \"упало\", \"pl\": \"упали\"}},"
+	"\"V\": [{\"lemma\": \"упасть\", \"forms\": {\"sg.m\": \"упал\", \"sg.f\": \"упала\", \"sg.n\": \"упало\", \"pl\": "
+	"\"упали\"}},"
 	"{\"lemma\": \"быть\", \"forms\": {\"sg.m\": \"был\", \"sg.f\": \"была\", \"sg.n\": \"было\", \"pl\": \"были\"}}],"
 	"\"D\": [\"уже\", \"ещё\", \"тут\"]},"
 	"\"slots\": {\"S\": {\"from\": \"N\", \"number\": \"sg\"}, \"D\": {\"from\": \"D\"},"
 	"\"T\": {\"from\": \"V\", \"agree\": {\"number\": \"S\", \"gender\": \"S if sg\"}}},"
 	"\"lead_ins\": {\"train\": [\"Вчера\"], \"test\": [\"Сегодня\"]},"
-	"\"frames\": [{\"id\": \"bare\", \"text\": \"{lead} {S} {D} | {T}\"}], \"roles\": {\"subject\": \"S\", \"last\": \"before:T\"},"
+	"\"frames\": [{\"id\": \"bare\", \"text\": \"{lead} {S} {D} | {T}\"}], \"roles\": {\"subject\": \"S\", \"last\": "
+	"\"before:T\"},"
 	"\"labels\": {\"gender\": \"S.gender\"}, \"choice\": {\"slot\": \"T\", \"foil\": {\"flip\": \"gender\"}},"
 	"\"interchange\": [{\"id\": \"main\", \"flip\": \"S.gender\", \"swap\": \"S.lemma\", \"hold\": [\"anim\"]}],"
-	"\"balance\": [\"S.gender\", \"S.anim\"], \"split\": {\"unseen\": [\"S.lemma\"], \"folds\": 2}, \"yo\": [\"fold\"]}";
+	"\"balance\": [\"S.gender\", \"S.anim\"], \"split\": {\"unseen\": [\"S.lemma\"], \"folds\": 2}, \"yo\": "
+	"[\"fold\"]}";
 
 static void an_inherent_feature_is_flipped_by_another_lemma(void **state)
 {
@@ -223,13 +240,14 @@ static void an_inherent_feature_is_flipped_by_another_lemma(void **state)
 	assert_int_equal(items->n_pair, 12);
 	for (int64_t i = 0; i < items->n; i++) {
 		assert_string_not_equal(items->lemma[items->item[i].lemma], "окно");
-		assert_null(strstr(items->item[i].text, "ё"));   /* written as е */
+		assert_null(strstr(items->item[i].text, "ё")); /* written as е */
 	}
 	for (int64_t i = 0; i < items->n_pair; i++) {
 		const sn_item *a = &items->item[items->pair[i].base], *b = &items->item[items->pair[i].source];
 		assert_int_equal(a->n * b->n, -1);
 		assert_true(a->lemma != b->lemma && a->fold == b->fold && a->lead == b->lead);
-		bool animate_a = strstr(items->group[a->group], "/anim") != NULL, animate_b = strstr(items->group[b->group], "/anim") != NULL;
+		bool animate_a = strstr(items->group[a->group], "/anim") != NULL,
+			 animate_b = strstr(items->group[b->group], "/anim") != NULL;
 		assert_int_equal(animate_a, animate_b);
 	}
 	sn_arena_close(arena);
@@ -243,7 +261,7 @@ static const char *edited(sn_arena *arena, const char *text, const char *from, c
 	return sn_arena_format(arena, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
 }
 
-/* Gender shows in the singular only, and an adjective shows it before the choice: plural prefixes cannot be used, and the
+/* Gender shows in the singular only, and an adjective shows it before the choice: plural prefixes cannot be used, and
  * members of a pair differ in the adjective too. */
 static void agreement_before_the_choice_follows_the_flip(void **state)
 {
@@ -253,10 +271,12 @@ static void agreement_before_the_choice_follows_the_flip(void **state)
 	sn_items *items;
 	sn_items_size size = { 16, { 6, 0, 0 } };
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
-	const char *text = edited(arena, gender, "\"number\": \"sg\"}", "\"vary\": [\"number\"]}, \"J\": {\"from\": \"J\", "
-	                          "\"agree\": {\"number\": \"S\", \"gender\": \"S if sg\"}}");
-	text = edited(arena, text, "\"D\": [", "\"J\": [{\"lemma\": \"новый\", \"forms\": {\"sg.m\": \"новый\", \"sg.f\": "
-	              "\"новая\", \"sg.n\": \"новое\", \"pl\": \"новые\"}}], \"D\": [");
+	const char *text = edited(arena, gender, "\"number\": \"sg\"}",
+							  "\"vary\": [\"number\"]}, \"J\": {\"from\": \"J\", "
+							  "\"agree\": {\"number\": \"S\", \"gender\": \"S if sg\"}}");
+	text = edited(arena, text, "\"D\": [",
+				  "\"J\": [{\"lemma\": \"новый\", \"forms\": {\"sg.m\": \"новый\", \"sg.f\": "
+				  "\"новая\", \"sg.n\": \"новое\", \"pl\": \"новые\"}}], \"D\": [");
 	text = edited(arena, text, "{lead} {S}", "{lead} {J} {S}");
 	assert_ok(ctx, sn_phenomenon_parse(&p, ctx, "gender.json", text, strlen(text), arena));
 	assert_ok(ctx, sn_items_make(&items, ctx, p, NULL, &size, 1, arena));

@@ -9,18 +9,23 @@
 static const char russian[] =
 	"{\"id\": \"ru/number-agreement\", \"lang\": \"ru\", \"polarity\": {\"S.number\": [\"sg\", \"pl\"]},\n"
 	" \"lexicon\": {\n"
-	"  \"N\": [{\"lemma\": \"сестра\", \"gender\": \"f\", \"anim\": true, \"forms\": {\"nom.sg\": \"сестра\", \"nom.pl\": "
+	"  \"N\": [{\"lemma\": \"сестра\", \"gender\": \"f\", \"anim\": true, \"forms\": {\"nom.sg\": \"сестра\", "
+	"\"nom.pl\": "
 	"\"сёстры\", \"gen.sg\": \"сестры\", \"gen.pl\": \"сестёр\"}},\n"
 	"   {\"lemma\": \"стол\", \"gender\": \"m\", \"anim\": false, \"forms\": {\"nom.sg\": \"стол\", \"nom.pl\": "
 	"\"столы\", \"gen.sg\": \"стола\", \"gen.pl\": \"столов\"}}],\n"
-	"  \"V\": [{\"lemma\": \"прийти\", \"forms\": {\"past.sg.m\": \"пришёл\", \"past.sg.f\": \"пришла\", \"past.sg.n\": "
+	"  \"V\": [{\"lemma\": \"прийти\", \"forms\": {\"past.sg.m\": \"пришёл\", \"past.sg.f\": \"пришла\", "
+	"\"past.sg.n\": "
 	"\"пришло\", \"past.pl\": \"пришли\"}}],\n"
-	"  \"J\": [{\"lemma\": \"новый\", \"forms\": {\"nom.sg.m\": \"новый\", \"nom.sg.f\": \"новая\", \"nom.sg.n\": \"новое\", \"nom.pl\": "
+	"  \"J\": [{\"lemma\": \"новый\", \"forms\": {\"nom.sg.m\": \"новый\", \"nom.sg.f\": \"новая\", \"nom.sg.n\": "
+	"\"новое\", \"nom.pl\": "
 	"\"новые\"}}]},\n"
 	" \"slots\": {\"S\": {\"from\": \"N\", \"case\": \"nom\", \"vary\": [\"number\"]},\n"
 	"           \"A\": {\"from\": \"N\", \"case\": \"gen\", \"vary\": [\"number\"], \"distinct\": \"S.lemma\"},\n"
-	"           \"T\": {\"from\": \"V\", \"tense\": \"past\", \"agree\": {\"number\": \"S\", \"gender\": \"S if sg\"}},\n"
-	"           \"J\": {\"from\": \"J\", \"case\": \"nom\", \"agree\": {\"number\": \"S\", \"gender\": \"S if sg\"}}},\n"
+	"           \"T\": {\"from\": \"V\", \"tense\": \"past\", \"agree\": {\"number\": \"S\", \"gender\": \"S if "
+	"sg\"}},\n"
+	"           \"J\": {\"from\": \"J\", \"case\": \"nom\", \"agree\": {\"number\": \"S\", \"gender\": \"S if "
+	"sg\"}}},\n"
 	" \"lead_ins\": {\"train\": [\"Вчера\"], \"test\": [\"Наконец\"]},\n"
 	" \"frames\": [{\"id\": \"gen\", \"order\": \"SV\", \"text\": \"{lead} {S} {A} уже | {T}\",\n"
 	"   \"conditions\": {\"match\": \"A.number==S.number\", \"mismatch\": \"A.number!=S.number\"}}],\n"
@@ -66,7 +71,7 @@ static void the_russian_example_is_understood(void **state)
 	assert_string_equal(fill[A].form->text, "стола");
 	fill_slot(p, fill, T, 0, 0);
 	assert_string_equal(fill[T].form->text, "пришли");
-	assert_true(sn_expr_holds(p->reject[0].when, fill));   /* gen.sg after folding */
+	assert_true(sn_expr_holds(p->reject[0].when, fill)); /* gen.sg after folding */
 	assert_false(sn_expr_holds(p->frame[0].condition[0].when, fill));
 	assert_true(sn_expr_holds(p->frame[0].condition[1].when, fill));
 	fill_slot(p, fill, S, 1, SG);
@@ -86,7 +91,9 @@ static char *edited(sn_arena *arena, const char *from, const char *to)
 
 static void mistakes_are_named_with_their_place(void **state)
 {
-	static const struct { const char *from, *to, *error; } mistake[] = {
+	static const struct {
+		const char *from, *to, *error;
+	} mistake[] = {
 		{ "\"lang\": \"ru\",", "\"lang\": \"ru\"", "test.json: line 1" },
 		{ "\"lang\": \"ru\",", "", "found nothing; add it" },
 		{ "\"lang\": \"ru\"", "\"lang\": 3", "found an integer" },
@@ -94,7 +101,8 @@ static void mistakes_are_named_with_their_place(void **state)
 		{ "\"lang\": \"ru\"", "\"lang\": \"r\\u0001\"", "lang: expected text without control characters" },
 		{ "\"lang\": \"ru\"", "\"language\": \"ru\"", "unknown key \"language\"" },
 		{ "\"lang\": \"ru\"", "\"lang\": \"ru\", \"lang\": \"ru\"", "duplicate" },
-		{ "\"lang\": \"ru\"", "\"lang\": \"ru\", \"features\": {\"degree\": [\"pos\"]}", "features.degree: expected a list of 2" },
+		{ "\"lang\": \"ru\"", "\"lang\": \"ru\", \"features\": {\"degree\": [\"pos\"]}",
+		  "features.degree: expected a list of 2" },
 		{ "\"lang\": \"ru\"", "\"lang\": \"ru\", \"features\": {\"x\": [\"sg\", \"y\"]}", "already a value of number" },
 		{ "\"lang\": \"ru\"", "\"lang\": \"ru\", \"features\": {\"from\": [\"a\", \"b\"]}", "cannot be a name" },
 		{ "\"keep\"", "\"kep\"", "yo[0]: expected \"keep\" or \"fold\"" },
@@ -103,7 +111,8 @@ static void mistakes_are_named_with_their_place(void **state)
 		{ "\"nom.sg\": \"сестра\"", "\"nm.sg\": \"сестра\"", "lexicon.N[0].forms.nm.sg: \"nm\" is no value" },
 		{ "\"nom.sg\": \"сестра\"", "\"nom.gen\": \"сестра\"", "names two values of case" },
 		{ "\"nom.sg\": \"сестра\"", "\"sg.nom\": \"сестра\", \"nom.sg\": \"сестра\"", "stands twice" },
-		{ "\"gen.pl\": \"столов\"", "\"dat.pl\": \"столам\"", "lexicon.N[1].forms: \"стол\" needs exactly one form for slot A" },
+		{ "\"gen.pl\": \"столов\"", "\"dat.pl\": \"столам\"",
+		  "lexicon.N[1].forms: \"стол\" needs exactly one form for slot A" },
 		{ "\"lemma\": \"стол\"", "\"lemma\": \"сестра\"", "lexicon.N[1]: the lemma \"сестра\" stands twice" },
 		{ "\"past.sg.f\": \"пришла\", ", "", "lexicon.V[0].forms: \"прийти\" needs exactly one form for slot T" },
 		{ "\"from\": \"V\"", "\"from\": \"W\"", "slots.T.from: the lexicon has no class \"W\"" },
@@ -112,7 +121,8 @@ static void mistakes_are_named_with_their_place(void **state)
 		{ "\"vary\": [\"number\"]}", "\"vary\": [\"person\"]}", "do not vary" },
 		{ "\"vary\": [\"number\"]}", "\"vary\": [\"case\"]}", "fixed or varied already" },
 		{ "\"S.lemma\"}", "\"S.number\"}", "slots.A.distinct: expected SLOT.lemma" },
-		{ "\"S if sg\"", "\"S if sng\"", "slots.T.agree.gender: character 6 of \"S if sng\": expected the value of a feature" },
+		{ "\"S if sg\"", "\"S if sng\"",
+		  "slots.T.agree.gender: character 6 of \"S if sng\": expected the value of a feature" },
 		{ "\"S if sg\"", "\"S if S.lemma!=A.lemma\"", "the condition may test features of slot S only" },
 		{ "\"S if sg\"", "\"S if not ambiguous(S)\"", "the condition may test features of slot S only" },
 		{ "{lead} {S} {A}", "{lead} {A} {J}", "{J} agrees with {S}, which is missing" },
@@ -120,7 +130,8 @@ static void mistakes_are_named_with_their_place(void **state)
 		{ "\"S if sg\"", "\"S if sg and\"", "found the end" },
 		{ "\"S.number\": [\"sg\", \"pl\"]", "\"S.number\": [\"sg\"]", "polarity.S.number: expected two values" },
 		{ "\"S.number\": [\"sg\", \"pl\"]", "\"S.number\": [\"sg\", \"sg\"]", "the two values are the same" },
-		{ "\"S.number\": [\"sg\", \"pl\"]", "\"X.number\": [\"sg\", \"pl\"]", "expected the name of a slot, found 'X.number'" },
+		{ "\"S.number\": [\"sg\", \"pl\"]", "\"X.number\": [\"sg\", \"pl\"]",
+		  "expected the name of a slot, found 'X.number'" },
 		{ "{\"S.number\": [\"sg\", \"pl\"]}", "{}", "polarity: expected the controller's feature" },
 		{ "{\"number\": \"S.number\"", "{\"number\": \"A.number\"", "labels.number: the first label" },
 		{ "\"A.number\"},\n \"choice\"", "\"A.gender\"},\n \"choice\"", "no polarity is given for gender" },
@@ -136,11 +147,13 @@ static void mistakes_are_named_with_their_place(void **state)
 		{ "{lead} {S} {A}", "{lead} {S} {A", "brace without its partner" },
 		{ "уже | {T}", "уже {T}", "expected the text to end with \" | {T}\"" },
 		{ "{lead} {S} {A}", "{lead} {S}", "frames[0].conditions.match: speaks of a slot" },
-		{ "\"A.number==S.number\"", "\"A.number=S.number\"", "character 9 of \"A.number=S.number\": expected == or !=" },
+		{ "\"A.number==S.number\"", "\"A.number=S.number\"",
+		  "character 9 of \"A.number=S.number\": expected == or !=" },
 		{ "\"A.number==S.number\"", "\"A.number==S.gender\"", "the same feature on both sides" },
 		{ "\"A.number==S.number\"", "\"A.number==gen\"", "expected a value of that feature" },
 		{ "\"A.number==S.number\"", "\"(A.number==sg\"", "expected ')'" },
-		{ "{\"subject\": \"S\",", "{\"subject\": \"A\", \"s\": \"S\",", "roles: expected the controller's slot S first" },
+		{ "{\"subject\": \"S\",", "{\"subject\": \"A\", \"s\": \"S\",",
+		  "roles: expected the controller's slot S first" },
 		{ "\"before:T\"", "\"before:A\"", "roles.last: expected a slot of the prefix" },
 		{ "\"id\": \"main\"", "\"id\": \"mian\"", "interchange[0].id: expected main, attractor or placebo" },
 		{ "\"flip\": \"A.number\"", "\"flip\": \"A.gender\"", "inherent in a lemma" },
@@ -161,7 +174,8 @@ static void mistakes_are_named_with_their_place(void **state)
 		const char *text = edited(arena, mistake[i].from, mistake[i].to);
 		sn_status status = sn_phenomenon_parse(&p, test_ctx(state), "test.json", text, strlen(text), arena);
 		if (status == SN_OK || !strstr(sn_error(test_ctx(state)), mistake[i].error)) {
-			print_error("expected \"%s\", found \"%s\"\n", mistake[i].error, status ? sn_error(test_ctx(state)) : "success");
+			print_error("expected \"%s\", found \"%s\"\n", mistake[i].error,
+						status ? sn_error(test_ctx(state)) : "success");
 			bad++;
 		} else {
 			assert_int_equal(sn_status_exit_code(status), 2);
@@ -185,7 +199,10 @@ static void every_truncation_is_refused(void **state)
 
 static void expressions_follow_their_grammar(void **state)
 {
-	static const struct { const char *text; bool holds; } test[] = {
+	static const struct {
+		const char *text;
+		bool holds;
+	} test[] = {
 		{ "S.number==sg", true },
 		{ "S.number!=sg", false },
 		{ "not S.number==sg", false },
