@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "io/json.h"
-
-enum { COPY_BYTES = 1 << 20 };
+#include "io/spill.h"
 
 typedef struct entry {
 	const char *name;
@@ -17,7 +16,6 @@ typedef struct entry {
 	int64_t dim[SN_SAFETENSORS_NDIM]; /* dim[0] is counted where the tensor grows */
 	uint64_t row_bytes, offset;       /* offset: from the start of the data */
 	int64_t n_row;                    /* appended */
-	sn_file *part;                    /* rows of a growing tensor */
 	bool grows;
 	struct entry *next;
 } entry;
@@ -27,6 +25,7 @@ struct sn_safetensors_writer {
 	sn_arena *arena;
 	const char *path;
 	sn_file *file;
+	sn_spill *spill; /* rows of the growing tensors; stream i is tensor i's */
 	entry *first, *last;
 	int n;
 	entry **by_id; /* once begun */
@@ -167,8 +166,7 @@ static sn_status begin(sn_safetensors_writer *w)
 	SN_NEW(w->by_id, w->arena, entry *, w->n);
 	int i = 0;
 	for (entry *e = w->first; e; e = e->next) w->by_id[i++] = e;
-	for (entry *e = w->first; e; e = e->next)
-		if (e->grows) SN_TRY(sn_file_scratch(&e->part, w->ctx, w->path));
+	SN_TRY(sn_spill_open(&w->spill, w->ctx, w->path, w->n));
 	char *text = header_text(w, true);
 	if (!text) return no_memory(w);
 	w->header_room = (strlen(text) + 7) / 8 * 8;
@@ -178,6 +176,13 @@ static sn_status begin(sn_safetensors_writer *w)
 }
 
 /* ---- rows ---- */
+
+/* Rows of a tensor whose place is known. */
+static sn_status write_rows(sn_safetensors_writer *w, const entry *e, const void *rows, size_t size)
+{
+	SN_TRY(sn_file_seek(w->file, 8 + w->header_room + e->offset + (uint64_t)e->n_row * e->row_bytes));
+	return sn_file_write(w->file, rows, size);
+}
 
 sn_status sn_safetensors_append(sn_safetensors_writer *w, int id, const void *rows, int64_t n_row)
 {
@@ -192,8 +197,10 @@ sn_status sn_safetensors_append(sn_safetensors_writer *w, int id, const void *ro
 	if (__builtin_mul_overflow((uint64_t)n_row, e->row_bytes, &size) || size > PTRDIFF_MAX)
 		return sn_fail(w->ctx, SN_EARG, "%s: tensor '%s': %lld rows overflow memory", w->path, e->name,
 					   (long long)n_row);
-	if (!e->grows) SN_TRY(sn_file_seek(w->file, 8 + w->header_room + e->offset + (uint64_t)e->n_row * e->row_bytes));
-	SN_TRY(sn_file_write(e->grows ? e->part : w->file, rows, (size_t)size));
+	if (e->grows)
+		SN_TRY(sn_spill_append(w->spill, id, rows, (size_t)size));
+	else
+		SN_TRY(write_rows(w, e, rows, (size_t)size));
 	e->n_row += n_row;
 	return SN_OK;
 }
@@ -212,31 +219,17 @@ static sn_status count_rows(sn_safetensors_writer *w)
 	return SN_OK;
 }
 
-static sn_status copy_part(sn_safetensors_writer *w, entry *e, void *buffer)
+static sn_status copy_grown(sn_safetensors_writer *w)
 {
-	SN_TRY(sn_file_seek(e->part, 0));
-	SN_TRY(sn_file_seek(w->file, 8 + w->header_room + e->offset));
-	for (uint64_t left = (uint64_t)e->n_row * e->row_bytes; left > 0;) {
-		size_t n = (size_t)SN_MIN(left, (uint64_t)COPY_BYTES);
-		SN_TRY(sn_file_read(e->part, buffer, n));
-		SN_TRY(sn_file_write(w->file, buffer, n));
-		left -= n;
-	}
-	sn_file_close(e->part);
-	e->part = NULL;
-	return SN_OK;
-}
-
-static sn_status copy_parts(sn_safetensors_writer *w)
-{
-	void *buffer = sn_arena_take(w->arena, COPY_BYTES);
-	if (!buffer) return SN_ENOMEM;
 	uint64_t end = 0;
 	for (const entry *e = w->first; e; e = e->next)
 		if (!e->grows) end += rows_of(e) * e->row_bytes;
 	(void)place(w, true, end);
-	for (entry *e = w->first; e; e = e->next)
-		if (e->grows) SN_TRY(copy_part(w, e, buffer));
+	for (int i = 0; i < w->n; i++) {
+		if (!w->by_id[i]->grows) continue;
+		SN_TRY(sn_file_seek(w->file, 8 + w->header_room + w->by_id[i]->offset));
+		SN_TRY(sn_spill_copy(w->spill, i, w->file));
+	}
 	return SN_OK;
 }
 
@@ -259,7 +252,7 @@ sn_status sn_safetensors_commit(sn_safetensors_writer *w)
 {
 	SN_TRY(begin(w));
 	SN_TRY(count_rows(w));
-	SN_TRY(copy_parts(w));
+	SN_TRY(copy_grown(w));
 	SN_TRY(write_header(w));
 	return sn_file_commit(w->file);
 }
@@ -267,7 +260,7 @@ sn_status sn_safetensors_commit(sn_safetensors_writer *w)
 void sn_safetensors_writer_close(sn_safetensors_writer *w)
 {
 	if (!w) return;
-	for (entry *e = w->first; e; e = e->next) sn_file_close(e->part);
+	sn_spill_close(w->spill);
 	sn_file_close(w->file);
 	json_decref(w->meta);
 	sn_arena_close(w->arena);

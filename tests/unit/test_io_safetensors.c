@@ -283,6 +283,39 @@ static void interleaved_streams_are_read_back(void **state)
 	assert_int_equal(rmdir(folder), 0); /* nothing else was left there */
 }
 
+/* Three streams of int32 counting up, in pieces of 1 to 9,000 numbers: some gathered in memory, some written at once. */
+static void streams_of_all_sizes_are_read_back(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	char path[] = "/tmp/sonde_write_XXXXXX", *name[] = { "a", "b", "c" };
+	close(mkstemp(path));
+	sn_safetensors_writer *w;
+	int id[3];
+	int32_t n[3] = { 0 };
+	static int32_t piece[9000];
+	assert_ok(ctx, sn_safetensors_create(&w, ctx, path));
+	for (int k = 0; k < 3; k++)
+		assert_ok(ctx, sn_safetensors_declare(w, name[k], SN_I32, 1, (int64_t[]){ -1 }, &id[k]));
+	sn_rng rng = sn_rng_make(1, 2);
+	for (int i = 0; i < 200; i++) {
+		int k = (int)sn_rng_below(&rng, 3), m = 1 + (int)sn_rng_below(&rng, i % 4 ? 100 : SN_COUNT(piece));
+		for (int j = 0; j < m; j++) piece[j] = n[k] + j;
+		assert_ok(ctx, sn_safetensors_append(w, id[k], piece, m));
+		n[k] += m;
+	}
+	assert_ok(ctx, sn_safetensors_commit(w));
+	sn_safetensors_writer_close(w);
+	sn_safetensors *file;
+	assert_ok(ctx, sn_safetensors_open(&file, ctx, path));
+	for (int k = 0; k < 3; k++) {
+		const sn_safetensor *t = sn_safetensors_find(file, name[k]);
+		assert_int_equal(t->count, n[k]);
+		for (int32_t i = 0; i < n[k]; i++) assert_int_equal(sn_load_u32(t->data + 4 * (size_t)i), i);
+	}
+	sn_safetensors_close(file);
+	unlink(path);
+}
+
 static void wrong_use_of_the_writer_is_refused(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
@@ -321,6 +354,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(shards_become_one),
 		cmocka_unit_test(interleaved_streams_are_read_back),
+		cmocka_unit_test(streams_of_all_sizes_are_read_back),
 		cmocka_unit_test(wrong_use_of_the_writer_is_refused),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
