@@ -137,10 +137,11 @@ static void result_tables(sn_buf *buf, const sn_method *m)
 		const sn_table *table = &m->table[t];
 		sn_buf line = { .ctx = buf->ctx };
 		sn_buf_format(&line, "%s – %s:", table->name, table->title ? table->title : table->name);
-		for (int c = 0; c < table->n_col; c++) {
-			sn_buf_format(&line, " %s", table->col[c].name);
-			if (table->col[c].unit && table->col[c].unit[0]) sn_buf_format(&line, " (%s)", table->col[c].unit);
-			sn_buf_puts(&line, c + 1 < table->n_col ? "," : "");
+		for (int c = 0, n = 0; c < table->n_col; c++) {
+			const sn_col *col = &table->col[c];
+			if (col->role == SN_LOW || col->role == SN_HIGH) continue;
+			sn_buf_format(&line, "%s %s", n++ ? "," : "", col->name);
+			if (col->unit && col->unit[0]) sn_buf_format(&line, " (%s)", col->unit);
 		}
 		wrap(buf, line.data ? line.data : "", "  ");
 		buf->failed |= line.failed;

@@ -13,7 +13,7 @@ enum {
 	X_TITLE = 20,
 	GAP = 16,
 	LEGEND = 44,
-	MOST_CATEGORIES = 12,
+	
 	NARROWEST_TEXT = 22,
 	X_SIZE = 10
 };
@@ -25,8 +25,7 @@ typedef struct heat {
 	sn_names names;      /* below */
 	double limit;        /* the scale ends at +-limit or [0, limit] */
 	bool diverging, category;
-	const char *word[MOST_CATEGORIES], *mark[MOST_CATEGORIES];
-	int n_word;
+	sn_categories words;
 	char hatch[40];
 } heat;
 
@@ -47,26 +46,6 @@ static void number_scale(heat *h)
 	h->limit = fmax(max, -min);
 	if (!(h->limit > 0)) h->limit = 1;
 	sn_ticks(&low, &h->limit, 6, tick);
-}
-
-static int category_of(const heat *h, const char *word)
-{
-	for (int i = 0; i < h->n_word; i++)
-		if (strcmp(h->word[i], word) == 0) return i;
-	return -1;
-}
-
-static void collect_categories(heat *h)
-{
-	const sn_source *s = &h->pick->source;
-	static const char *const letter[MOST_CATEGORIES] = { "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L" };
-	for (int64_t r = 0; r < s->n_row && h->n_word < MOST_CATEGORIES; r++) {
-		const char *word = sn_source_at(s, r, h->measure->col)->s;
-		if (!word || category_of(h, word) >= 0 || sn_source_number(s, r, h->measure->hatch) > 0) continue;
-		const char *mark = h->measure->mark >= 0 ? sn_source_at(s, r, h->measure->mark)->s : NULL;
-		h->mark[h->n_word] = mark && mark[0] ? mark : letter[h->n_word];
-		h->word[h->n_word++] = word;
-	}
 }
 
 static sn_rgb number_color(const heat *h, double x)
@@ -127,7 +106,8 @@ static void number_cell(sn_buf *buf, const heat *h, int64_t row, double x, doubl
 	else
 		sn_format(paint, sizeof paint, "#%02x%02x%02x", c.r, c.g, c.b);
 	cell_rect(buf, h, x, y, paint);
-	short_number(text, sizeof text, value);
+	if (s->table->col[h->measure->col].type == SN_TYPE_BOOL) sn_format(text, sizeof text, value > 0 ? "yes" : "no");
+	else short_number(text, sizeof text, value);
 	const char *mark = h->measure->mark >= 0 ? sn_source_at(s, row, h->measure->mark)->s : NULL;
 	cell_words(buf, h, x, y, text, mark && mark[0] ? mark : NULL, hatched ? "#333333" : sn_color_text(c));
 }
@@ -135,7 +115,7 @@ static void number_cell(sn_buf *buf, const heat *h, int64_t row, double x, doubl
 static void category_cell(sn_buf *buf, const heat *h, int64_t row, double x, double y, bool hatched)
 {
 	const char *word = sn_source_at(&h->pick->source, row, h->measure->col)->s;
-	int i = word && !hatched ? category_of(h, word) : -1;
+	int i = word && !hatched ? sn_category_find(&h->words, word) : -1;
 	char paint[64] = "#f7f7f7";
 	sn_rgb c = sn_color_category(i < 0 ? 0 : i);
 	if (hatched)
@@ -144,7 +124,7 @@ static void category_cell(sn_buf *buf, const heat *h, int64_t row, double x, dou
 		sn_format(paint, sizeof paint, "#%02x%02x%02x", c.r, c.g, c.b);
 	cell_rect(buf, h, x, y, paint);
 	sn_words words = { 11, SN_MIDDLE, "#000000", NULL };
-	if (i >= 0) sn_svg_text(buf, x + h->cell / 2, y + CELL_HEIGHT / 2.0 + 4, &words, h->mark[i]);
+	if (i >= 0) sn_svg_text(buf, x + h->cell / 2, y + CELL_HEIGHT / 2.0 + 4, &words, h->words.mark[i]);
 }
 
 static void draw_cell(sn_buf *buf, const heat *h, int panel, int iy, int ix, double y0)
@@ -227,9 +207,9 @@ static double category_entry(sn_buf *buf, const heat *h, int i, double x, double
 	sn_buf_format(buf, "<rect x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"16\" stroke=\"#888888\" fill=\"", x, y - 4);
 	sn_color_write(buf, sn_color_category(i));
 	sn_buf_puts(buf, "\"/>");
-	sn_svg_text(buf, x + 9, y + 8, &mark, h->mark[i]);
-	sn_svg_text(buf, x + 23, y + 8, &words, h->word[i]);
-	return x + 40 + sn_text_width(h->word[i], 11);
+	sn_svg_text(buf, x + 9, y + 8, &mark, h->words.mark[i]);
+	sn_svg_text(buf, x + 23, y + 8, &words, h->words.word[i]);
+	return x + 40 + sn_text_width(h->words.word[i], 11);
 }
 
 static void hatch_legend(sn_buf *buf, const heat *h, double x, double y)
@@ -248,8 +228,8 @@ static int category_legend(sn_buf *buf, const heat *h, double y)
 {
 	double x = h->gutter;
 	int rows = 1;
-	for (int i = 0; i < h->n_word; i++) {
-		if (x + 40 + sn_text_width(h->word[i], 11) > widest_row && x > h->gutter) {
+	for (int i = 0; i < h->words.n; i++) {
+		if (x + 40 + sn_text_width(h->words.word[i], 11) > widest_row && x > h->gutter) {
 			x = h->gutter;
 			rows++;
 		}
@@ -293,8 +273,7 @@ static heat make_heat(const sn_pick *p, const sn_measure *m, double gutter)
 	h.cell = cell_width(p, gutter);
 	h.category = p->source.table->col[m->col].type == SN_TYPE_TEXT;
 	sn_format(h.hatch, sizeof h.hatch, "hatch-%d-%d", p->source.index, m->col);
-	if (h.category)
-		collect_categories(&h);
+	if (h.category) h.words = sn_categories_of(&p->source, m);
 	else
 		number_scale(&h);
 	return h;

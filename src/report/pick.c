@@ -81,6 +81,29 @@ void sn_axis_write(sn_buf *buf, const sn_source *s, const sn_axis *axis, int i)
 	}
 }
 
+/* ---- categories ---- */
+
+int sn_category_find(const sn_categories *c, const char *word)
+{
+	for (int i = 0; i < c->n; i++)
+		if (strcmp(c->word[i], word) == 0) return i;
+	return -1;
+}
+
+sn_categories sn_categories_of(const sn_source *s, const sn_measure *m)
+{
+	static const char *const letter[SN_MOST_CATEGORIES] = { "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L" };
+	sn_categories c = { 0 };
+	for (int64_t r = 0; r < s->n_row && c.n < SN_MOST_CATEGORIES; r++) {
+		const char *word = sn_source_at(s, r, m->col)->s;
+		if (!word || sn_category_find(&c, word) >= 0 || sn_source_number(s, r, m->hatch) > 0) continue;
+		const char *mark = m->mark >= 0 ? sn_source_at(s, r, m->mark)->s : NULL;
+		c.mark[c.n] = mark && mark[0] ? mark : letter[c.n];
+		c.word[c.n++] = word;
+	}
+	return c;
+}
+
 /* ---- distinct values ---- */
 
 static bool same_value(const sn_source *s, int64_t a, int64_t b, int col)

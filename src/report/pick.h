@@ -43,6 +43,17 @@ typedef struct sn_pick {
 	int64_t *at;
 } sn_pick;
 
+enum { SN_MOST_CATEGORIES = 12 };
+/* The words of a TEXT measure in the order of first appearance, hatched rows left out, and a mark for each: the row's MARK, or a
+ * letter. */
+typedef struct sn_categories {
+	int n;
+	const char *word[SN_MOST_CATEGORIES], *mark[SN_MOST_CATEGORIES];
+} sn_categories;
+sn_categories sn_categories_of(const sn_source *source, const sn_measure *measure);
+/* Index of a word, -1 for none. */
+int sn_category_find(const sn_categories *categories, const char *word);
+
 sn_source sn_source_of(const sn_result *result, int table);
 /* The value of a column in a row, and its column. */
 const sn_value *sn_source_at(const sn_source *source, int64_t row, int col);

@@ -183,7 +183,7 @@ sn_status sn_axis_label(const sn_pick *p, const sn_axis *axis, int i, sn_arena *
 
 /* ---- names below an axis ---- */
 
-static const double longest_name = 130, turned_sine = 0.643; /* 40 degrees */
+static const double longest_name = 170, turned_sine = 0.643; /* 40 degrees */
 
 sn_status sn_names_below(const sn_pick *p, double place, double size, sn_arena *arena, sn_names *out)
 {

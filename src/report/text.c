@@ -37,7 +37,7 @@ static void text_row(sn_buf *buf, const char *const *cell, const bool *right, co
 	sn_buf_puts(buf, "\n");
 }
 
-enum { MOST_COLUMNS = SN_MOST_SHOWN };
+enum { MOST_COLUMNS = SN_MOST_SHOWN, MOST_LINES = 16 };
 
 void sn_text_table(sn_buf *buf, const char *const *header, const bool *right, int n_col, const char *const *cell,
 				   int64_t n_row)
@@ -128,6 +128,7 @@ static sn_status grid_cell(const sn_pick *p, const sn_measure *m, int panel, int
 	return take_text(&buf, arena, out);
 }
 
+/* First dimension down (thinned to MOST_LINES, the last always there), second across. */
 static sn_status grid(sn_buf *buf, const sn_pick *p, const sn_measure *m, int panel, sn_arena *arena)
 {
 	const sn_source *s = &p->source;
@@ -138,33 +139,116 @@ static sn_status grid(sn_buf *buf, const sn_pick *p, const sn_measure *m, int pa
 	right[0] = s->table->col[p->x.col[0]].type != SN_TYPE_TEXT;
 	for (int y = 1; y < n; y++) {
 		SN_TRY(axis_text(s, &p->y, y - 1, arena, &header[y]));
-		right[y] = s->table->col[m->col].type != SN_TYPE_TEXT;
+		right[y] = true;
 	}
-	SN_NEW(cell, arena, const char *, (int64_t)p->x.n *n);
+	int step = (p->x.n + MOST_LINES - 1) / MOST_LINES, n_row = 0;
+	SN_NEW(cell, arena, const char *, (int64_t)n * p->x.n);
 	for (int x = 0; x < p->x.n; x++) {
-		SN_TRY(axis_text(s, &p->x, x, arena, &cell[x * n]));
-		for (int y = 1; y < n; y++) SN_TRY(grid_cell(p, m, panel, y - 1, x, arena, &cell[x * n + y]));
+		if (x % step && x != p->x.n - 1) continue;
+		SN_TRY(axis_text(s, &p->x, x, arena, &cell[n_row * n]));
+		for (int y = 1; y < n; y++) SN_TRY(grid_cell(p, m, panel, y - 1, x, arena, &cell[n_row * n + y]));
+		n_row++;
 	}
-	sn_text_table(buf, header, right, n, cell, p->x.n);
+	sn_text_table(buf, header, right, n, cell, n_row);
 	return SN_OK;
 }
 
-static sn_status grids(sn_buf *buf, const sn_source *s, sn_arena *arena)
+static sn_status panel_head(sn_buf *buf, const sn_pick *p, const sn_measure *m, int panel, sn_arena *arena)
+{
+	const char *header;
+	SN_TRY(header_text(&p->source, m->col, arena, &header));
+	sn_buf_puts(buf, header);
+	if (p->panel.n_col) sn_buf_puts(buf, ": ");
+	sn_axis_write(buf, &p->source, &p->panel, panel);
+	sn_buf_puts(buf, "\n");
+	return SN_OK;
+}
+
+static sn_status number_grids(sn_buf *buf, const sn_pick *p, const sn_measure *m, sn_arena *arena)
+{
+	for (int panel = 0; panel < p->panel.n; panel++) {
+		SN_TRY(panel_head(buf, p, m, panel, arena));
+		SN_TRY(grid(buf, p, m, panel, arena));
+	}
+	if (m->hatch >= 0) sn_buf_puts(buf, "(…): holds for any model\n");
+	return SN_OK;
+}
+
+/* ---- categories as a map of marks ---- */
+
+static const char *map_mark(const sn_pick *p, const sn_measure *m, const sn_categories *c, int64_t row)
+{
+	if (row < 0) return "";
+	if (sn_source_number(&p->source, row, m->hatch) > 0) return "#";
+	const char *word = sn_source_at(&p->source, row, m->col)->s;
+	int i = word ? sn_category_find(c, word) : -1;
+	return i >= 0 ? c->mark[i] : word ? "*" : "";
+}
+
+/* As many columns as the figure has; a row a line, so that it reads as a map. */
+static sn_status map(sn_buf *buf, const sn_pick *p, const sn_measure *m, const sn_categories *c, int panel, sn_arena *arena)
+{
+	int n = SN_MIN(p->x.n + 1, (int)MOST_COLUMNS);
+	const char *header[MOST_COLUMNS], **cell;
+	bool right[MOST_COLUMNS];
+	header[0] = sn_col_title(&p->source.table->col[p->x.col[0]]);
+	right[0] = false;
+	for (int x = 1; x < n; x++) {
+		SN_TRY(axis_text(&p->source, &p->x, x - 1, arena, &header[x]));
+		right[x] = true;
+	}
+	SN_NEW(cell, arena, const char *, (int64_t)n * p->y.n);
+	for (int y = 0; y < p->y.n; y++) {
+		SN_TRY(axis_text(&p->source, &p->y, y, arena, &cell[y * n]));
+		for (int x = 1; x < n; x++) cell[y * n + x] = map_mark(p, m, c, sn_pick_at(p, panel, y, x - 1));
+	}
+	sn_text_table(buf, header, right, n, cell, p->y.n);
+	return SN_OK;
+}
+
+static sn_status maps(sn_buf *buf, const sn_pick *p, const sn_measure *m, sn_arena *arena)
+{
+	sn_categories c = sn_categories_of(&p->source, m);
+	for (int panel = 0; panel < p->panel.n; panel++) {
+		if (p->panel.n_col) SN_TRY(panel_head(buf, p, m, panel, arena));
+		SN_TRY(map(buf, p, m, &c, panel, arena));
+	}
+	for (int i = 0; i < c.n; i++) sn_buf_format(buf, "%s: %s\n", c.mark[i], c.word[i]);
+	if (m->hatch >= 0) sn_buf_puts(buf, "#: holds for any model\n");
+	return SN_OK;
+}
+
+/* ---- figures ---- */
+
+static bool is_figure(const sn_table *t)
+{
+	int dims = 0;
+	for (int c = 0; c < t->n_col; c++) dims += t->col[c].role == SN_DIM;
+	return dims >= 2 && (t->view == SN_VIEW_LINE || t->view == SN_VIEW_HEAT);
+}
+
+static sn_status plain_rows(sn_buf *buf, const sn_source *s, int64_t max_rows, sn_arena *arena)
+{
+	int64_t n = max_rows && s->n_row > max_rows ? max_rows : s->n_row;
+	SN_TRY(plain_table(buf, s, n, arena));
+	if (n < s->n_row) sn_buf_format(buf, "… %lld more rows (--format csv prints all)\n", (long long)(s->n_row - n));
+	return SN_OK;
+}
+
+/* Maps of categories are short, so all are shown; of the figures with numbers the first alone, the others are named. */
+static sn_status figure(sn_buf *buf, const sn_source *s, int64_t max_rows, bool *shown, sn_arena *arena)
 {
 	sn_pick p;
 	SN_TRY(sn_pick_table(&p, s, arena));
-	for (int i = 0; i < p.n_measure; i++) {
-		for (int panel = 0; panel < p.panel.n; panel++) {
-			const char *header;
-			SN_TRY(header_text(s, p.measure[i].col, arena, &header));
-			sn_buf_puts(buf, header);
-			if (p.panel.n_col) sn_buf_puts(buf, ": ");
-			sn_axis_write(buf, s, &p.panel, panel);
-			sn_buf_puts(buf, "\n");
-			SN_TRY(grid(buf, &p, &p.measure[i], panel, arena));
-		}
-		if (p.measure[i].hatch >= 0) sn_buf_puts(buf, "(…): holds for any model\n");
-	}
+	if (p.y.n == 1 && p.panel.n == 1 && !*shown) return *shown = true, plain_rows(buf, s, max_rows, arena);
+	for (int i = 0; i < p.n_measure; i++)
+		if (s->table->col[p.measure[i].col].type == SN_TYPE_TEXT) SN_TRY(maps(buf, &p, &p.measure[i], arena));
+	for (int i = 0; i < p.n_measure && !*shown; i++)
+		if (s->table->col[p.measure[i].col].type != SN_TYPE_TEXT) SN_TRY(number_grids(buf, &p, &p.measure[i], arena));
+	bool numbers = false;
+	for (int i = 0; i < p.n_measure; i++) numbers |= s->table->col[p.measure[i].col].type != SN_TYPE_TEXT;
+	if (numbers && *shown) sn_buf_format(buf, "%lld rows (in the report of --out, and with --format csv or json)\n", (long long)s->n_row);
+	*shown |= numbers;
 	return SN_OK;
 }
 
@@ -179,33 +263,23 @@ static void lines(sn_buf *buf, const sn_result *r, sn_line_kind kind, const char
 	}
 }
 
-static bool is_grid(const sn_table *t)
-{
-	int dims = 0;
-	for (int c = 0; c < t->n_col; c++) dims += t->col[c].role == SN_DIM;
-	return dims >= 2 && (t->view == SN_VIEW_LINE || t->view == SN_VIEW_HEAT);
-}
-
-static sn_status one_table(sn_buf *buf, const sn_result *r, int t, int64_t max_rows, sn_arena *arena)
+static sn_status one_table(sn_buf *buf, const sn_result *r, int t, int64_t max_rows, bool *shown, sn_arena *arena)
 {
 	sn_source s = sn_source_of(r, t);
 	if (s.n_row == 0 || s.table->appendix) return SN_OK;
 	sn_buf_format(buf, "\n%s\n", s.table->title ? s.table->title : s.table->name);
-	if (is_grid(s.table)) return grids(buf, &s, arena);
-	int64_t n = max_rows && s.n_row > max_rows ? max_rows : s.n_row;
-	SN_TRY(plain_table(buf, &s, n, arena));
-	if (n < s.n_row) sn_buf_format(buf, "… %lld more rows (--format csv prints all)\n", (long long)(s.n_row - n));
-	return SN_OK;
+	return is_figure(s.table) ? figure(buf, &s, max_rows, shown, arena) : plain_rows(buf, &s, max_rows, arena);
 }
 
 sn_status sn_report_text(sn_buf *buf, const sn_result *r, int64_t max_rows)
 {
 	sn_arena *arena;
+	bool shown = false;
 	lines(buf, r, SN_LINE_SUMMARY, NULL);
 	SN_TRY(sn_arena_open(&arena, sn_result_ctx(r)));
 	sn_status status = SN_OK;
 	for (int t = 0; t < sn_result_method(r)->n_table && status == SN_OK; t++)
-		status = one_table(buf, r, t, max_rows, arena);
+		status = one_table(buf, r, t, max_rows, &shown, arena);
 	sn_arena_close(arena);
 	lines(buf, r, SN_LINE_LIMIT, "Limitations");
 	return status != SN_OK ? status : buf->failed ? SN_ENOMEM : SN_OK;
