@@ -60,6 +60,13 @@ sn_status sn_boot_open(sn_boot **out, sn_arena *arena, int n_boot, int n_lemma, 
 
 int sn_boot_count(const sn_boot *boot) { return boot->n_boot; }
 
+double sn_boot_weight(const sn_boot *boot, int b, int32_t subject, int32_t attractor)
+{
+	SN_ASSERT(b >= 0 && b < boot->n_boot && subject < boot->n_lemma && attractor < boot->n_lemma);
+	size_t row = (size_t)b * (size_t)boot->n_lemma;
+	return boot->count[0][row + (size_t)subject] * (attractor < 0 ? 1.0 : boot->count[1][row + (size_t)attractor]);
+}
+
 static sn_status check_lemma(sn_ctx *ctx, const sn_boot *boot, int role, int64_t item, int32_t lemma)
 {
 	if (lemma >= 0 && lemma < boot->n_lemma && boot->has[role][lemma]) return SN_OK;

@@ -24,6 +24,8 @@ typedef struct sn_boot sn_boot;
 SN_CHECKED sn_status sn_boot_open(sn_boot **out, sn_arena *arena, int n_boot, int n_lemma, const bool *has_subject,
                                   const bool *has_attractor, uint64_t seed, uint64_t key);
 int sn_boot_count(const sn_boot *boot);
+/* Returns the weight of an item with these lemmas in resample b (attractor -1: none), for what must be refitted. */
+double sn_boot_weight(const sn_boot *boot, int b, int32_t subject, int32_t attractor);
 
 /* What the n items of one kind are: lemma ids below n_lemma; -1 in attractor or partner: none. partner is the other
  * subject of a placebo pair (drawn among subjects). Either may be NULL. frame in 0 .. n_frame - 1 (NULL: one frame);

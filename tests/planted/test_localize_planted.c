@@ -157,6 +157,32 @@ static void numbers_of_base_are_those_planted(void **state)
 	}
 }
 
+/* Refitted probes: the same point estimates, intervals that are no narrower on average, the same verdicts. */
+static void refits_add_the_variation_of_training(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_localize_options o = options(false);
+	sn_evidence fixed, refitted;
+	sn_model *model;
+	planted_fill(&weights, PLANTED_BASE, 1);
+	assert_ok(ctx, planted_open(&model, ctx, &weights));
+	o.n_random = 0;
+	assert_ok(ctx, sn_localize_run(&fixed, ctx, model, &items, &o, arena));
+	o.n_refit = 30;
+	assert_ok(ctx, sn_localize_run(&refitted, ctx, model, &items, &o, arena));
+	double narrow = 0, wide = 0;
+	for (int c = 0; c < CELLS; c++) {
+		assert_near(fixed.info.band[c].point, refitted.info.band[c].point, 1e-12);
+		narrow += fixed.info.band[c].se;
+		wide += refitted.info.band[c].se;
+	}
+	assert_int_equal(refitted.info.reps.n_boot, 30);
+	print_message("standard errors: %.4f held fixed, %.4f refitted\n", narrow / CELLS, wide / CELLS);
+	assert_true(wide > narrow);
+	assert_int_equal(compare(&refitted, PLANTED_BASE, 1).wrong, 0);
+	sn_model_close(model);
+}
+
 static void split_halves_pass_on_both_ways(void **state)
 {
 	sn_evidence ev;
@@ -268,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_of_base_are_those_planted),
+		cmocka_unit_test(refits_add_the_variation_of_training),
 		cmocka_unit_test(split_halves_pass_on_both_ways),
 		cmocka_unit_test(attractors_pull_without_winning),
 		cmocka_unit_test(a_bias_hides_the_choice_but_not_its_cause),

@@ -12,6 +12,7 @@ typedef struct scores {
 	int n_label, n_cell;
 	float **bits, **right;   /* right: 1, 0, or 0.5 at p = 1/2 */
 	double *strength;        /* [n_cell] the C that most blocks chose for label 0 */
+	int *chosen;             /* [n_cell, n_fold] number of each block's C for label 0 */
 	int n_unconverged;
 } scores;
 
@@ -21,6 +22,7 @@ static sn_status new_scores(scores *s, const sn_evidence *ev, int n_label, int n
 	SN_NEW(s->bits, ev->arena, float *, n_label);
 	SN_NEW(s->right, ev->arena, float *, n_label);
 	SN_NEW(s->strength, ev->arena, double, n_cell);
+	SN_NEW(s->chosen, ev->arena, int, n_cell * ev->items->n_fold);
 	for (int b = 0; b < n_label; b++) {
 		SN_NEW(s->bits[b], ev->arena, float, ev->n_test * n_cell);
 		SN_NEW(s->right[b], ev->arena, float, ev->n_test * n_cell);
@@ -29,8 +31,7 @@ static sn_status new_scores(scores *s, const sn_evidence *ev, int n_label, int n
 	return SN_OK;
 }
 
-/* The plan of role r: rows are g's rows there, which use says whether they train or are tested. */
-static sn_status plan_role(sn_probe_plan *plan, const sn_evidence *ev, const sn_gather *g, int r, int n_label, sn_arena *arena)
+sn_status sn_localize_plan(sn_probe_plan *plan, const sn_evidence *ev, const sn_gather *g, int r, int n_label, sn_arena *arena)
 {
 	const sn_items *items = ev->items;
 	int64_t n = g->n[r];
@@ -66,6 +67,7 @@ static void put_scores(scores *s, const sn_evidence *ev, const sn_gather *g, int
 {
 	s->strength[cell] = usual_strength(result);
 	s->n_unconverged += result->n_unconverged;
+	for (int f = 0; f < result->n_fold; f++) s->chosen[cell * result->n_fold + f] = SN_MAX(result->chosen[f], 0);
 	for (int b = 0; b < s->n_label; b++)
 		for (int64_t i = 0; i < g->n[r]; i++) {
 			int64_t item = g->item[r][i], at = ev->test_slot[item] * s->n_cell + cell;
@@ -81,7 +83,7 @@ static sn_status probe_cell(sn_probe_result *out, const sn_evidence *ev, const s
                                  int64_t width, sn_arena *arena)
 {
 	sn_probe_plan plan;
-	SN_TRY(plan_role(&plan, ev, g, r, n_label, arena));
+	SN_TRY(sn_localize_plan(&plan, ev, g, r, n_label, arena));
 	plan.d = width;
 	return sn_probe_cv(out, arena, &plan, x);
 }
@@ -239,5 +241,7 @@ sn_status sn_localize_encoded(sn_evidence *ev, sn_ctx *ctx, const sn_model *mode
 	sn_localize_lap(ev, SN_STAGE_RANDOM, &clock);
 	SN_TRY(to_quantities(ev, &own, &random, &surface));
 	ev->strength = own.strength;
+	if (ev->options.n_refit > 0) SN_TRY(sn_localize_refit(ev, ctx, g, own.chosen));
+	sn_localize_lap(ev, SN_STAGE_REFIT, &clock);
 	return SN_OK;
 }

@@ -7,9 +7,11 @@
 
 static sn_status limit_training(sn_result *out, const sn_evidence *ev)
 {
-	if (ev->options.n_refit > 0) return SN_OK;
+	if (ev->options.n_refit > 0)
+		return sn_result_limit(out, "Training variation is included in I (%d resamples with refitted probes), not in E_sub and X, whose projections "
+		                       "are held fixed.", ev->options.n_refit);
 	return sn_result_limit(out, "Training variation is not included: the intervals resample lemmas with the probes and projections held fixed "
-	                       "(--effort thorough refits them).");
+	                       "(--effort thorough refits the probes).");
 }
 
 static sn_status limit_baselines(sn_result *out, const sn_evidence *ev)

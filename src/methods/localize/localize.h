@@ -11,6 +11,7 @@
 #include "stats/bootstrap.h"
 #include "stats/leace.h"
 #include "stats/metrics.h"
+#include "stats/probe.h"
 
 /* ---- what is asked ---- */
 
@@ -198,6 +199,12 @@ bool sn_localize_right(const sn_evidence *ev, int64_t item);
 SN_CHECKED sn_status sn_localize_d(sn_quantity *out, const sn_evidence *ev, const int64_t *pair, int64_t n);
 /* Encoded: probes on the gathered residuals of the model, of random models, and on surface features. */
 SN_CHECKED sn_status sn_localize_encoded(sn_evidence *ev, sn_ctx *ctx, const sn_model *model, const sn_gather *gathered);
+/* The plan of probes at role r for the first n_label labels: rows are g's rows there, training lead-ins fit, the others are tested. */
+SN_CHECKED sn_status sn_localize_plan(sn_probe_plan *plan, const sn_evidence *ev, const sn_gather *g, int r, int n_label,
+                                      sn_arena *arena);
+/* Training variation: fits the probes of label 0 anew on n_refit resamples of lemmas, at the strengths chosen [cell, fold], and
+ * replaces the resamples and bands of info, over_random and over_surface by theirs. */
+SN_CHECKED sn_status sn_localize_refit(sn_evidence *ev, sn_ctx *ctx, const sn_gather *g, const int *chosen);
 /* Words at the roles up to role r and its position, one-hot: float32 [g->n[r], *width]. */
 SN_CHECKED sn_status sn_localize_surface(const sn_evidence *ev, const sn_gather *g, int r, sn_arena *arena, float **x,
                                          int64_t *width);
