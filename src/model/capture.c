@@ -16,7 +16,7 @@ struct sn_capture {
 	target *target;                     /* [n_site] */
 	sn_tap *tap;                        /* [n_site] */
 	int n_site;
-	int64_t n_token;
+	int64_t n_token, n_expected;        /* written; -1: unknown */
 };
 
 static sn_status take(sn_ctx *ctx, void *state, const sn_block *block)
@@ -29,9 +29,9 @@ static sn_status take(sn_ctx *ctx, void *state, const sn_block *block)
 
 static const sn_sink sink = { .size = sizeof(target), .take = take };
 
-static sn_status declare(sn_capture *c, const char *name, sn_dtype dtype, int64_t width, int *id)
+static sn_status declare(sn_capture *c, const char *name, sn_dtype dtype, int64_t rows, int64_t width, int *id)
 {
-	int64_t dim[2] = { -1, width };
+	int64_t dim[2] = { rows, width };
 	return sn_safetensors_declare(c->writer, name, dtype, width > 0 ? 2 : 1, dim, id);
 }
 
@@ -41,7 +41,8 @@ static sn_status declare_sites(sn_capture *c, const sn_site *site, sn_buf *names
 		char name[96];
 		sn_site_format(&site[i], name, sizeof name);
 		sn_buf_format(names, "%s%s", i ? "," : "", name);
-		SN_TRY(declare(c, name, SN_F32, sn_site_width(c->model, &site[i]), &c->target[i].id));
+		int64_t width = sn_site_width(c->model, &site[i]);
+		SN_TRY(declare(c, name, SN_F32, width > 0 ? c->n_expected : -1, width, &c->target[i].id));
 		c->target[i].writer = c->writer;
 		c->tap[i] = (sn_tap){ .at = site[i], .where = { .sel = SN_ALL }, .sink = &sink, .state = &c->target[i] };
 	}
@@ -54,10 +55,10 @@ static sn_status open_file(sn_capture *c, const char *path, const sn_site *site,
 	SN_NEW(c->target, c->arena, target, c->n_site);
 	SN_NEW(c->tap, c->arena, sn_tap, c->n_site);
 	SN_TRY(sn_safetensors_create(&c->writer, c->ctx, path));
-	SN_TRY(declare(c, "tokens", SN_I32, 0, &c->tokens));
-	SN_TRY(declare(c, "offsets", SN_I64, 2, &c->offsets));
-	SN_TRY(declare(c, "start", SN_I64, 0, &c->start));
-	SN_TRY(declare(c, "item", SN_I64, 0, &c->item));
+	SN_TRY(declare(c, "tokens", SN_I32, c->n_expected, 0, &c->tokens));
+	SN_TRY(declare(c, "offsets", SN_I64, c->n_expected, 2, &c->offsets));
+	SN_TRY(declare(c, "start", SN_I64, -1, 0, &c->start));
+	SN_TRY(declare(c, "item", SN_I64, -1, 0, &c->item));
 	SN_TRY(declare_sites(c, site, names));
 	SN_TRY(sn_safetensors_put_meta(c->writer, "format", "sonde capture 1"));
 	SN_TRY(sn_safetensors_put_meta(c->writer, "model", c->model->info.name));
@@ -67,12 +68,12 @@ static sn_status open_file(sn_capture *c, const char *path, const sn_site *site,
 }
 
 sn_status sn_capture_open(sn_capture **out, sn_ctx *ctx, sn_model *model, const char *path, const sn_site *site,
-                          int n_site)
+                          int n_site, int64_t n_token)
 {
 	sn_capture *c = sn_alloc(ctx, sizeof *c);
 	*out = NULL;
 	if (!c) return SN_ENOMEM;
-	*c = (sn_capture){ .ctx = ctx, .model = model, .n_site = n_site };
+	*c = (sn_capture){ .ctx = ctx, .model = model, .n_site = n_site, .n_expected = n_token };
 	sn_buf names = { .ctx = ctx };
 	sn_status status = open_file(c, path, site, &names);
 	sn_buf_free(&names);

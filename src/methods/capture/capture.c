@@ -66,6 +66,25 @@ static sn_status gather(sn_ctx *ctx, const sn_input *in, const sn_column *column
 	return SN_OK;
 }
 
+/* Counts the tokens of all rows, so that the file can be laid out before the model runs. */
+static sn_status count_tokens(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row, int64_t *out)
+{
+	sn_arena *arena;
+	sn_tokens row;
+	SN_TRY(sn_arena_open(&arena, ctx));
+	sn_mark mark = sn_arena_mark(arena);
+	sn_status status = SN_OK;
+	*out = 0;
+	for (int64_t r = 0; r < n_row && status == SN_OK; r++, sn_arena_reset(arena, mark)) {
+		const char *text = column->s[r];
+		if (!text || !*text) continue;
+		status = sn_tokenize(ctx, sn_model_tokenizer(in->model[0]), text, strlen(text), SN_ADD_SPECIAL, arena, &row);
+		if (status == SN_OK) *out += row.n;
+	}
+	sn_arena_close(arena);
+	return status;
+}
+
 static sn_status capture_some(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row, int64_t *next, sn_capture *capture)
 {
 	sn_arena *arena;
@@ -109,8 +128,9 @@ static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_resu
 	sn_capture *capture;
 	SN_TRY(find_column(ctx, in->data[0], p->column, &column));
 	SN_TRY(sn_site_expand(ctx, in->model[0], p->sites, sn_result_arena(out), &site, &n_site));
-	SN_TRY(sn_capture_open(&capture, ctx, in->model[0], p->out, site, n_site));
-	int64_t n_row = p->limit > 0 ? SN_MIN(p->limit, in->data[0]->n) : in->data[0]->n;
+	int64_t n_row = p->limit > 0 ? SN_MIN(p->limit, in->data[0]->n) : in->data[0]->n, n_token;
+	SN_TRY(count_tokens(ctx, in, column, n_row, &n_token));
+	SN_TRY(sn_capture_open(&capture, ctx, in->model[0], p->out, site, n_site, n_token));
 	sn_status status = capture_all(ctx, in, column, n_row, capture);
 	int64_t tokens = sn_capture_tokens(capture);
 	sn_capture_close(capture);
