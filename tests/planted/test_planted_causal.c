@@ -151,6 +151,49 @@ static void attractor_pulls_where_it_is_read(void **state)
 	for (int p = 0; p < PLACES; p++) check(&base, p, never, 1e-3, "attractor's E in base");
 }
 
+/* Of all heads' outputs at the last token, head 0 of block 2 alone carries the choice; of positions, the subject's. */
+static void one_head_carries_it(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_patch_param param = { .sites = "blocks.*.attn.hook_z[*]",
+							 .every = 1,
+							 .by = "role",
+							 .places = "last",
+							 .kind = "main",
+							 .subspace = "none",
+							 .pairs = 64,
+							 .resamples = 200 };
+	sn_model *model;
+	sn_result *result;
+	planted_fill(&weights, PLANTED_BASE, 1);
+	assert_ok(ctx, planted_open(&model, ctx, &weights));
+	assert_ok(ctx, sn_result_open(&result, ctx, &sn_method_causal_patch));
+	assert_ok(ctx, sn_causal_patch(ctx, model, &number, &param, result));
+	assert_int_equal(sn_result_rows(result, 0), L * PLANTED_HEADS);
+	for (int i = 0; i < L * PLANTED_HEADS; i++) {
+		const sn_value *row = sn_result_row(result, 0, i);
+		near(row[2].f, strcmp(row[0].s, "blocks.2.attn.hook_z[0]") == 0 ? 1 : 0, 1e-3, row[0].s, 0);
+		assert_int_equal(row[10].i, 64);
+	}
+	sn_result_close(result);
+	param.sites = "blocks.0.hook_resid_pre";
+	param.by = "position";
+	assert_ok(ctx, sn_result_open(&result, ctx, &sn_method_causal_patch));
+	assert_ok(ctx, sn_causal_patch(ctx, model, &number, &param, result));
+	assert_int_equal(sn_result_rows(result, 0), 6);
+	for (int i = 0; i < 6; i++) {
+		/* counted from the end the subject is -4 with an attractor, -5 with a filler */
+		const sn_value *row = sn_result_row(result, 0, i);
+		bool subject = strcmp(row[1].s, "-4") == 0 || strcmp(row[1].s, "-5") == 0;
+		if (subject)
+			assert_true(row[2].f > 0.4 && row[2].f < 0.6);
+		else
+			near(row[2].f, 0, 1e-3, row[1].s, 0);
+	}
+	sn_result_close(result);
+	sn_model_close(model);
+}
+
 /* Other lemmas have other amplitudes, so a placebo is not silent; it is silent where nothing passes. */
 static void placebo_is_a_floor(void **state)
 {
@@ -267,6 +310,7 @@ int main(void)
 		cmocka_unit_test(split_passes_twice),
 		cmocka_unit_test(nonlinear_passes_outside_the_encoding),
 		cmocka_unit_test(attractor_pulls_where_it_is_read),
+		cmocka_unit_test(one_head_carries_it),
 		cmocka_unit_test(placebo_is_a_floor),
 		cmocka_unit_test(bias_hides_nothing),
 		cmocka_unit_test(unread_makes_no_choice),

@@ -156,7 +156,8 @@ static double get(const frame_mean *f)
 typedef struct truth {
 	double d, accuracy, mismatch, positive; /* D, nats; share right, on mismatches; share of positive LD */
 	double a[L + 1][PLANTED_ROLES], e[L + 1][PLANTED_ROLES], sub[L + 1][PLANTED_ROLES], x[L + 1][PLANTED_ROLES];
-	double flip; /* attractor pairs: what the flip does, nats */
+	double product; /* accuracy of sign(A2 B2) at the last token after block 2: what a probe that multiplies finds */
+	double flip;    /* attractor pairs: what the flip does, nats */
 } truth;
 
 static double choice(const world *m, int64_t item) { return ref_choice(&m->run[item], m->items); }
@@ -205,6 +206,17 @@ static void cell(const world *m, const fits *f, int l, int role, double unit, tr
 	t->x[l][role] = 1 - get(&erased) / get(&s);
 }
 
+/* Share of probe prefixes whose number is the sign of A2 B2 at the last token. */
+static double product_accuracy(const world *m)
+{
+	double right = 0;
+	for (int64_t i = 0; i < m->items->n_probe; i++) {
+		const double *x = vector(&m->run[i], m->items, i, 3, PR_LAST);
+		right += x[PC_A2] * x[PC_B2] * m->items->item[i].n > 0;
+	}
+	return right / (double)m->items->n_probe;
+}
+
 static void print_truth(const char *name, const truth *t)
 {
 	if (!getenv("SN_VERBOSE")) return;
@@ -226,6 +238,7 @@ static void measure(const sn_items *items, planted_variant variant, uint64_t see
 	assert_non_null(m.run);
 	for (int64_t i = 0; i < items->n; i++) ref_item(&m.w, items, i, NULL, &m.run[i]);
 	behaviour(&m, t);
+	t->product = product_accuracy(&m);
 	for (int l = 0; l <= L; l++)
 		for (int role = 0; role < PLANTED_ROLES; role++) {
 			for (int fold = 0; fold < PLANTED_FOLDS; fold++) fit_one(&m, l, role, fold, 0, &f.at[l][role][fold]);
@@ -326,6 +339,7 @@ static void test_nonlinear(void **state)
 	measure(&number, PLANTED_NONLINEAR, 1, 0, &t);
 	check(&t, PR_SUBJECT, &s);
 	check(&t, PR_LAST, &z);
+	assert_true(t.product > 0.9);
 }
 
 static void test_attract(void **state)

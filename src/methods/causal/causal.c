@@ -135,20 +135,42 @@ int sn_causal_label(const sn_causal *c, const char *name)
 
 /* ---- pairs and units ---- */
 
+/* Chooses, of the pairs first[0..n) (numbers of their first directions), a share keep / n of each frame at random. */
+static sn_status choose(const sn_causal *c, const int64_t *first, int64_t n, int64_t keep, bool *chosen)
+{
+	const sn_items *items = c->items;
+	sn_rng rng = sn_rng_make(sn_ctx_seed(c->ctx), 0x7061697273);
+	int64_t *of_frame, *order, seen = 0;
+	SN_NEW(of_frame, c->arena, int64_t, n);
+	SN_NEW(order, c->arena, int64_t, n);
+	for (int f = 0; f < items->n_frame; f++) {
+		int64_t m = 0;
+		for (int64_t k = 0; k < n; k++)
+			if (items->item[items->pair[first[k]].base].frame == f) of_frame[m++] = k;
+		int64_t share = (seen + m) * keep / n - seen * keep / n;
+		sn_rng_permute(&rng, order, m);
+		for (int64_t i = 0; i < share; i++) chosen[of_frame[order[i]]] = true;
+		seen += m;
+	}
+	return SN_OK;
+}
+
 sn_status sn_causal_pairs(const sn_causal *c, sn_pair_kind kind, int64_t limit, sn_pair **pair, int64_t *n)
 {
 	static const char *const name[] = { "main", "attractor", "placebo" };
-	int64_t total = 0, seen = 0;
+	const sn_items *items = c->items;
+	int64_t *first, whole = 0;
+	bool *chosen;
 	*n = 0;
-	for (int64_t p = 0; p < c->items->n_pair; p++) total += c->items->pair[p].kind == kind;
-	if (total == 0) return sn_fail(c->ctx, SN_EARG, "%s: no %s pairs", c->items->source, name[kind]);
-	int64_t whole = total / 2, keep = limit > 0 ? SN_MIN(SN_MAX(limit / 2, 1), whole) : whole;
-	SN_NEW(*pair, c->arena, sn_pair, total);
-	for (int64_t p = 0; p < c->items->n_pair; p++) {
-		if (c->items->pair[p].kind != kind) continue;
-		int64_t k = seen++ / 2;
-		if ((k + 1) * keep / whole > k * keep / whole) (*pair)[(*n)++] = c->items->pair[p];
-	}
+	SN_NEW(first, c->arena, int64_t, items->n_pair);
+	SN_NEW(chosen, c->arena, bool, items->n_pair);
+	for (int64_t p = 0; p + 1 < items->n_pair; p += 2)
+		if (items->pair[p].kind == kind) first[whole++] = p;
+	if (whole == 0) return sn_fail(c->ctx, SN_EARG, "%s: no %s pairs", items->source, name[kind]);
+	SN_TRY(choose(c, first, whole, limit > 0 ? SN_MIN(SN_MAX(limit / 2, 1), whole) : whole, chosen));
+	SN_NEW(*pair, c->arena, sn_pair, 2 * whole);
+	for (int64_t k = 0; k < whole; k++)
+		for (int d = 0; d < 2 && chosen[k]; d++) (*pair)[(*n)++] = items->pair[first[k] + d];
 	return SN_OK;
 }
 

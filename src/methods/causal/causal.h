@@ -33,7 +33,8 @@ SN_CHECKED sn_status sn_causal_open(sn_causal *out, sn_ctx *ctx, sn_model *model
 									const char *sites, int every, const char *places, bool with_other, int n_boot,
 									sn_arena *arena);
 
-/* Pairs of one kind, at most limit directions (0: all; pairs stay whole), evenly spread. */
+/* Pairs of one kind, at most limit directions (0: all; pairs stay whole): the same share of every frame, drawn by the
+ * context's seed. */
 SN_CHECKED sn_status sn_causal_pairs(const sn_causal *c, sn_pair_kind kind, int64_t limit, sn_pair **pair, int64_t *n);
 /* Units of the bootstrap for items, from arena; by_sign: strata are (frame, sign of the controller's feature) instead
  * of frames. */
