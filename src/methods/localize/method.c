@@ -61,6 +61,13 @@ static sn_status add_citations(sn_result *out)
 	return SN_OK;
 }
 
+/* The file's name, which readers know; names inside GGUF files are often those of a training run. */
+static const char *display_name(const sn_model_info *info)
+{
+	const char *slash = strrchr(info->path, '/');
+	return slash && slash[1] ? slash + 1 : info->path[0] ? info->path : info->name;
+}
+
 static sn_status localize(sn_ctx *ctx, sn_model *model, const localize_param *p, sn_result *out)
 {
 	sn_arena *arena = sn_result_arena(out);
@@ -79,7 +86,7 @@ static sn_status localize(sn_ctx *ctx, sn_model *model, const localize_param *p,
 	SN_TRY(sn_localize_run(&ev, ctx, model, items, &options, arena));
 	SN_TRY(set_provenance(out, &ev));
 	SN_TRY(sn_localize_rows(out, &ev));
-	SN_TRY(sn_localize_say(out, &ev, sn_model_get_info(model)->name));
+	SN_TRY(sn_localize_say(out, &ev, display_name(sn_model_get_info(model))));
 	SN_TRY(sn_localize_limits(out, &ev));
 	return add_citations(out);
 }
