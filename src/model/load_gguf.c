@@ -115,21 +115,18 @@ static sn_status check_tensor(sn_ctx *ctx, const sn_gguf *f, const sn_gguf_tenso
 	return SN_OK;
 }
 
-static sn_status find_part(sn_ctx *ctx, gguf_source *src, const sn_shape *s, sn_part part, int layer)
+static sn_status find_part(sn_ctx *ctx, void *arg, const sn_shape *s, sn_part part, int layer, const char *name)
 {
-	char name[128];
-	const char *pattern = s->arch->gguf[part], *number = strstr(pattern, "%d");
-	if (number) sn_format(name, sizeof name, "%.*s%d%s", (int)(number - pattern), pattern, layer, number + 2);
-	else sn_format(name, sizeof name, "%s", pattern);
+	gguf_source *src = arg;
 	const sn_gguf_tensor *t = sn_gguf_tensor_find(src->file, name);
 	if (!t)
 		return sn_fail(ctx, SN_ENOTFOUND, "%s: tensor %s is missing; the file is incomplete or not a %s",
-		               sn_gguf_path(src->file), name,
-			                   s->arch->gguf_name);
+		               sn_gguf_path(src->file), name, s->arch->gguf_name);
 	src->part[layer * SN_PART_COUNT + (int)part] = t;
 	return check_tensor(ctx, src->file, t, sn_part_rows(s, part), sn_part_columns(s, part));
 }
 
+/* The vocabulary's size and whether the unembedding is tied stand in the tensors alone. */
 static sn_status find_parts(sn_ctx *ctx, gguf_source *src, sn_shape *s)
 {
 	const sn_gguf_tensor *embed = sn_gguf_tensor_find(src->file, s->arch->gguf[SN_PART_EMBED]);
@@ -139,12 +136,7 @@ static sn_status find_parts(sn_ctx *ctx, gguf_source *src, sn_shape *s)
 	s->d_vocab = embed->dim[1];
 	s->tied = !sn_gguf_tensor_find(src->file, s->arch->gguf[SN_PART_UNEMBED]);
 	SN_NEW(src->part, src->arena, const sn_gguf_tensor *, (int64_t)s->n_layer * SN_PART_COUNT);
-	for (int l = 0; l < s->n_layer; l++)
-		for (int part = SN_PART_ATTN_NORM; part <= SN_PART_DOWN; part++)
-			SN_TRY(find_part(ctx, src, s, (sn_part)part, l));
-	SN_TRY(find_part(ctx, src, s, SN_PART_EMBED, 0));
-	SN_TRY(find_part(ctx, src, s, SN_PART_FINAL_NORM, 0));
-	return s->tied ? SN_OK : find_part(ctx, src, s, SN_PART_UNEMBED, 0);
+	return sn_load_parts(ctx, s, s->arch->gguf, find_part, src);
 }
 
 /* ---- what is told about the file ---- */

@@ -108,12 +108,9 @@ static sn_status read_shape(sn_ctx *ctx, const sn_json *doc, sn_shape *s)
 
 /* ---- tensors ---- */
 
-static sn_status find_part(sn_ctx *ctx, hf_source *src, const sn_shape *s, sn_part part, int layer)
+static sn_status find_part(sn_ctx *ctx, void *arg, const sn_shape *s, sn_part part, int layer, const char *name)
 {
-	char name[160];
-	const char *pattern = s->arch->hf[part], *number = strstr(pattern, "%d");
-	if (number) sn_format(name, sizeof name, "%.*s%d%s", (int)(number - pattern), pattern, layer, number + 2);
-	else sn_format(name, sizeof name, "%s", pattern);
+	hf_source *src = arg;
 	const sn_safetensor *t = sn_safetensors_find(src->file, name);
 	const char *path = sn_safetensors_path(src->file);
 	int64_t rows = sn_part_rows(s, part), columns = sn_part_columns(s, part);
@@ -121,8 +118,8 @@ static sn_status find_part(sn_ctx *ctx, hf_source *src, const sn_shape *s, sn_pa
 		return sn_fail(ctx, SN_ENOTFOUND, "%s: tensor %s is missing; the file is incomplete or not a %s", path, name,
 		               s->arch->model_type);
 	if (t->ndim != (columns == 1 ? 1 : 2) || t->dim[0] != rows || (t->ndim == 2 && t->dim[1] != columns))
-		return sn_fail(ctx, SN_ESHAPE, "%s: tensor %s has %lld numbers in %d dimensions; expected [%lld, %lld]", path,
-		               name, (long long)t->count, t->ndim, (long long)rows, (long long)columns);
+		return sn_fail(ctx, SN_ESHAPE, "%s: tensor %s has %lld numbers in %d dimensions; expected [%lld, %lld]", path, name,
+		               (long long)t->count, t->ndim, (long long)rows, (long long)columns);
 	float probe;
 	if (!sn_dtype_to_f32(t->dtype, t->data, &probe, 0))
 		return sn_fail(ctx, SN_EUNKNOWN, "%s: tensor %s has type %s, which cannot be read", path, name, t->dtype_name);
@@ -130,15 +127,10 @@ static sn_status find_part(sn_ctx *ctx, hf_source *src, const sn_shape *s, sn_pa
 	return SN_OK;
 }
 
-static sn_status find_parts(sn_ctx *ctx, hf_source *src, sn_shape *s)
+static sn_status find_parts(sn_ctx *ctx, hf_source *src, const sn_shape *s)
 {
 	SN_NEW(src->part, src->arena, const sn_safetensor *, (int64_t)s->n_layer * SN_PART_COUNT);
-	for (int l = 0; l < s->n_layer; l++)
-		for (int part = SN_PART_ATTN_NORM; part <= SN_PART_DOWN; part++)
-			SN_TRY(find_part(ctx, src, s, (sn_part)part, l));
-	SN_TRY(find_part(ctx, src, s, SN_PART_EMBED, 0));
-	SN_TRY(find_part(ctx, src, s, SN_PART_FINAL_NORM, 0));
-	return s->tied ? SN_OK : find_part(ctx, src, s, SN_PART_UNEMBED, 0);
+	return sn_load_parts(ctx, s, s->arch->hf, find_part, src);
 }
 
 /* ---- opening ---- */
