@@ -35,7 +35,8 @@ SN_CHECKED sn_status sn_result_limit(sn_result *result, const char *format, ...)
 /* Adds a citation beside the method's own. */
 SN_CHECKED sn_status sn_result_cite(sn_result *result, const char *text);
 /* Adds a provenance entry ("items dropped", "12"); sn_method_run adds version, seed, threads, precision, host, time,
- * model and data. A key set again replaces its value. */
+ * model and data. A key set again replaces its value. Reports take their heading from "title", and show
+ * "phenomenon" and "items" below it. */
 SN_CHECKED sn_status sn_result_set(sn_result *result, const char *key, const char *format, ...) SN_PRINTF(3, 4);
 
 /* Returns whether a value is missing: INT64_MIN, NaN, NULL, -1 (BOOL). */

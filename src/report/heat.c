@@ -117,7 +117,7 @@ static void category_cell(sn_buf *buf, const heat *h, int64_t row, double x, dou
 	const char *word = sn_source_at(&h->pick->source, row, h->measure->col)->s;
 	int i = word && !hatched ? sn_category_find(&h->words, word) : -1;
 	char paint[64] = "#f7f7f7";
-	sn_rgb c = sn_color_category(i < 0 ? 0 : i);
+	sn_rgb c = sn_color_category(i < 0 ? -1 : h->words.color[i]);
 	if (hatched)
 		sn_format(paint, sizeof paint, "url(#%s)", h->hatch);
 	else if (i >= 0)
@@ -205,7 +205,7 @@ static double category_entry(sn_buf *buf, const heat *h, int i, double x, double
 {
 	static const sn_words words = { 11, SN_START, NULL, NULL }, mark = { 10.5, SN_MIDDLE, "#000000", NULL };
 	sn_buf_format(buf, "<rect x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"16\" stroke=\"#888888\" fill=\"", x, y - 4);
-	sn_color_write(buf, sn_color_category(i));
+	sn_color_write(buf, sn_color_category(h->words.color[i]));
 	sn_buf_puts(buf, "\"/>");
 	sn_svg_text(buf, x + 9, y + 8, &mark, h->words.mark[i]);
 	sn_svg_text(buf, x + 23, y + 8, &words, h->words.word[i]);

@@ -11,9 +11,9 @@ sn_rgb sn_color_series(int i)
 
 sn_rgb sn_color_category(int i)
 {
-	static const sn_rgb light[] = { { 86, 180, 233 }, { 230, 159, 0 },   { 220, 220, 220 }, { 120, 200, 170 },
-									{ 240, 228, 66 }, { 222, 170, 200 }, { 190, 160, 120 }, { 250, 250, 250 } };
-	return light[i % SN_COUNT(light)];
+	static const sn_rgb light[] = { { 86, 180, 233 },  { 230, 159, 0 },   { 120, 200, 170 }, { 240, 228, 66 },
+									{ 222, 170, 200 }, { 190, 160, 120 }, { 250, 250, 250 } };
+	return i < 0 ? (sn_rgb){ 218, 218, 218 } : light[i % SN_COUNT(light)];
 }
 
 const char *sn_dash_series(int i)

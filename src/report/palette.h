@@ -14,7 +14,7 @@ sn_rgb sn_color_series(int i);
 sn_rgb sn_color_sequential(double t);
 /* Diverging, blue below 0, white at 0, orange above: t from -1 to 1. */
 sn_rgb sn_color_diverging(double t);
-/* Colour of category i of a map: light enough for black marks. */
+/* Colour of category i of a map: light enough for black marks; grey for i < 0, what is undetermined. */
 sn_rgb sn_color_category(int i);
 /* "#000000" or "#ffffff", whichever contrasts more (WCAG relative luminance). */
 const char *sn_color_text(sn_rgb on);

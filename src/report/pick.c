@@ -90,16 +90,23 @@ int sn_category_find(const sn_categories *c, const char *word)
 	return -1;
 }
 
-sn_categories sn_categories_of(const sn_source *s, const sn_measure *m)
+static void add_category(sn_categories *c, const char *word, const char *mark)
 {
 	static const char *const letter[SN_MOST_CATEGORIES] = { "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L" };
+	bool open = strcmp(word, "undetermined") == 0;
+	c->word[c->n] = word;
+	c->color[c->n] = open ? -1 : c->n_letter;
+	c->mark[c->n++] = mark && mark[0] ? mark : open ? "?" : letter[c->n_letter];
+	c->n_letter += !open;
+}
+
+sn_categories sn_categories_of(const sn_source *s, const sn_measure *m)
+{
 	sn_categories c = { 0 };
 	for (int64_t r = 0; r < s->n_row && c.n < SN_MOST_CATEGORIES; r++) {
 		const char *word = sn_source_at(s, r, m->col)->s;
 		if (!word || sn_category_find(&c, word) >= 0 || sn_source_number(s, r, m->hatch) > 0) continue;
-		const char *mark = m->mark >= 0 ? sn_source_at(s, r, m->mark)->s : NULL;
-		c.mark[c.n] = mark && mark[0] ? mark : letter[c.n];
-		c.word[c.n++] = word;
+		add_category(&c, word, m->mark >= 0 ? sn_source_at(s, r, m->mark)->s : NULL);
 	}
 	return c;
 }

@@ -45,10 +45,11 @@ typedef struct sn_pick {
 
 enum { SN_MOST_CATEGORIES = 12 };
 /* The words of a TEXT measure in the order of first appearance, hatched rows left out, and a mark for each: the row's MARK, or a
- * letter. */
+ * letter; "undetermined" is ?, and grey. color: for sn_color_category. */
 typedef struct sn_categories {
-	int n;
+	int n, n_letter;
 	const char *word[SN_MOST_CATEGORIES], *mark[SN_MOST_CATEGORIES];
+	int color[SN_MOST_CATEGORIES];
 } sn_categories;
 sn_categories sn_categories_of(const sn_source *source, const sn_measure *measure);
 /* Index of a word, -1 for none. */

@@ -167,10 +167,11 @@ sn_status sn_panel_title(const sn_pick *p, const sn_measure *m, int panel, sn_ar
 {
 	const sn_col *c = &p->source.table->col[m->col];
 	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
-	sn_buf_puts(&buf, sn_col_title(c));
-	if (c->unit && c->unit[0]) sn_buf_format(&buf, " (%s)", c->unit);
-	if (p->panel.n_col) sn_buf_puts(&buf, " – ");
+	bool facet_alone = p->panel.n_col && p->n_measure == 1;   /* "Value – I" says no more than "I" */
+	if (!facet_alone) sn_buf_puts(&buf, sn_col_title(c));
+	if (p->panel.n_col && !facet_alone) sn_buf_puts(&buf, " – ");
 	sn_axis_write(&buf, &p->source, &p->panel, panel);
+	if (c->unit && c->unit[0]) sn_buf_format(&buf, " (%s)", c->unit);
 	return keep(&buf, arena, out);
 }
 

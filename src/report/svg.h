@@ -53,7 +53,7 @@ SN_CHECKED sn_status sn_draw_lines(sn_buf *buf, const sn_pick *pick, sn_arena *a
 SN_CHECKED sn_status sn_draw_heat(sn_buf *buf, const sn_pick *pick, sn_arena *arena);
 SN_CHECKED sn_status sn_draw_bars(sn_buf *buf, const sn_pick *pick, sn_arena *arena);
 
-/* "measure title: panel (unit)" of a panel, from arena. */
+/* "measure – panel (unit)", or "panel (unit)" where there is but one measure, from arena. */
 SN_CHECKED sn_status sn_panel_title(const sn_pick *pick, const sn_measure *measure, int panel, sn_arena *arena,
 									const char **out);
 /* Label of an axis value, from arena. */
