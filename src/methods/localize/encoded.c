@@ -131,7 +131,7 @@ static sn_status score_surface(scores *s, sn_evidence *ev, sn_ctx *ctx, const sn
 	return status;
 }
 
-static sn_status score_one_random(scores *s, sn_evidence *ev, sn_ctx *ctx, const sn_model *like, const sn_gather *g, int number)
+static sn_status score_one_random(scores *s, sn_evidence *ev, sn_ctx *ctx, const sn_model *like, int number)
 {
 	sn_model *model;
 	SN_TRY(sn_model_open_random(&model, ctx, like, sn_rng_bits(sn_ctx_seed(ctx), 0x52414e44, (uint64_t)number)));
@@ -139,7 +139,7 @@ static sn_status score_one_random(scores *s, sn_evidence *ev, sn_ctx *ctx, const
 	sn_status status = sn_arena_open(&arena, ctx);
 	if (status == SN_OK) {
 		sn_gather random;
-		status = sn_gather_residuals(&random, ctx, model, ev->items, ev->probe, ev->n_probe, g->role0, g->n_role, arena);
+		status = sn_gather_residuals(&random, ctx, model, ev->items, ev->probe, ev->n_probe, 0, ev->n_role, arena);
 		char what[64];
 		sn_format(what, sizeof what, "probes, random model %d of %d", number + 1, ev->options.n_random);
 		if (status == SN_OK) status = score_model(s, ev, ctx, &random, 1, what);
@@ -149,16 +149,15 @@ static sn_status score_one_random(scores *s, sn_evidence *ev, sn_ctx *ctx, const
 	return status;
 }
 
-/* The mean of the random models' bits. */
-static sn_status score_random(scores *s, sn_evidence *ev, sn_ctx *ctx, const sn_model *like, const sn_gather *g)
+sn_status sn_localize_random(sn_evidence *ev, sn_ctx *ctx, const sn_model *like)
 {
+	scores s;
+	int64_t n = ev->n_test * ev->n_layer * ev->n_role;
+	SN_NEW(ev->random_bits, ev->arena, float, n);
 	for (int m = 0; m < ev->options.n_random; m++) {
-		scores one;
-		SN_TRY(score_one_random(&one, ev, ctx, like, g, m));
-		if (m == 0) *s = one;
-		for (int64_t i = 0; m > 0 && i < ev->n_test * s->n_cell; i++) s->bits[0][i] += one.bits[0][i];
+		SN_TRY(score_one_random(&s, ev, ctx, like, m));
+		for (int64_t i = 0; i < n; i++) ev->random_bits[i] += s.bits[0][i] / (float)ev->options.n_random;
 	}
-	for (int64_t i = 0; i < ev->n_test * s->n_cell; i++) s->bits[0][i] /= (float)ev->options.n_random;
 	return SN_OK;
 }
 
@@ -208,7 +207,7 @@ static sn_status over_embedding(sn_evidence *ev)
 	return sn_localize_difference(&ev->over_embedding, ev, &ev->info, &first);
 }
 
-static sn_status to_quantities(sn_evidence *ev, const scores *model, const scores *random, const scores *surface)
+static sn_status to_quantities(sn_evidence *ev, const scores *model, const scores *surface)
 {
 	int n_cell = ev->n_layer * ev->n_role;
 	SN_NEW(ev->info_label, ev->arena, sn_quantity, model->n_label);
@@ -226,21 +225,19 @@ static sn_status to_quantities(sn_evidence *ev, const scores *model, const score
 	SN_TRY(sn_localize_bands(&ev->surface, ev));
 	SN_TRY(sn_localize_difference(&ev->over_surface, ev, &ev->info, &ev->surface));
 	if (ev->options.n_random == 0) return SN_OK;
-	SN_TRY(sn_localize_info(&ev->random, ev, random->bits[0], ev->n_layer, ev->n_role));
+	SN_TRY(sn_localize_info(&ev->random, ev, ev->random_bits, ev->n_layer, ev->n_role));
 	return sn_localize_difference(&ev->over_random, ev, &ev->info, &ev->random);
 }
 
-sn_status sn_localize_encoded(sn_evidence *ev, sn_ctx *ctx, const sn_model *model, const sn_gather *g)
+sn_status sn_localize_encoded(sn_evidence *ev, sn_ctx *ctx, const sn_gather *g)
 {
-	scores own, random = { 0 }, surface;
+	scores own, surface;
 	double clock = sn_localize_now();
 	SN_TRY(score_model(&own, ev, ctx, g, ev->items->n_label, "probes"));
 	SN_TRY(score_surface(&surface, ev, ctx, g));
-	sn_localize_lap(ev, SN_STAGE_PROBE, &clock);
-	if (ev->options.n_random > 0) SN_TRY(score_random(&random, ev, ctx, model, g));
-	sn_localize_lap(ev, SN_STAGE_RANDOM, &clock);
-	SN_TRY(to_quantities(ev, &own, &random, &surface));
+	SN_TRY(to_quantities(ev, &own, &surface));
 	ev->strength = own.strength;
+	sn_localize_lap(ev, SN_STAGE_PROBE, &clock);
 	if (ev->options.n_refit > 0) SN_TRY(sn_localize_refit(ev, ctx, g, own.chosen));
 	sn_localize_lap(ev, SN_STAGE_REFIT, &clock);
 	return SN_OK;

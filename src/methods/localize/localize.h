@@ -124,6 +124,7 @@ typedef struct sn_evidence {
 	/* encoded (label 0, the controller's feature) */
 	int64_t n_probe, *probe;           /* probe prefixes */
 	int64_t n_test, *test, *test_slot; /* those with a test lead-in; their place among them [items->n], -1 */
+	float *random_bits;                /* [n_test, n_layer * n_role] held-out log2 p, mean over random models */
 	double *strength;                  /* [n_layer * n_role] C that most blocks chose */
 	sn_quantity info, random, surface, over_random, over_surface, over_embedding;   /* bits */
 	sn_quantity *info_condition;       /* [n_condition] */
@@ -197,8 +198,11 @@ SN_CHECKED sn_status sn_localize_chosen(sn_evidence *ev);
 bool sn_localize_right(const sn_evidence *ev, int64_t item);
 /* D over some main pairs. */
 SN_CHECKED sn_status sn_localize_d(sn_quantity *out, const sn_evidence *ev, const int64_t *pair, int64_t n);
-/* Encoded: probes on the gathered residuals of the model, of random models, and on surface features. */
-SN_CHECKED sn_status sn_localize_encoded(sn_evidence *ev, sn_ctx *ctx, const sn_model *model, const sn_gather *gathered);
+/* Probes on randomly initialised models of the same shape, into random_bits. Comes before the model itself runs, so that never two
+ * models' packed weights are in memory. */
+SN_CHECKED sn_status sn_localize_random(sn_evidence *ev, sn_ctx *ctx, const sn_model *like);
+/* Encoded: probes on the gathered residuals and on surface features, beside random_bits. */
+SN_CHECKED sn_status sn_localize_encoded(sn_evidence *ev, sn_ctx *ctx, const sn_gather *gathered);
 /* The plan of probes at role r for the first n_label labels: rows are g's rows there, training lead-ins fit, the others are tested. */
 SN_CHECKED sn_status sn_localize_plan(sn_probe_plan *plan, const sn_evidence *ev, const sn_gather *g, int r, int n_label,
                                       sn_arena *arena);

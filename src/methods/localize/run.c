@@ -158,7 +158,7 @@ static sn_status with_activations(sn_evidence *ev, sn_ctx *ctx, sn_model *model,
 	SN_TRY(sn_gather_residuals(&g, ctx, model, ev->items, ev->probe, ev->n_probe, 0, ev->n_role, scratch));
 	SN_TRY(flag_norms(ev, &g));
 	sn_localize_lap(ev, SN_STAGE_GATHER, &clock);
-	SN_TRY(sn_localize_encoded(ev, ctx, model, &g));
+	SN_TRY(sn_localize_encoded(ev, ctx, &g));
 	clock = sn_localize_now();
 	SN_TRY(sn_localize_selectivity(ev, ctx, &g));
 	sn_localize_lap(ev, SN_STAGE_CONTROL, &clock);
@@ -180,6 +180,8 @@ sn_status sn_localize_run(sn_evidence *out, sn_ctx *ctx, sn_model *model, const 
 	const sn_model_info *info = sn_model_get_info(model);
 	double clock = sn_localize_now();
 	SN_TRY(sn_localize_start(out, ctx, items, info->n_layer + 1, info->d_model, options, arena));
+	SN_TRY(sn_localize_random(out, ctx, model));
+	sn_localize_lap(out, SN_STAGE_RANDOM, &clock);
 	SN_TRY(choose(out, ctx, model));
 	sn_localize_lap(out, SN_STAGE_CHOICE, &clock);
 	sn_arena *scratch;

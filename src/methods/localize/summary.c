@@ -83,6 +83,9 @@ static const char *with_band(sn_arena *arena, const sn_quantity *q, int l, int r
 	return sn_arena_format(arena, "%.2f%s [%.2f, %.2f]", b->point, unit, b->sim_low, b->sim_high);
 }
 
+/* A role as a place in a sentence. */
+static const char *place(const sn_evidence *ev, int r) { return strcmp(ev->role[r], "last") == 0 ? "last position" : ev->role[r]; }
+
 static const char *capital(sn_arena *arena, const char *text)
 {
 	char *copy = sn_arena_string(arena, text);
@@ -129,7 +132,7 @@ static sn_status say_conditions(sn_result *out, const sn_evidence *ev)
 
 static sn_status say_encoded(sn_result *out, const sn_evidence *ev, int r, sn_arena *arena)
 {
-	const char *label = capital(arena, ev->items->label[0]), *role = ev->role[r];
+	const char *label = capital(arena, ev->items->label[0]), *role = place(ev, r);
 	const char *layers = layers_of(arena, ev, r, is_encoded);
 	int peak = peak_of(ev, &ev->info, r, NULL);
 	if (peak < 0) return SN_OK;
@@ -145,7 +148,7 @@ static sn_status say_encoded(sn_result *out, const sn_evidence *ev, int r, sn_ar
 
 static sn_status say_passing(sn_result *out, const sn_evidence *ev, int r, sn_arena *arena)
 {
-	const char *role = ev->role[r], *layers = layers_of(arena, ev, r, passes);
+	const char *role = place(ev, r), *layers = layers_of(arena, ev, r, passes);
 	int peak = peak_of(ev, &ev->e, r, free_cell);
 	if (peak < 0) return SN_OK;
 	if (!layers && count(ev, r, blocked) == count(ev, r, free_cell))
@@ -167,7 +170,7 @@ static sn_status say_passing(sn_result *out, const sn_evidence *ev, int r, sn_ar
 
 static sn_status say_rest(sn_result *out, const sn_evidence *ev, int r, sn_arena *arena)
 {
-	const char *role = ev->role[r], *label = ev->items->label[0], *layers;
+	const char *role = place(ev, r), *label = ev->items->label[0], *layers;
 	if ((layers = layers_of(arena, ev, r, unused)))
 		SN_TRY(sn_result_say(out, "At the %s in %s %s is encoded, but not used from there on.", role, layers, label));
 	if ((layers = layers_of(arena, ev, r, otherwise)))
@@ -206,7 +209,7 @@ static sn_status say_first(sn_result *out, const sn_evidence *ev, sn_arena *aren
 		const sn_first *x = &ev->first[f];
 		if (x->point < 0) continue;
 		sn_buf_format(&buf, "%s%s at the %s %d", n++ ? "; " : "", strcmp(x->quantity, "encoded") == 0 ? "I" : x->quantity,
-		              ev->role[x->role], x->point);
+		              place(ev, x->role), x->point);
 		if (x->high >= ev->n_layer) sn_buf_format(&buf, " [%d, none]", x->low);
 		else sn_buf_format(&buf, " [%d, %d]", x->low, x->high);
 	}
@@ -225,7 +228,7 @@ static sn_status say_erasure(sn_result *out, const sn_evidence *ev)
 		if (e->counts && (best < 0 || e->x.point > ev->erased[best].x.point)) best = i;
 		if (e->scope == SN_ERASE_CELL && e->complete && !e->counts)
 			SN_TRY(sn_result_say(out, "Contradiction: at the %s, layer %d, the encoding is used (E_sub %.2f), but erasing it there costs no "
-			                     "more than the controls (X %.2f [%.2f, %.2f], controls up to %.2f).", ev->role[e->r], e->l,
+			                     "more than the controls (X %.2f [%.2f, %.2f], controls up to %.2f).", place(ev, e->r), e->l,
 			                     sn_band_at(&ev->e_sub, e->l, e->r)->point, e->x.point, e->x.sim_low, e->x.sim_high,
 			                     fmax(e->control_label, e->control_random)));
 	}
@@ -234,7 +237,7 @@ static sn_status say_erasure(sn_result *out, const sn_evidence *ev)
 		return sn_result_say(out, "Erasure was complete at %d of %d places and costs more than its controls at none.", complete, ev->n_erased);
 	const sn_erased_cell *e = &ev->erased[best];
 	return sn_result_say(out, "Erasing the encoding costs more than its controls at %d of the %d places where it was complete; most at the "
-	                     "%s, layer %d, %s: X = %.2f [%.2f, %.2f] of S.", counts, complete, ev->role[e->r], e->l,
+	                     "%s, layer %d, %s: X = %.2f [%.2f, %.2f] of S.", counts, complete, place(ev, e->r), e->l,
 	                     sn_erase_scope_text(e->scope), e->x.point, e->x.sim_low, e->x.sim_high);
 }
 
