@@ -163,13 +163,24 @@ sn_status sn_localize_random(sn_evidence *ev, sn_ctx *ctx, const sn_model *like)
 
 /* ---- quantities ---- */
 
+/* A balanced label holds one bit: an upper bound beyond it says no more than 1. */
+static void cut_at_one_bit(sn_quantity *q)
+{
+	for (int c = 0; c < q->n_layer * q->n_col; c++) {
+		if (q->band[c].high > 1) q->band[c].high = 1;
+		if (q->band[c].sim_high > 1) q->band[c].sim_high = 1;
+	}
+}
+
 sn_status sn_localize_info(sn_quantity *out, const sn_evidence *ev, const float *bits, int n_layer, int n_col)
 {
 	sn_boot_items units;
 	SN_TRY(sn_localize_item_units(&units, ev, ev->test, ev->n_test, -1));
 	SN_TRY(sn_localize_quantity(out, ev, &units, bits, n_layer, n_col));
 	sn_reps_affine(&out->reps, 1, 1);
-	return sn_localize_bands(out, ev);
+	SN_TRY(sn_localize_bands(out, ev));
+	cut_at_one_bit(out);
+	return SN_OK;
 }
 
 static sn_status accuracy_of(sn_share *out, const sn_evidence *ev, const float *right, int label, int n_cell)
