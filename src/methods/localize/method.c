@@ -85,9 +85,11 @@ static sn_status localize(sn_ctx *ctx, sn_model *model, const localize_param *p,
 	if (p->random_models >= 0) options.n_random = (int)p->random_models;
 	sn_evidence ev;
 	SN_TRY(sn_localize_run(&ev, ctx, model, items, &options, arena));
+	const char *name = display_name(sn_model_get_info(model));
 	SN_TRY(set_provenance(out, &ev));
+	SN_TRY(sn_result_set(out, "title", "%s in %s: where it is kept, and where it is used", items->id, name));
 	SN_TRY(sn_localize_rows(out, &ev));
-	SN_TRY(sn_localize_say(out, &ev, display_name(sn_model_get_info(model))));
+	SN_TRY(sn_localize_say(out, &ev, name));
 	SN_TRY(sn_localize_limits(out, &ev));
 	return add_citations(out);
 }
