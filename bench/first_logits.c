@@ -14,7 +14,8 @@ static sn_status bench(sn_ctx *ctx, const char *path)
 	double loss = 0;
 	sn_status status = sn_model_open(&model, ctx, path);
 	if (status == SN_OK) status = sn_arena_open(&arena, ctx);
-	if (status == SN_OK) status = sn_tokenize(ctx, sn_model_tokenizer(model), text, strlen(text), SN_ADD_SPECIAL, arena, &t);
+	if (status == SN_OK)
+		status = sn_tokenize(ctx, sn_model_tokenizer(model), text, strlen(text), SN_ADD_SPECIAL, arena, &t);
 	if (status == SN_OK) {
 		const int64_t start[] = { 0, t.n };
 		sn_batch batch = { .n = 1, .token = t.id, .start = start };

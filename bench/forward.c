@@ -1,5 +1,6 @@
 /* Forward pass with all residual streams streamed to a file: the work of bench/peer.py forward, timed without loading.
- * usage: bench_forward MODEL CONLLU N_SENTENCES OUT   prints one JSON line: tokens, seconds, tokens a second, peak memory. */
+ * usage: bench_forward MODEL CONLLU N_SENTENCES OUT   prints one JSON line: tokens, seconds, tokens a second, peak
+ * memory. */
 #include "base/base.h"
 #include "model/capture.h"
 #include "model/model.h"
@@ -18,7 +19,8 @@ static double now(void)
 /* All sentences of the bench as one batch; sn_run cuts it into steps itself. */
 typedef struct work { sn_batch batch; int64_t (*offsets)[2]; } work;
 
-static sn_status make_work(sn_ctx *ctx, const sn_model *model, const sn_dataset *data, int32_t n, sn_arena *arena, work *out)
+static sn_status make_work(sn_ctx *ctx, const sn_model *model, const sn_dataset *data, int32_t n, sn_arena *arena,
+                           work *out)
 {
 	const sn_column *text = sn_dataset_column(data, "text");
 	if (!text) return sn_fail(ctx, SN_ENOTFOUND, "%s: no sentences", data->source);
@@ -29,7 +31,8 @@ static sn_status make_work(sn_ctx *ctx, const sn_model *model, const sn_dataset 
 	SN_NEW(row, arena, sn_tokens, n);
 	SN_NEW(start, arena, int64_t, n + 1);
 	for (int32_t i = 0; i < n; i++) {
-		SN_TRY(sn_tokenize(ctx, sn_model_tokenizer(model), text->s[i], strlen(text->s[i]), SN_ADD_SPECIAL, arena, &row[i]));
+		SN_TRY(sn_tokenize(ctx, sn_model_tokenizer(model), text->s[i], strlen(text->s[i]), SN_ADD_SPECIAL, arena,
+		                   &row[i]));
 		start[i + 1] = start[i] + row[i].n;
 	}
 	SN_NEW(token, arena, int32_t, start[n]);
@@ -70,7 +73,8 @@ static sn_status bench(sn_ctx *ctx, char **argv)
 	work w;
 	int64_t n;
 	double seconds;
-	if (!sn_parse_i64(argv[3], &n) || n < 1) return sn_fail(ctx, SN_EARG, "%s: expected a number of sentences", argv[3]);
+	if (!sn_parse_i64(argv[3], &n) || n < 1)
+		return sn_fail(ctx, SN_EARG, "%s: expected a number of sentences", argv[3]);
 	SN_TRY(sn_arena_open(&arena, ctx));
 	SN_TRY(sn_model_open(&model, ctx, argv[1]));
 	SN_TRY(sn_dataset_open(&data, ctx, argv[2]));
@@ -79,8 +83,8 @@ static sn_status bench(sn_ctx *ctx, char **argv)
 	struct rusage usage;
 	getrusage(RUSAGE_SELF, &usage);
 	int64_t tokens = w.batch.start[w.batch.n];
-	printf("{\"what\": \"sonde forward\", \"tokens\": %lld, \"s\": %.3f, \"tok_s\": %.1f, \"rss_gb\": %.3f}\n", (long long)tokens, seconds,
-	       (double)tokens / seconds, (double)usage.ru_maxrss / 1e6);
+	printf("{\"what\": \"sonde forward\", \"tokens\": %lld, \"s\": %.3f, \"tok_s\": %.1f, \"rss_gb\": %.3f}\n",
+	       (long long)tokens, seconds, (double)tokens / seconds, (double)usage.ru_maxrss / 1e6);
 	sn_dataset_close(data);
 	sn_model_close(model);
 	sn_arena_close(arena);

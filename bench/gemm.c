@@ -31,8 +31,8 @@ static sn_status bench_shape(sn_ctx *ctx, sn_gemm *gemm, int64_t m, int64_t n, i
 		SN_TRY(sn_gemm_run(gemm, packed, x, m, y));
 		best = SN_MIN(best, now() - start);
 	}
-	printf("{\"what\": \"sgemm\", \"m\": %lld, \"n\": %lld, \"k\": %lld, \"gflop_s\": %.1f}\n", (long long)m, (long long)n, (long long)k,
-	       2e-9 * (double)m * (double)n * (double)k / best);
+	printf("{\"what\": \"sgemm\", \"m\": %lld, \"n\": %lld, \"k\": %lld, \"gflop_s\": %.1f}\n", (long long)m,
+	       (long long)n, (long long)k, 2e-9 * (double)m * (double)n * (double)k / best);
 	sn_packed_free(gemm, packed);
 	sn_arena_close(arena);
 	return SN_OK;
@@ -40,7 +40,8 @@ static sn_status bench_shape(sn_ctx *ctx, sn_gemm *gemm, int64_t m, int64_t n, i
 
 int main(void)
 {
-	static const int64_t shape[][2] = { { 960, 576 }, { 576, 576 }, { 3072, 576 }, { 576, 1536 }, { 4096, 576 } }, rows[] = { 32, 256, 1024 };
+	static const int64_t shape[][2] = { { 960, 576 }, { 576, 576 }, { 3072, 576 }, { 576, 1536 }, { 4096, 576 } },
+		rows[] = { 32, 256, 1024 };
 	sn_options options = { .size = sizeof options, .threads = 2 };
 	sn_ctx *ctx;
 	sn_gemm *gemm;

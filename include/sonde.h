@@ -231,8 +231,8 @@ typedef enum sn_op {
 } sn_op;
 
 /* x <- x + alpha * U V' (target - x) at a site; without U and V: x <- x + alpha * (target - x). U, V: float32 [d, k].
- * Several edits of one place act in the plan's order; rows that they read from are read as they stand before any edit of
- * that site. Attention scores and patterns take ZERO, BLOCK, and SET from a row. */
+ * Several edits of one place act in the plan's order; rows that they read from are read as they stand before any edit
+ * of that site. Attention scores and patterns take ZERO, BLOCK, and SET from a row. */
 typedef struct sn_edit {
 	sn_op op;
 	sn_site at;

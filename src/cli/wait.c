@@ -1,6 +1,6 @@
-/* Threads that wait should sleep: OpenMP's default is to spin, which on a shared machine takes the processor from the very
- * thread that is waited for (seen: 70 % of all cycles spent spinning under load). The library reads its setting when it is
- * loaded, so the command starts itself again with it; a setting of the user's stands. */
+/* Threads that wait should sleep: OpenMP's default is to spin, which on a shared machine takes the processor from the
+ * very thread that is waited for (seen: 70 % of all cycles spent spinning under load). The library reads its setting
+ * when it is loaded, so the command starts itself again with it; a setting of the user's stands. */
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -9,5 +9,6 @@
 void sn_wait_politely(char **argv)
 {
 	if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
-	if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0) execv("/proc/self/exe", argv);   /* where that fails, things only run hotter */
+	/* where that fails, things only run hotter */
+	if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0) execv("/proc/self/exe", argv);
 }

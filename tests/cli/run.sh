@@ -92,7 +92,7 @@ check "methods as CSV" 0 -- "$sonde" methods --format=csv
 holds "valid CSV" python3 -c 'import csv,sys; r=list(csv.reader(open(sys.argv[1]))); assert r and all(len(x)==len(r[0]) for x in r)' "$work/out"
 
 tiny=$(dirname "$0")/../golden/tiny/gqa-tied
-check "tokens as CSV" 0 -- "$sonde" tokenize --model "$tiny" --format csv "the key"$'\n' 
+check "tokens as CSV" 0 -- "$sonde" tokenize --model "$tiny" --format csv "the key"$'\n'
 holds "ids, spans, escapes" diff - "$work/out" <<'END'
 text,position,id,token,first,end
 0,0,119,t,0,1

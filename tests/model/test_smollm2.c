@@ -33,7 +33,8 @@ static int close_fixture(void **state)
 static sn_tokens tokenize(fixture *f, const char *text)
 {
 	sn_tokens t;
-	assert_ok(f->ctx, sn_tokenize(f->ctx, sn_model_tokenizer(f->model), text, strlen(text), SN_ADD_SPECIAL, f->arena, &t));
+	assert_ok(f->ctx, sn_tokenize(f->ctx, sn_model_tokenizer(f->model), text, strlen(text), SN_ADD_SPECIAL, f->arena,
+	                              &t));
 	return t;
 }
 

@@ -58,7 +58,8 @@ static double logprob(run *r, const char *text)
 static void pairs_are_scored_and_grouped(void **state)
 {
 	run r = open_run(test_ctx(state), "behaviour", "pairs", "jsonl",
-	                 "{\"sentence_good\": \"The keys are here.\", \"sentence_bad\": \"The keys is here.\", \"UID\": \"a\"}\n"
+	                 "{\"sentence_good\": \"The keys are here.\", \"sentence_bad\": \"The keys is here.\", \"UID\": "
+	                 "\"a\"}\n"
 	                 "{\"sentence_good\": \"A dog barks.\", \"sentence_bad\": \"A dog bark.\", \"UID\": \"b\"}\n"
 	                 "{\"sentence_good\": \"same\", \"sentence_bad\": \"same\", \"UID\": \"b\"}\n");
 	assert_ok(r.ctx, go(&r, NULL));
@@ -67,7 +68,8 @@ static void pairs_are_scored_and_grouped(void **state)
 	const sn_value *row = sn_result_row(r.result, 1, 0);
 	assert_true(fabs(row[6].f - logprob(&r, "The keys are here.")) < 1e-4);
 	assert_true(fabs(row[7].f - logprob(&r, "The keys is here.")) < 1e-4);
-	assert_true(sn_result_row(r.result, 1, 2)[8].f == 0 && sn_result_row(r.result, 1, 2)[9].i == 0);   /* a tie is wrong */
+	/* a tie is wrong */
+	assert_true(sn_result_row(r.result, 1, 2)[8].f == 0 && sn_result_row(r.result, 1, 2)[9].i == 0);
 	assert_string_equal(sn_result_row(r.result, 0, 1)[0].s, "b");
 	assert_int_equal(sn_result_row(r.result, 0, 1)[1].i, 2);
 	close_run(&r);
@@ -84,7 +86,8 @@ static void pairs_without_their_columns_are_refused(void **state)
 static void captured_activations_are_what_a_tap_yields(void **state)
 {
 	run r = open_run(test_ctx(state), "", "capture", "txt", "The keys to the cabinet\nare on the table.\n");
-	struct { const char *sites, *out, *column; int64_t limit; } param = { "blocks.*.hook_resid_post,blocks.1.attn.hook_pattern", NULL, "auto", 0 };
+	struct { const char *sites, *out, *column; int64_t limit;
+	         } param = { "blocks.*.hook_resid_post,blocks.1.attn.hook_pattern", NULL, "auto", 0 };
 	char path[80];
 	sn_format(path, sizeof path, "%s.safetensors", r.path);
 	param.out = path;
@@ -92,7 +95,8 @@ static void captured_activations_are_what_a_tap_yields(void **state)
 	sn_safetensors *file;
 	assert_ok(r.ctx, sn_safetensors_open(&file, r.ctx, path));
 	const sn_safetensor *tokens = sn_safetensors_find(file, "tokens"), *start = sn_safetensors_find(file, "start");
-	const sn_safetensor *resid = sn_safetensors_find(file, "blocks.1.hook_resid_post"), *pattern = sn_safetensors_find(file, "blocks.1.attn.hook_pattern");
+	const sn_safetensor *resid = sn_safetensors_find(file, "blocks.1.hook_resid_post"),
+		*pattern = sn_safetensors_find(file, "blocks.1.attn.hook_pattern");
 	assert_true(tokens && start && resid && pattern && start->count == 3);
 	sn_batch batch = { .n = 2, .token = (const int32_t *)tokens->data, .start = (const int64_t *)start->data };
 	static float x[4096];

@@ -1,4 +1,5 @@
-/* `probe linear` on a tiny random model: what stands in the token is read, permuted labels are not, groups stay whole. */
+/* `probe linear` on a tiny random model: what stands in the token is read, permuted labels are not, groups stay
+ * whole. */
 #include "common/test.h"
 #include "data/dataset.h"
 #include "data/result.h"
@@ -32,9 +33,11 @@ static sn_dataset *make(sn_ctx *ctx)
 	for (int i = 0; i < ROWS; i++) {
 		int w = i % 6;
 		used += (size_t)snprintf(text + used, sizeof text - used,
-		                         "{\"text\": \"%s%d %s\", \"third\": \"c%d\", \"labels\": {\"half\": \"%s\"}, \"coin\": %d, \"lemma\": \"%d\", "
+		                         "{\"text\": \"%s%d %s\", \"third\": \"c%d\", \"labels\": {\"half\": \"%s\"}, "
+		                         "\"coin\": %d, \"lemma\": \"%d\", "
 		                         "\"roles\": {\"first\": [0, 1]}}\n",
-		                         lead[i / 6 % 4], i / 6, word[w], w / 2, w % 2 ? "odd" : "even", (int)(sn_rng_bits(3, 4, (uint64_t)i) & 1), i / 3);
+		                         lead[i / 6 % 4], i / 6, word[w], w / 2, w % 2 ? "odd" : "even",
+		                         (int)(sn_rng_bits(3, 4, (uint64_t)i) & 1), i / 3);
 	}
 	sn_dataset *data;
 	assert_ok(ctx, sn_dataset_parse(&data, ctx, "made", SN_DATA_JSONL, text, used));
@@ -43,7 +46,8 @@ static sn_dataset *make(sn_ctx *ctx)
 
 static sn_result *run(sn_ctx *ctx, const sn_dataset *data, const char *label, const char *at, const char *group)
 {
-	struct { const char *label, *sites, *at, *column, *group; int64_t folds, controls, random_models, resamples, limit; } p = {
+	struct { const char *label, *sites, *at, *column, *group; int64_t folds, controls, random_models, resamples, limit;
+	         } p = {
 		label, "blocks.*.hook_resid_post", at, "auto", group, 5, 1, 1, 200, 0
 	};
 	const sn_method *method = sn_method_find("probe", "linear");
@@ -77,7 +81,8 @@ static void classes_in_the_token_are_read(void **state)
 			double majority = cell(result, r, "majority");
 			assert_true(cell(result, r, "accuracy") > majority + 0.25);
 			assert_true(cell(result, r, "I") > 0.25 && cell(result, r, "I") < log2(k + 2) + 0.05);
-			assert_true(cell(result, r, "I_low") <= cell(result, r, "I") && cell(result, r, "I_high") >= cell(result, r, "I"));
+			assert_true(cell(result, r, "I_low") <= cell(result, r, "I") &&
+			            cell(result, r, "I_high") >= cell(result, r, "I"));
 			assert_true(fabs(cell(result, r, "majority") - 1.0 / (k + 2)) < 1e-9);
 			assert_true(cell(result, r, "accuracy_low") < cell(result, r, "accuracy"));
 			assert_false(isnan(cell(result, r, "control")));

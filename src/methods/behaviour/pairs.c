@@ -1,5 +1,5 @@
-/* Minimal pairs: does the model give the good sentence the higher log-probability? Each bad sentence is a fork of its good one
- * from the first token that differs, so a pair costs little more than one sentence. */
+/* Minimal pairs: does the model give the good sentence the higher log-probability? Each bad sentence is a fork of its
+ * good one from the first token that differs, so a pair costs little more than one sentence. */
 #include "data/result.h"
 #include "stats/metrics.h"
 
@@ -12,11 +12,16 @@ typedef struct pairs_param {
 } pairs_param;
 
 static const sn_param params[] = {
-	{ "good", NULL, "column of the good sentence; auto: sentence_good, source_sentence or good", "auto", NULL, SN_TYPE_TEXT, offsetof(pairs_param, good), 0, 0, false },
-	{ "bad", NULL, "column of the bad sentence; auto: sentence_bad, target_sentence or bad", "auto", NULL, SN_TYPE_TEXT, offsetof(pairs_param, bad), 0, 0, false },
-	{ "by", NULL, "column of the condition; auto: UID, subtype or condition; none: no groups", "auto", NULL, SN_TYPE_TEXT, offsetof(pairs_param, by), 0, 0, false },
-	{ "score", NULL, "compare summed log-probabilities, or means per token", "sum", "sum|mean", SN_TYPE_TEXT, offsetof(pairs_param, score), 0, 0, false },
-	{ "limit", "pairs", "only the first pairs of the file; 0: all", "0", NULL, SN_TYPE_INT, offsetof(pairs_param, limit), 0, 1e15, false },
+	{ "good", NULL, "column of the good sentence; auto: sentence_good, source_sentence or good", "auto", NULL,
+	  SN_TYPE_TEXT, offsetof(pairs_param, good), 0, 0, false },
+	{ "bad", NULL, "column of the bad sentence; auto: sentence_bad, target_sentence or bad", "auto", NULL, SN_TYPE_TEXT,
+	  offsetof(pairs_param, bad), 0, 0, false },
+	{ "by", NULL, "column of the condition; auto: UID, subtype or condition; none: no groups", "auto", NULL,
+	  SN_TYPE_TEXT, offsetof(pairs_param, by), 0, 0, false },
+	{ "score", NULL, "compare summed log-probabilities, or means per token", "sum", "sum|mean", SN_TYPE_TEXT,
+	  offsetof(pairs_param, score), 0, 0, false },
+	{ "limit", "pairs", "only the first pairs of the file; 0: all", "0", NULL, SN_TYPE_INT,
+	  offsetof(pairs_param, limit), 0, 1e15, false },
 };
 
 enum { CONDITIONS, PAIRS };
@@ -47,10 +52,13 @@ static const sn_col pair_columns[] = {
 };
 
 static const sn_table tables[] = {
-	[CONDITIONS] = { "conditions", "Minimal pairs by condition", condition_columns, SN_COUNT(condition_columns), SN_VIEW_BAR,
-		"Share of pairs whose good sentence scores higher (ties count as wrong), with 95 % Wilson intervals; margin: mean of good minus bad.", false },
+	[CONDITIONS] = { "conditions", "Minimal pairs by condition", condition_columns, SN_COUNT(condition_columns),
+	                 SN_VIEW_BAR,
+		"Share of pairs whose good sentence scores higher (ties count as wrong), with 95 % Wilson intervals; margin: "
+		"mean of good minus bad.", false },
 	[PAIRS] = { "pairs", "Pairs", pair_columns, SN_COUNT(pair_columns), SN_VIEW_TABLE,
-		"Log-probability of each sentence, in nats: all tokens but the first, or all where the model adds a beginning-of-sequence token.", true },
+		"Log-probability of each sentence, in nats: all tokens but the first, or all where the model adds a "
+		"beginning-of-sequence token.", true },
 };
 
 /* ---- columns ---- */
@@ -64,19 +72,23 @@ static const sn_column *first_of(const sn_dataset *data, const char *const *name
 	return NULL;
 }
 
-static sn_status find_text(sn_ctx *ctx, const sn_dataset *data, const char *asked, const char *what, const char *const *usual, int n,
-                           const sn_column **out)
+static sn_status find_text(sn_ctx *ctx, const sn_dataset *data, const char *asked, const char *what,
+                           const char *const *usual, int n, const sn_column **out)
 {
 	bool automatic = strcmp(asked, "auto") == 0;
 	*out = automatic ? first_of(data, usual, n) : sn_dataset_column(data, asked);
 	if (*out && (*out)->type == SN_TYPE_TEXT) return SN_OK;
-	if (automatic && !*out) return sn_fail(ctx, SN_ENOTFOUND, "%s: no column of %s sentences found; name it with --%s", data->source, what, what);
-	return sn_fail(ctx, *out ? SN_EPARSE : SN_ENOTFOUND, "%s: column %s is %s", data->source, asked, *out ? "not text" : "missing");
+	if (automatic && !*out)
+		return sn_fail(ctx, SN_ENOTFOUND, "%s: no column of %s sentences found; name it with --%s", data->source, what,
+		               what);
+	return sn_fail(ctx, *out ? SN_EPARSE : SN_ENOTFOUND, "%s: column %s is %s", data->source, asked, *out ? "not text"
+	               : "missing");
 }
 
 static sn_status find_columns(sn_ctx *ctx, const sn_dataset *data, const pairs_param *p, columns *out)
 {
-	static const char *const good[] = { "sentence_good", "source_sentence", "good" }, *const bad[] = { "sentence_bad", "target_sentence", "bad" };
+	static const char *const good[] = { "sentence_good", "source_sentence", "good" },
+		*const bad[] = { "sentence_bad", "target_sentence", "bad" };
 	static const char *const by[] = { "UID", "subtype", "condition" };
 	SN_TRY(find_text(ctx, data, p->good, "good", good, SN_COUNT(good), &out->good));
 	SN_TRY(find_text(ctx, data, p->bad, "bad", bad, SN_COUNT(bad), &out->bad));
@@ -99,20 +111,22 @@ static int32_t shared_prefix(const sn_tokens *a, const sn_tokens *b)
 	return n;
 }
 
-static sn_status tokenize_row(sn_ctx *ctx, const sn_tokenizer *tokenizer, const sn_dataset *data, const sn_column *column, int64_t i,
-                              sn_arena *arena, sn_tokens *out)
+static sn_status tokenize_row(sn_ctx *ctx, const sn_tokenizer *tokenizer, const sn_dataset *data,
+                              const sn_column *column, int64_t i, sn_arena *arena, sn_tokens *out)
 {
 	const char *text = column->s[i];
-	if (!text) return sn_fail(ctx, SN_EPARSE, "%s: row %lld: column %s is empty", data->source, (long long)i + 1, column->name);
+	if (!text)
+		return sn_fail(ctx, SN_EPARSE, "%s: row %lld: column %s is empty", data->source, (long long)i + 1,
+		               column->name);
 	SN_TRY(sn_tokenize(ctx, tokenizer, text, strlen(text), SN_ADD_SPECIAL, arena, out));
 	if (out->n >= 2) return SN_OK;
-	return sn_fail(ctx, SN_EPARSE, "%s: row %lld: column %s has %lld tokens; a sentence to score needs two", data->source, (long long)i + 1,
-	               column->name, (long long)out->n);
+	return sn_fail(ctx, SN_EPARSE, "%s: row %lld: column %s has %lld tokens; a sentence to score needs two",
+	               data->source, (long long)i + 1, column->name, (long long)out->n);
 }
 
 /* Tokens of pairs [first, last) as a batch: good, bad, good, bad ... */
-static sn_status make_batch(sn_ctx *ctx, const sn_tokenizer *tokenizer, const sn_dataset *data, const columns *c, int64_t first, int64_t last,
-                            sn_arena *arena, sn_batch *out)
+static sn_status make_batch(sn_ctx *ctx, const sn_tokenizer *tokenizer, const sn_dataset *data, const columns *c,
+                            int64_t first, int64_t last, sn_arena *arena, sn_batch *out)
 {
 	int32_t n = (int32_t)(2 * (last - first)), *token, *parent, *fork;
 	int64_t *start;
@@ -133,19 +147,23 @@ static sn_status make_batch(sn_ctx *ctx, const sn_tokenizer *tokenizer, const sn
 	return SN_OK;
 }
 
-static sn_status add_pair(sn_result *out, const columns *c, int64_t i, const sn_batch *batch, int32_t b, const double *logprob, bool mean)
+static sn_status add_pair(sn_result *out, const columns *c, int64_t i, const sn_batch *batch, int32_t b,
+                          const double *logprob, bool mean)
 {
 	int64_t n[2] = { batch->start[b + 1] - batch->start[b], batch->start[b + 2] - batch->start[b + 1] };
 	double value[2];
 	for (int k = 0; k < 2; k++) value[k] = mean ? logprob[b + k] / (double)(n[k] - 1) : logprob[b + k];
 	double margin = value[0] - value[1];
-	if (!isfinite(margin)) return sn_fail(sn_result_ctx(out), SN_ENUMERIC, "pair %lld: its log-probabilities are not finite", (long long)i + 1);
-	return SN_ADD(out, PAIRS, sn_int(i + 1), sn_text(c->by && c->by->s[i] ? c->by->s[i] : "all"), sn_text(c->good->s[i]),
-	              sn_text(c->bad->s[i]), sn_int(n[0]), sn_int(n[1]), sn_num(value[0]), sn_num(value[1]), sn_num(margin), sn_flag(margin > 0));
+	if (!isfinite(margin))
+		return sn_fail(sn_result_ctx(out), SN_ENUMERIC, "pair %lld: its log-probabilities are not finite",
+		               (long long)i + 1);
+	return SN_ADD(out, PAIRS, sn_int(i + 1), sn_text(c->by && c->by->s[i] ? c->by->s[i] : "all"),
+	              sn_text(c->good->s[i]), sn_text(c->bad->s[i]), sn_int(n[0]), sn_int(n[1]), sn_num(value[0]),
+	              sn_num(value[1]), sn_num(margin), sn_flag(margin > 0));
 }
 
-static sn_status score_pairs(sn_ctx *ctx, const sn_input *in, const columns *c, const pairs_param *p, int64_t first, int64_t last,
-                             sn_arena *arena, sn_result *out)
+static sn_status score_pairs(sn_ctx *ctx, const sn_input *in, const columns *c, const pairs_param *p, int64_t first,
+                             int64_t last, sn_arena *arena, sn_result *out)
 {
 	sn_batch batch;
 	double *logprob;
@@ -178,13 +196,16 @@ static sn_status add_condition(sn_result *out, const char *condition)
 	}
 	if (n == 0) return SN_OK;
 	double accuracy = (double)correct / (double)n, mean = sum / (double)n, half = NAN;
-	if (n > 1) half = sn_t_quantile(0.975, (double)(n - 1)) * sqrt(SN_MAX(square / (double)n - mean * mean, 0) / (double)(n - 1));
+	double variance = SN_MAX(square / (double)n - mean * mean, 0);
+	if (n > 1) half = sn_t_quantile(0.975, (double)(n - 1)) * sqrt(variance / (double)(n - 1));
 	sn_interval wilson = sn_wilson(accuracy, (double)n, 0.95);
-	SN_TRY(SN_ADD(out, CONDITIONS, sn_text(condition ? condition : "all"), sn_int(n), sn_num(accuracy), sn_num(wilson.low), sn_num(wilson.high),
-	              sn_num(0.5), sn_num(mean), sn_num(mean - half), sn_num(mean + half)));
+	SN_TRY(SN_ADD(out, CONDITIONS, sn_text(condition ? condition : "all"), sn_int(n), sn_num(accuracy),
+	              sn_num(wilson.low), sn_num(wilson.high), sn_num(0.5), sn_num(mean), sn_num(mean - half),
+	              sn_num(mean + half)));
 	if (condition) return SN_OK;
-	return sn_result_say(out, "The model prefers the good sentence in %lld of %lld pairs: accuracy %.3f [%.3f, %.3f] (chance 0.5), mean margin %.2f nats.",
-	                     (long long)correct, (long long)n, accuracy, wilson.low, wilson.high, mean);
+	return sn_result_say(out, "The model prefers the good sentence in %lld of %lld pairs: accuracy %.3f [%.3f, %.3f] "
+	                     "(chance 0.5), mean margin %.2f nats.", (long long)correct, (long long)n, accuracy, wilson.low,
+	                     wilson.high, mean);
 }
 
 static bool seen_before(const sn_result *out, int64_t row)
@@ -236,10 +257,13 @@ static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_resu
 extern const sn_method sn_method_behaviour_pairs;
 const sn_method sn_method_behaviour_pairs = {
 	.family = "behaviour", .name = "pairs", .brief = "score minimal pairs: does the model prefer the good sentence?",
-	.doc = "Reads BLiMP (JSONL), RuBLiMP (CSV) or two-column TSV (good, bad) and compares the log-probabilities of both sentences. The first "
-	       "token of a sentence is not scored unless the model adds a beginning-of-sequence token. Ties count as wrong.",
+	.doc = "Reads BLiMP (JSONL), RuBLiMP (CSV) or two-column TSV (good, bad) and compares the log-probabilities of "
+	       "both sentences. The first "
+	       "token of a sentence is not scored unless the model adds a beginning-of-sequence token. Ties count as "
+	       "wrong.",
 	.cite = "Warstadt et al. 2020 (BLiMP); Taktasheva et al. 2024 (RuBLiMP)",
-	.example = "sonde behaviour pairs --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data regular_plural_subject_verb_agreement_1.jsonl",
+	.example = "sonde behaviour pairs --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data "
+	           "regular_plural_subject_verb_agreement_1.jsonl",
 	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,
 	.param = params, .n_param = SN_COUNT(params), .param_size = sizeof(pairs_param),
 	.table = tables, .n_table = SN_COUNT(tables), .run = run,

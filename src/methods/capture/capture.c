@@ -7,10 +7,13 @@
 typedef struct capture_param { const char *sites, *out, *column; int64_t limit; } capture_param;
 
 static const sn_param params[] = {
-	{ "sites", NULL, "sites to capture, comma-separated, * for blocks and heads", "blocks.*.hook_resid_post", NULL, SN_TYPE_TEXT, offsetof(capture_param, sites), 0, 0, false },
+	{ "sites", NULL, "sites to capture, comma-separated, * for blocks and heads", "blocks.*.hook_resid_post", NULL,
+	  SN_TYPE_TEXT, offsetof(capture_param, sites), 0, 0, false },
 	{ "out", NULL, "file to write", NULL, NULL, SN_TYPE_TEXT, offsetof(capture_param, out), 0, 0, true },
-	{ "column", NULL, "column of the text; auto: text, sentence or sentence_good", "auto", NULL, SN_TYPE_TEXT, offsetof(capture_param, column), 0, 0, false },
-	{ "limit", "rows", "only the first rows of the data; 0: all", "0", NULL, SN_TYPE_INT, offsetof(capture_param, limit), 0, 1e15, false },
+	{ "column", NULL, "column of the text; auto: text, sentence or sentence_good", "auto", NULL, SN_TYPE_TEXT,
+	  offsetof(capture_param, column), 0, 0, false },
+	{ "limit", "rows", "only the first rows of the data; 0: all", "0", NULL, SN_TYPE_INT,
+	  offsetof(capture_param, limit), 0, 1e15, false },
 };
 
 enum { SITES };
@@ -24,7 +27,8 @@ static const sn_col site_columns[] = {
 
 static const sn_table tables[] = {
 	[SITES] = { "sites", "Captured sites", site_columns, SN_COUNT(site_columns), SN_VIEW_TABLE,
-		"One float32 tensor [tokens, width] a site (width 0: attention over the positions so far), beside tokens, offsets, start and item.", false },
+		"One float32 tensor [tokens, width] a site (width 0: attention over the positions so far), beside tokens, "
+		"offsets, start and item.", false },
 };
 
 static sn_status find_column(sn_ctx *ctx, const sn_dataset *data, const char *asked, const sn_column **out)
@@ -42,7 +46,8 @@ typedef struct gathered { int32_t n, *token; int64_t *start, *item, (*offsets)[2
 
 enum { TOKENS_A_RUN = 4096, ROWS_A_RUN = 512 };
 
-static sn_status gather(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row, int64_t *next, sn_arena *arena, gathered *g)
+static sn_status gather(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row, int64_t *next,
+                        sn_arena *arena, gathered *g)
 {
 	sn_tokens row[ROWS_A_RUN];
 	SN_NEW(g->start, arena, int64_t, ROWS_A_RUN + 1);
@@ -50,7 +55,8 @@ static sn_status gather(sn_ctx *ctx, const sn_input *in, const sn_column *column
 	for (; *next < n_row && g->n < ROWS_A_RUN && g->start[g->n] < TOKENS_A_RUN; ++*next) {
 		const char *text = column->s[*next];
 		if (!text || !*text) continue;
-		SN_TRY(sn_tokenize(ctx, sn_model_tokenizer(in->model[0]), text, strlen(text), SN_ADD_SPECIAL, arena, &row[g->n]));
+		SN_TRY(sn_tokenize(ctx, sn_model_tokenizer(in->model[0]), text, strlen(text), SN_ADD_SPECIAL, arena,
+		                   &row[g->n]));
 		if (row[g->n].n == 0) continue;
 		g->item[g->n] = *next;
 		g->start[g->n + 1] = g->start[g->n] + row[g->n].n;
@@ -85,7 +91,8 @@ static sn_status count_tokens(sn_ctx *ctx, const sn_input *in, const sn_column *
 	return status;
 }
 
-static sn_status capture_some(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row, int64_t *next, sn_capture *capture)
+static sn_status capture_some(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row, int64_t *next,
+                              sn_capture *capture)
 {
 	sn_arena *arena;
 	gathered g = { 0 };
@@ -97,7 +104,8 @@ static sn_status capture_some(sn_ctx *ctx, const sn_input *in, const sn_column *
 	return status;
 }
 
-static sn_status capture_all(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row, sn_capture *capture)
+static sn_status capture_all(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row,
+                             sn_capture *capture)
 {
 	for (int64_t next = 0; next < n_row;) {
 		SN_TRY(sn_poll(ctx));
@@ -108,13 +116,15 @@ static sn_status capture_all(sn_ctx *ctx, const sn_input *in, const sn_column *c
 	return sn_capture_commit(capture);
 }
 
-static sn_status report(const sn_input *in, const sn_site *site, int n_site, int64_t tokens, const char *path, sn_result *out)
+static sn_status report(const sn_input *in, const sn_site *site, int n_site, int64_t tokens, const char *path,
+                        sn_result *out)
 {
 	for (int i = 0; i < n_site; i++) {
 		char name[96];
 		sn_site_format(&site[i], name, sizeof name);
 		int64_t width = sn_site_width(in->model[0], &site[i]);
-		SN_TRY(SN_ADD(out, SITES, sn_text(name), sn_int(width), sn_int(tokens), width ? sn_int(4 * width * tokens) : sn_none()));
+		SN_TRY(SN_ADD(out, SITES, sn_text(name), sn_int(width), sn_int(tokens), width ? sn_int(4 * width * tokens)
+		              : sn_none()));
 	}
 	return sn_result_say(out, "Wrote %d sites at %lld tokens to %s.", n_site, (long long)tokens, path);
 }
@@ -140,10 +150,13 @@ static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_resu
 extern const sn_method sn_method_capture;
 const sn_method sn_method_capture = {
 	.family = "", .name = "capture", .brief = "activations to a safetensors file",
-	.doc = "Runs the model on every row of the data (text lines, JSONL, CSV, TSV, CoNLL-U) and streams the named sites to a safetensors file, with "
-	       "token ids, byte offsets and row starts. Memory does not grow with the data. The file appears only when it is complete.",
+	.doc = "Runs the model on every row of the data (text lines, JSONL, CSV, TSV, CoNLL-U) and streams the named sites "
+	       "to a safetensors file, with "
+	       "token ids, byte offsets and row starts. Memory does not grow with the data. The file appears only when it "
+	       "is complete.",
 	.cite = "Site names: TransformerLens (Nanda & Bloom 2022)",
-	.example = "sonde capture --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data en_ewt-ud-dev.conllu --sites 'blocks.*.hook_resid_post' --out ewt.safetensors",
+	.example = "sonde capture --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data en_ewt-ud-dev.conllu --sites "
+	           "'blocks.*.hook_resid_post' --out ewt.safetensors",
 	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,
 	.param = params, .n_param = SN_COUNT(params), .param_size = sizeof(capture_param),
 	.table = tables, .n_table = SN_COUNT(tables), .run = run,

@@ -28,8 +28,8 @@ static double most_chosen(const int *chosen, int n)
 
 /* ---- two classes: the probes of stats/probe.h ---- */
 
-static sn_status score_two(sn_probe_scores *out, sn_arena *arena, const float *x, int64_t n, int64_t d, const int32_t *y,
-                           const int32_t *fold, int n_fold, double strength)
+static sn_status score_two(sn_probe_scores *out, sn_arena *arena, const float *x, int64_t n, int64_t d,
+                           const int32_t *y, const int32_t *fold, int n_fold, double strength)
 {
 	int8_t *z;
 	int *which;
@@ -91,7 +91,8 @@ static bool all_classes_train(const problem *p, const double *weight)
 }
 
 /* Scores the rows of a block under a fitted model. */
-static sn_status score_block(sn_probe_scores *out, double *loss, const problem *p, const sn_logreg *m, const float *x, int block)
+static sn_status score_block(sn_probe_scores *out, double *loss, const problem *p, const sn_logreg *m, const float *x,
+                             int block)
 {
 	double *logp, sum = 0;
 	int64_t n = 0;
@@ -164,8 +165,8 @@ static sn_status score_many(sn_probe_scores *out, const problem *p, double stren
 	return SN_OK;
 }
 
-sn_status sn_probe_score(sn_probe_scores *out, sn_arena *arena, const float *x, int64_t n, int64_t d, const int32_t *y, int n_class,
-                         const int32_t *fold, int n_fold, double strength)
+sn_status sn_probe_score(sn_probe_scores *out, sn_arena *arena, const float *x, int64_t n, int64_t d, const int32_t *y,
+                         int n_class, const int32_t *fold, int n_fold, double strength)
 {
 	SN_TRY(new_scores(out, arena, n));
 	if (n_class == 2) return score_two(out, arena, x, n, d, y, fold, n_fold, strength);

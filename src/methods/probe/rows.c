@@ -12,7 +12,8 @@ static sn_status fail_column(sn_ctx *ctx, const sn_dataset *data, const char *wh
 	size_t used = 0;
 	for (int c = 0; c < data->n_col && used + 40 < sizeof list; c++)
 		used += (size_t)sn_format(list + used, sizeof list - used, "%s%.30s", c ? ", " : "", data->col[c].name);
-	return sn_fail(ctx, SN_ENOTFOUND, "%s: no %s column%s%s; it has %s", data->source, what, name ? " " : "", name ? name : "", list);
+	return sn_fail(ctx, SN_ENOTFOUND, "%s: no %s column%s%s; it has %s", data->source, what, name ? " " : "", name
+	               ? name : "", list);
 }
 
 /* The column of that name, or with a prefix ("labels.number" for "number"). */
@@ -41,7 +42,8 @@ static sn_status find_columns(columns *out, sn_ctx *ctx, const sn_dataset *data,
 	static const char *const texts[] = { "text", "sentence" }, *const groups[] = { "lemma" };
 	*out = (columns){ 0 };
 	out->text = given(q->text) ? sn_dataset_column(data, q->text) : first_of(data, texts, SN_COUNT(texts));
-	if (!out->text || out->text->type != SN_TYPE_TEXT) return fail_column(ctx, data, "text", given(q->text) ? q->text : NULL);
+	if (!out->text || out->text->type != SN_TYPE_TEXT)
+		return fail_column(ctx, data, "text", given(q->text) ? q->text : NULL);
 	out->label = named(data, "labels.", q->label);
 	if (!out->label || out->label->type == SN_TYPE_SPAN) return fail_column(ctx, data, "label", q->label);
 	if (strcmp(q->at, "last") != 0 && strcmp(q->at, "mean") != 0) {
@@ -59,7 +61,8 @@ static const char *value_text(const sn_column *column, int64_t row, sn_arena *ar
 {
 	switch (column->type) {
 	case SN_TYPE_TEXT: return column->s[row] && column->s[row][0] ? column->s[row] : NULL;
-	case SN_TYPE_INT: return column->i[row] == INT64_MIN ? NULL : sn_arena_format(arena, "%lld", (long long)column->i[row]);
+	case SN_TYPE_INT:
+		return column->i[row] == INT64_MIN ? NULL : sn_arena_format(arena, "%lld", (long long)column->i[row]);
 	case SN_TYPE_FLOAT: return column->f[row] != column->f[row] ? NULL : sn_arena_format(arena, "%g", column->f[row]);
 	case SN_TYPE_BOOL: return column->b[row] < 0 ? NULL : column->b[row] ? "true" : "false";
 	default: return NULL;
@@ -84,7 +87,8 @@ static int by_row(const void *a, const void *b)
 }
 
 /* Numbers the distinct texts in order of first appearance; names [*n] are theirs (NULL: not wanted). */
-static sn_status number_texts(int32_t *out, int *n, const char ***names, const char *const *text, int64_t n_row, sn_arena *arena)
+static sn_status number_texts(int32_t *out, int *n, const char ***names, const char *const *text, int64_t n_row,
+                              sn_arena *arena)
 {
 	entry *e, *first;
 	int32_t *rank;
@@ -151,8 +155,8 @@ static const char *type_text(const sn_tokens *tokens, const int32_t span[2], sn_
 	return text;
 }
 
-static sn_status read_row(reader *r, sn_probe_rows *out, sn_ctx *ctx, const sn_tokenizer *tokenizer, const columns *c, int64_t row,
-                          sn_arena *arena)
+static sn_status read_row(reader *r, sn_probe_rows *out, sn_ctx *ctx, const sn_tokenizer *tokenizer, const columns *c,
+                          int64_t row, sn_arena *arena)
 {
 	int64_t i = out->n;
 	const char *text = c->text->s[row], *label = value_text(c->label, row, arena);
@@ -185,7 +189,8 @@ static sn_status pack(sn_probe_rows *out, const reader *r, sn_arena *arena)
 		memcpy(token + start[i], r->tokens[i].id, (size_t)r->tokens[i].n * sizeof *token);
 		start[i + 1] = start[i] + r->tokens[i].n;
 	}
-	out->batch = (sn_batch){ .n = (int32_t)out->n, .token = token, .start = start, .span = (const int32_t(*)[2])r->span, .n_span = 1 };
+	out->batch = (sn_batch){ .n = (int32_t)out->n, .token = token, .start = start, .span = (const int32_t(*)[2])r->span,
+	                         .n_span = 1 };
 	return SN_OK;
 }
 
@@ -220,11 +225,11 @@ static sn_status number_all(sn_probe_rows *out, sn_ctx *ctx, const reader *r, co
 static sn_status check(const sn_probe_rows *out, sn_ctx *ctx, const sn_dataset *data, const sn_probe_query *q)
 {
 	if (out->n_class < 2 || out->n_class > SN_MOST_CLASSES)
-		return sn_fail(ctx, SN_EARG, "%s: column %s has %d values in the %lld usable rows; a probe takes 2 to %d classes", data->source,
-		               out->label_name, out->n_class, (long long)out->n, SN_MOST_CLASSES);
+		return sn_fail(ctx, SN_EARG, "%s: column %s has %d values in the %lld usable rows; a probe takes 2 to %d "
+		               "classes", data->source, out->label_name, out->n_class, (long long)out->n, SN_MOST_CLASSES);
 	if (out->n_group < 2 * q->n_fold)
-		return sn_fail(ctx, SN_EARG, "%s: %d groups (%s) in the usable rows; %d folds need at least %d", data->source, out->n_group,
-		               out->group_name ? out->group_name : "rows", q->n_fold, 2 * q->n_fold);
+		return sn_fail(ctx, SN_EARG, "%s: %d groups (%s) in the usable rows; %d folds need at least %d", data->source,
+		               out->n_group, out->group_name ? out->group_name : "rows", q->n_fold, 2 * q->n_fold);
 	return SN_OK;
 }
 
@@ -265,8 +270,8 @@ static sn_status take_sums(sn_ctx *ctx, void *state, const sn_block *block)
 
 static const sn_sink sum_sink = { .size = sizeof(row_sums), .take = take_sums };
 
-sn_status sn_probe_gather(float **x, sn_ctx *ctx, sn_model *model, const sn_probe_rows *rows, const sn_site *site, int n_site,
-                          sn_arena *arena)
+sn_status sn_probe_gather(float **x, sn_ctx *ctx, sn_model *model, const sn_probe_rows *rows, const sn_site *site,
+                          int n_site, sn_arena *arena)
 {
 	sn_tap *tap;
 	sn_keep *keep;
