@@ -43,8 +43,8 @@ const char *sn_safetensors_meta(const sn_safetensors *file, const char *key);
 
 /* ==== Writing ====
  * Tensors are declared, then filled row by row in any interleaving; memory stays flat. A tensor whose number of rows is
- * given goes straight to its place; those that grow share a nameless file beside the target (so two open files and twice
- * their size on disk) and are copied behind the others at the end. The target appears only with the commit. */
+ * given goes straight to its place; those that grow share a nameless file beside the target (so two open files and
+ * twice their size on disk) and are copied behind the others at the end. The target appears only with the commit. */
 
 typedef struct sn_safetensors_writer sn_safetensors_writer;
 

@@ -13,7 +13,7 @@ enum {
 	X_TITLE = 20,
 	GAP = 16,
 	LEGEND = 44,
-	
+
 	NARROWEST_TEXT = 22,
 	X_SIZE = 10
 };

@@ -92,7 +92,8 @@ int sn_category_find(const sn_categories *c, const char *word)
 
 static void add_category(sn_categories *c, const char *word, const char *mark)
 {
-	static const char *const letter[SN_MOST_CATEGORIES] = { "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L" };
+	static const char *const letter[SN_MOST_CATEGORIES] = { "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K",
+	                                                        "L" };
 	bool open = strcmp(word, "undetermined") == 0;
 	c->word[c->n] = word;
 	c->color[c->n] = open ? -1 : c->n_letter;

@@ -44,8 +44,8 @@ typedef struct sn_pick {
 } sn_pick;
 
 enum { SN_MOST_CATEGORIES = 12 };
-/* The words of a TEXT measure in the order of first appearance, hatched rows left out, and a mark for each: the row's MARK, or a
- * letter; "undetermined" is ?, and grey. color: for sn_color_category. */
+/* The words of a TEXT measure in the order of first appearance, hatched rows left out, and a mark for each: the row's
+ * MARK, or a letter; "undetermined" is ?, and grey. color: for sn_color_category. */
 typedef struct sn_categories {
 	int n, n_letter;
 	const char *word[SN_MOST_CATEGORIES], *mark[SN_MOST_CATEGORIES];

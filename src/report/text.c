@@ -186,7 +186,8 @@ static const char *map_mark(const sn_pick *p, const sn_measure *m, const sn_cate
 }
 
 /* As many columns as the figure has; a row a line, so that it reads as a map. */
-static sn_status map(sn_buf *buf, const sn_pick *p, const sn_measure *m, const sn_categories *c, int panel, sn_arena *arena)
+static sn_status map(sn_buf *buf, const sn_pick *p, const sn_measure *m, const sn_categories *c, int panel,
+                     sn_arena *arena)
 {
 	int n = SN_MIN(p->x.n + 1, (int)MOST_COLUMNS);
 	const char *header[MOST_COLUMNS], **cell;
@@ -247,7 +248,8 @@ static sn_status figure(sn_buf *buf, const sn_source *s, int64_t max_rows, bool 
 		if (s->table->col[p.measure[i].col].type != SN_TYPE_TEXT) SN_TRY(number_grids(buf, &p, &p.measure[i], arena));
 	bool numbers = false;
 	for (int i = 0; i < p.n_measure; i++) numbers |= s->table->col[p.measure[i].col].type != SN_TYPE_TEXT;
-	if (numbers && *shown) sn_buf_format(buf, "%lld rows (in the report of --out, and with --format csv or json)\n", (long long)s->n_row);
+	if (numbers && *shown)
+		sn_buf_format(buf, "%lld rows (in the report of --out, and with --format csv or json)\n", (long long)s->n_row);
 	*shown |= numbers;
 	return SN_OK;
 }

@@ -283,7 +283,8 @@ static void interleaved_streams_are_read_back(void **state)
 	assert_int_equal(rmdir(folder), 0); /* nothing else was left there */
 }
 
-/* Three streams of int32 counting up, in pieces of 1 to 9,000 numbers: some gathered in memory, some written at once. */
+/* Three streams of int32 counting up, in pieces of 1 to 9,000 numbers: some gathered in memory, some written at
+ * once. */
 static void streams_of_all_sizes_are_read_back(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
