@@ -255,8 +255,8 @@ static sn_status say(probing *p, sn_result *out, const sn_band *gain, const sn_b
 	SN_TRY(sn_result_say(out, "A linear probe reads most of %s at %s: %.2f bits [%.2f, %.2f] over the classes' shares, "
 	                     "accuracy %.1f %% [%.1f, %.1f] (majority %.1f %%), on %lld rows in %d groups (%s).",
 	                     p->rows.label_name, buf, gain[best].point, gain[best].sim_low, gain[best].sim_high,
-	                     100 * right[best].point, 100 * w.low, 100 * w.high, 100 * majority(&p->rows), (long long)p->rows.n, p->rows.n_group,
-	                     p->rows.group_name ? p->rows.group_name : "rows"));
+	                     100 * right[best].point, 100 * w.low, 100 * w.high, 100 * majority(&p->rows),
+	                     (long long)p->rows.n, p->rows.n_group, p->rows.group_name ? p->rows.group_name : "rows"));
 	if (has_control(p))
 		return sn_result_say(out, "There, on seen forms, it learns the task to %.1f %% and control labels to %.1f %%: "
 		                     "selectivity %.1f points, %d word forms.", 100 * p->task[best], 100 * p->control[best],
