@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # usage: tools/docs.sh           – writes docs/commands.md from the help of every command, then checks as below
-#        tools/docs.sh --check   – what README.md and docs/ name exists: commands, their options, files linked to
-# $SONDE: the program, build/release/sonde if unset.
+#        tools/docs.sh --check [SONDE]   – what README.md and docs/ name exists: commands, their options, files
 set -euo pipefail
 cd "$(dirname "$0")/.."
-sonde=${SONDE:-build/release/sonde}
+sonde=${2:-build/release/sonde}
 commands() { "$sonde" --help | sed -n '/^Commands:/,/^$/p' | sed -nE 's/^  ([a-z]+( [a-z]+)?)  .*/\1/p'; }
 # everything but the common options, which are the same everywhere
 own_help() { "$sonde" $1 --help | awk '/^Common options:/ { skip = 1; next } /^[A-Z]/ { skip = 0 } !skip' | cat -s; }
