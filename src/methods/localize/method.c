@@ -75,7 +75,8 @@ static sn_status localize(sn_ctx *ctx, sn_model *model, const localize_param *p,
 	SN_TRY(sn_phenomenon_open(&phenomenon, ctx, p->phenomenon, arena));
 	sn_effort effort = effort_of(p->effort);
 	sn_items_size size = sn_items_preset(effort);
-	if (effort == SN_EFFORT_QUICK) size.pair[SN_PAIR_ATTRACTOR] = size.pair[SN_PAIR_PLACEBO] = 12;   /* they cost as much as the main pairs */
+	/* pairs that only serve as a comparison cost as much as the main pairs: fewer do */
+	if (effort != SN_EFFORT_THOROUGH) size.pair[SN_PAIR_ATTRACTOR] = size.pair[SN_PAIR_PLACEBO] = size.pair[SN_PAIR_MAIN] / 4;
 	sn_items *items;
 	sn_progress(ctx, "making items", 0, 1);
 	SN_TRY(sn_items_make(&items, ctx, phenomenon, sn_model_tokenizer(model), &size, sn_ctx_seed(ctx), arena));
