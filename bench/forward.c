@@ -57,7 +57,7 @@ static sn_status timed(sn_ctx *ctx, sn_model *model, const work *w, const char *
 	SN_TRY(sn_site_expand(ctx, model, "blocks.0.hook_resid_pre,blocks.*.hook_resid_post", arena, &site, &n_site));
 	SN_TRY(need_layers(ctx, model));
 	double start = now();
-	SN_TRY(sn_capture_open(&capture, ctx, model, path, site, n_site));
+	SN_TRY(sn_capture_open(&capture, ctx, model, path, site, n_site, w->batch.start[w->batch.n]));
 	sn_status status = sn_capture_run(capture, &w->batch, (const int64_t(*)[2])w->offsets);
 	if (status == SN_OK) status = sn_capture_commit(capture);
 	sn_capture_close(capture);

@@ -1,8 +1,9 @@
 """The peer's side of the benchmarks: transformers on the same work, float32, 2 threads.
 
-usage: peer.py forward MODEL.gguf CONLLU N OUT     forward pass, hidden states of all layers streamed to a file, length-sorted batches of 32
-       peer.py first_logits MODEL.gguf             from process start to the log-probability of a short sentence
-       peer.py agree MODEL.gguf CONLLU N SONDE     largest relative difference of `bench_forward`'s file from transformers' hidden states
+usage: peer.py prepare MODEL.gguf FOLDER           the model as transformers keeps it, dequantised: what the other verbs open
+       peer.py forward FOLDER CONLLU N OUT     forward pass, hidden states of all layers streamed to a file, length-sorted batches of 32
+       peer.py first_logits FOLDER                 from process start to the log-probability of a short sentence
+       peer.py agree FOLDER CONLLU N SONDE     largest relative difference of `bench_forward`'s file from transformers' hidden states
 """
 import json, os, resource, struct, sys, time
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
@@ -12,10 +13,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 torch.set_num_threads(2)
 
 
-def load(path):
+def prepare(path, out):
     folder, name = os.path.split(os.path.abspath(path))
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32).save_pretrained(out)
+    AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(out)
+
+
+def load(folder):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     tokenizer.padding_side = "right"
     return model, tokenizer
@@ -80,5 +86,5 @@ def agree(path, conllu, n, sonde):
 
 if __name__ == "__main__":
     what, *args = sys.argv[1:]
-    {"forward": lambda m, c, n, o: forward(m, c, int(n), o), "first_logits": first_logits,
+    {"prepare": prepare, "forward": lambda m, c, n, o: forward(m, c, int(n), o), "first_logits": first_logits,
      "agree": lambda m, c, n, s: agree(m, c, int(n), s)}[what](*args)

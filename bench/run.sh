@@ -17,15 +17,16 @@ ninja -C build/release --quiet bench_forward bench_first_logits bench_gemm test_
 export OMP_NUM_THREADS=2
 timed() { /usr/bin/env python3 bench/timed.py "$@"; }
 
+[ -f "$out/hf/config.json" ] || "$python" bench/peer.py prepare "$model" "$out/hf"
 build/release/bench/bench_gemm | tee "$out/gemm.jsonl"
 : >"$out/runs.jsonl"
 for i in $(seq "$repetitions"); do
 	build/release/bench/bench_forward "$model" "$corpus" 512 "$out/sonde.safetensors" | tee -a "$out/runs.jsonl"
-	"$python" bench/peer.py forward "$model" "$corpus" 512 "$out/peer.bin" | tee -a "$out/runs.jsonl"
+	"$python" bench/peer.py forward "$out/hf" "$corpus" 512 "$out/peer.bin" | tee -a "$out/runs.jsonl"
 	timed "sonde first logits" build/release/bench/bench_first_logits "$model" | tee -a "$out/runs.jsonl"
-	timed "transformers first logits" "$python" bench/peer.py first_logits "$model" | tee -a "$out/runs.jsonl"
+	timed "transformers first logits" "$python" bench/peer.py first_logits "$out/hf" | tee -a "$out/runs.jsonl"
 done
-"$python" bench/peer.py agree "$model" "$corpus" 32 "$out/sonde.safetensors" | tee -a "$out/runs.jsonl"
+"$python" bench/peer.py agree "$out/hf" "$corpus" 32 "$out/sonde.safetensors" | tee -a "$out/runs.jsonl"
 rm -f "$out/sonde.safetensors" "$out/peer.bin"
 for effort in quick standard; do
 	timed "sonde localize $effort" build/release/sonde localize --model "$model" --phenomenon en/number-agreement --effort $effort \
