@@ -74,7 +74,7 @@ typedef struct sn_options {
 	int threads;                /* 0: all processors */
 	uint64_t seed;              /* key of every random draw */
 	sn_precision precision;
-	int64_t tokens_per_step;    /* packed tokens computed together; 0: 1,024 */
+	int64_t tokens_per_step;    /* packed tokens computed together; 0: 3,072 */
 	sn_progress_fn *progress;   /* NULL: silent */
 	sn_note_fn *note;           /* NULL: dropped */
 	void *payload;              /* for the two above */

@@ -41,7 +41,7 @@ static void default_dealloc(void *payload, void *p)
 static void fill_defaults(sn_options *o)
 {
 	if (o->threads <= 0) o->threads = omp_get_num_procs();
-	if (o->tokens_per_step <= 0) o->tokens_per_step = 1024;
+	if (o->tokens_per_step <= 0) o->tokens_per_step = 3072;
 	if (!o->alloc || !o->dealloc) {
 		o->alloc = default_alloc;
 		o->dealloc = default_dealloc;
