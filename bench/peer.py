@@ -15,7 +15,13 @@ torch.set_num_threads(2)
 
 def prepare(path, out):
     folder, name = os.path.split(os.path.abspath(path))
-    AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32).save_pretrained(out)
+    read = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
+    config = read.config
+    if hasattr(config, "quantization_config"):   # the weights are float32 by now, but transformers would refuse to save them
+        del config.quantization_config
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    plain.load_state_dict(read.state_dict())
+    plain.save_pretrained(out)
     AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(out)
 
 
