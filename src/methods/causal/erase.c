@@ -297,7 +297,9 @@ static sn_status say(const erase_run *r, sn_result *out, const sn_band *s)
 	}
 	SN_TRY(sn_result_say(out, "Sensitivity to the controller's feature without erasure: S = %.3f nats [%.3f, %.3f].",
 						 s->point, s->low, s->high));
-	if (!(s->low > least_s))
+	if (isnan(s->low))
+		SN_TRY(sn_result_limit(out, "S has no interval on so few words, so no X is given: use more pairs."));
+	else if (!(s->low > least_s))
 		SN_TRY(sn_result_limit(
 			out, "The model makes no such choice (S's lower bound is not above %.1f nats): no X is given.", least_s));
 	if (incomplete)

@@ -185,6 +185,10 @@ static sn_status say(const patch_run *r, sn_result *out, const sn_band *effect)
 	const sn_causal *c = &r->c;
 	int best = -1;
 	const sn_band *d = &r->d_main;
+	if (isnan(d->low))
+		return sn_result_say(
+			out, "D is %.3f nats, on too few words for an interval: whether the model makes the choice is open, and no "
+				 "shares are given; use more pairs.", d->point);
 	if (!r->chooses)
 		return sn_result_say(
 			out, "The model makes no such choice: D is %.3f nats [%.3f, %.3f], not above %.1f; no shares are given.",
