@@ -118,8 +118,8 @@ static sn_status find_part(sn_ctx *ctx, void *arg, const sn_shape *s, sn_part pa
 		return sn_fail(ctx, SN_ENOTFOUND, "%s: tensor %s is missing; the file is incomplete or not a %s", path, name,
 		               s->arch->model_type);
 	if (t->ndim != (columns == 1 ? 1 : 2) || t->dim[0] != rows || (t->ndim == 2 && t->dim[1] != columns))
-		return sn_fail(ctx, SN_ESHAPE, "%s: tensor %s has %lld numbers in %d dimensions; expected [%lld, %lld]", path, name,
-		               (long long)t->count, t->ndim, (long long)rows, (long long)columns);
+		return sn_fail(ctx, SN_ESHAPE, "%s: tensor %s has %lld numbers in %d dimensions; expected [%lld, %lld]", path,
+		               name, (long long)t->count, t->ndim, (long long)rows, (long long)columns);
 	float probe;
 	if (!sn_dtype_to_f32(t->dtype, t->data, &probe, 0))
 		return sn_fail(ctx, SN_EUNKNOWN, "%s: tensor %s has type %s, which cannot be read", path, name, t->dtype_name);

@@ -1,9 +1,10 @@
-/* What localize reports about the planted models: the table of the design, cell by cell. A verdict is false when it contradicts
- * the truth; undetermined is never false, but may not be the way out. SN_PLANTED_SEEDS: noise seeds a variant (10). */
+/* What localize reports about the planted models: the table of the design, cell by cell. A verdict is false when it
+ * contradicts the truth; undetermined is never false, but may not be the way out. SN_PLANTED_SEEDS: noise seeds a
+ * variant (10). */
 #include "common/test.h"
 #include "methods/localize/tables.h"
-#include "report/report.h"
 #include "planted/planted.h"
+#include "report/report.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,8 +13,14 @@
 enum { L = PLANTED_BLOCKS + 1, R = PLANTED_ROLES, CELLS = L * R };
 
 /* Truth of a cell; capitals of the verdicts. */
-enum { T = SN_VERDICT_TAUTOLOGY, N = SN_VERDICT_NEITHER, U = SN_VERDICT_USED, E = SN_VERDICT_ENCODED_UNUSED,
-	   O = SN_VERDICT_OTHER_ENCODING, X = SN_VERDICT_NOT_LINEAR };
+enum {
+	T = SN_VERDICT_TAUTOLOGY,
+	N = SN_VERDICT_NEITHER,
+	U = SN_VERDICT_USED,
+	E = SN_VERDICT_ENCODED_UNUSED,
+	O = SN_VERDICT_OTHER_ENCODING,
+	X = SN_VERDICT_NOT_LINEAR
+};
 
 /* [layer][role]: subject, attractor, last */
 static const int truth[PLANTED_VARIANTS][L][R] = {
@@ -25,15 +32,17 @@ static const int truth[PLANTED_VARIANTS][L][R] = {
 };
 
 static sn_arena *arena;
-static sn_items items, idle, fewer;   /* fewer: a third of the pairs */
+static sn_items items, idle, fewer; /* fewer: a third of the pairs */
 static planted_weights weights;
 
 static int open_items(void **state)
 {
-	sn_options one_thread = { .size = sizeof one_thread, .threads = 1, .seed = 1 };   /* the matrices are too small for two */
+	sn_options one_thread = { .size = sizeof one_thread,
+							  .threads = 1,
+							  .seed = 1 }; /* the matrices are too small for two */
 	if (sn_ctx_open((sn_ctx **)state, &one_thread) != SN_OK) return -1;
 	if (sn_arena_open(&arena, *state) != SN_OK || planted_items(&items, arena, PLANTED_NUMBER) != SN_OK ||
-	    planted_items(&idle, arena, PLANTED_IDLE) != SN_OK)
+		planted_items(&idle, arena, PLANTED_IDLE) != SN_OK)
 		return -1;
 	fewer = items;
 	sn_pair *pair = SN_TAKE(arena, sn_pair, items.n_pair);
@@ -62,7 +71,8 @@ static sn_localize_options options(bool erase)
 	return o;
 }
 
-static void localize(sn_ctx *ctx, sn_evidence *ev, planted_variant variant, uint64_t seed, const sn_items *on, bool erase)
+static void localize(sn_ctx *ctx, sn_evidence *ev, planted_variant variant, uint64_t seed, const sn_items *on,
+					 bool erase)
 {
 	sn_model *model;
 	sn_localize_options o = options(erase);
@@ -72,7 +82,9 @@ static void localize(sn_ctx *ctx, sn_evidence *ev, planted_variant variant, uint
 	sn_model_close(model);
 }
 
-typedef struct tally { int wrong, open; } tally;
+typedef struct tally {
+	int wrong, open;
+} tally;
 
 static tally compare(const sn_evidence *ev, planted_variant variant, uint64_t seed)
 {
@@ -86,10 +98,13 @@ static tally compare(const sn_evidence *ev, planted_variant variant, uint64_t se
 			continue;
 		}
 		t.wrong++;
-		const sn_band *i = sn_band_at(&ev->info, l, r), *e = sn_band_at(&ev->e, l, r), *s = sn_band_at(&ev->e_sub, l, r);
-		print_message("%s seed %d layer %d %s: %s, wanted %s; I %.3f [%.3f %.3f] E %.3f [%.3f %.3f] E_sub %.3f [%.3f %.3f]\n",
-		              planted_name[variant], (int)seed, l, ev->role[r], sn_verdict_text(j->verdict), sn_verdict_text((sn_verdict)want),
-		              i->point, i->sim_low, i->sim_high, e->point, e->sim_low, e->sim_high, s->point, s->sim_low, s->sim_high);
+		const sn_band *i = sn_band_at(&ev->info, l, r), *e = sn_band_at(&ev->e, l, r),
+					  *s = sn_band_at(&ev->e_sub, l, r);
+		print_message(
+			"%s seed %d layer %d %s: %s, wanted %s; I %.3f [%.3f %.3f] E %.3f [%.3f %.3f] E_sub %.3f [%.3f %.3f]\n",
+			planted_name[variant], (int)seed, l, ev->role[r], sn_verdict_text(j->verdict),
+			sn_verdict_text((sn_verdict)want), i->point, i->sim_low, i->sim_high, e->point, e->sim_low, e->sim_high,
+			s->point, s->sim_low, s->sim_high);
 	}
 	return t;
 }
@@ -108,8 +123,8 @@ static void verdicts_of(sn_ctx *ctx, planted_variant variant, int n_seed)
 		open += t.open;
 		sn_arena_reset(arena, mark);
 	}
-	print_message("%s: %d of %d reports hold a false verdict; %.1f %% of cells undetermined\n", planted_name[variant], false_reports, n_seed,
-	              100.0 * open / (n_seed * CELLS));
+	print_message("%s: %d of %d reports hold a false verdict; %.1f %% of cells undetermined\n", planted_name[variant],
+				  false_reports, n_seed, 100.0 * open / (n_seed * CELLS));
 	assert_true(10 * false_reports <= n_seed);
 	assert_true(open <= n_seed * CELLS / 10);
 }
@@ -121,9 +136,10 @@ static void attract_is_reported_as_built(void **state) { verdicts_of(test_ctx(st
 static void biased_is_reported_as_built(void **state) { verdicts_of(test_ctx(state), PLANTED_BIASED, seeds()); }
 
 #define assert_near(x, want, tolerance)                                                                                \
-	do {                                                                                                                \
-		if (!(fabs((x) - (want)) <= (tolerance))) print_error("%s is %g, wanted %g\n", #x, (double)(x), (double)(want));    \
-		assert_true(fabs((x) - (want)) <= (tolerance));                                                                 \
+	do {                                                                                                               \
+		if (!(fabs((x) - (want)) <= (tolerance)))                                                                      \
+			print_error("%s is %g, wanted %g\n", #x, (double)(x), (double)(want));                                     \
+		assert_true(fabs((x) - (want)) <= (tolerance));                                                                \
 	} while (0)
 
 static double share(const sn_evidence *ev, int l, int r) { return ev->accuracy[l * R + r].value; }
@@ -134,7 +150,8 @@ static void numbers_of_base_are_those_planted(void **state)
 	localize(test_ctx(state), &ev, PLANTED_BASE, 1, &items, true);
 	assert_near(ev.behaviour[0].accuracy.value, 1, 0.05);
 	assert_near(share(&ev, 0, PR_SUBJECT), 0.5, 0.12);
-	for (int l = 1; l < L; l++) assert_near(share(&ev, l, PR_SUBJECT), 1, 0.1);   /* the faintest lemmas are near the noise */
+	for (int l = 1; l < L; l++)
+		assert_near(share(&ev, l, PR_SUBJECT), 1, 0.1); /* the faintest lemmas are near the noise */
 	for (int l = 1; l < 3; l++) {
 		assert_near(sn_band_at(&ev.e, l, PR_SUBJECT)->point, 1, 1e-3);
 		assert_near(sn_band_at(&ev.e_sub, l, PR_SUBJECT)->point, 1, 0.15);
@@ -144,15 +161,15 @@ static void numbers_of_base_are_those_planted(void **state)
 	assert_near(sn_band_at(&ev.e, 2, PR_LAST)->point, 0, 1e-3);
 	assert_near(sn_band_at(&ev.e, 3, PR_LAST)->point, 1, 1e-3);
 	assert_near(sn_band_at(&ev.move, 3, PR_LAST)->point, 1, 1e-3);
-	for (int l = 0; l < L; l++) assert_near(sn_band_at(&ev.e, l, R)->point, 0, 1e-3);   /* other */
+	for (int l = 0; l < L; l++) assert_near(sn_band_at(&ev.e, l, R)->point, 0, 1e-3); /* other */
 	for (int l = 0; l < L; l++)
 		for (int r = 0; r < R; r++) assert_near(sn_band_at(&ev.attractor, l, r)->point, 0, 1e-3);
 	assert_true(ev.n_erased >= 3);
 	for (int i = 0; i < ev.n_erased; i++) {
 		const sn_erased_cell *e = &ev.erased[i];
-		print_message("erased layer %d %s: X %.3f [%.3f %.3f] controls %.3f %.3f gate %.3f [%.3f] before %.3f\n", e->l, ev.role[e->r],
-		              e->x.point, e->x.sim_low, e->x.sim_high, e->control_label, e->control_random, e->gate.point, e->gate.sim_high,
-		              e->before.point);
+		print_message("erased layer %d %s: X %.3f [%.3f %.3f] controls %.3f %.3f gate %.3f [%.3f] before %.3f\n", e->l,
+					  ev.role[e->r], e->x.point, e->x.sim_low, e->x.sim_high, e->control_label, e->control_random,
+					  e->gate.point, e->gate.sim_high, e->before.point);
 		assert_true(e->complete && e->counts);
 		assert_near(e->x.point, 1, 0.15);
 	}
@@ -230,7 +247,8 @@ static void an_unread_feature_is_no_choice(void **state)
 	localize(test_ctx(state), &ev, PLANTED_UNREAD, 5, &items, true);
 	assert_false(ev.chooses);
 	assert_false(isnan(ev.d_main.point) || isnan(ev.d_main.low));
-	for (int b = 0; b < ev.n_behaviour; b++) assert_false(ev.behaviour[b].n > 0 && isnan(ev.behaviour[b].accuracy.value));
+	for (int b = 0; b < ev.n_behaviour; b++)
+		assert_false(ev.behaviour[b].n > 0 && isnan(ev.behaviour[b].accuracy.value));
 	for (int c = 0; c < CELLS; c++) {
 		assert_false(isnan(ev.info.band[c].point));
 		assert_int_equal(ev.judgement[0][c].verdict, SN_VERDICT_NA);
@@ -245,7 +263,8 @@ static void an_idle_feature_is_encoded_and_not_chosen_by(void **state)
 	localize(test_ctx(state), &ev, PLANTED_BASE, 6, &idle, false);
 	assert_false(ev.chooses);
 	assert_near(share(&ev, 0, PR_SUBJECT), 0.5, 0.12);
-	for (int l = 1; l < L; l++) assert_near(share(&ev, l, PR_SUBJECT), 1, 0.1);   /* the faintest lemmas are near the noise */
+	for (int l = 1; l < L; l++)
+		assert_near(share(&ev, l, PR_SUBJECT), 1, 0.1); /* the faintest lemmas are near the noise */
 	assert_near(share(&ev, 2, PR_LAST), 0.5, 0.12);
 	assert_near(share(&ev, 3, PR_LAST), 1, 0.05);
 }

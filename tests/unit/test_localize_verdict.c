@@ -5,7 +5,10 @@
 #include <math.h>
 #include <string.h>
 
-static sn_band band(double low, double high) { return (sn_band){ .point = (low + high) / 2, .sim_low = low, .sim_high = high }; }
+static sn_band band(double low, double high)
+{
+	return (sn_band){ .point = (low + high) / 2, .sim_low = low, .sim_high = high };
+}
 
 static void answers_need_the_whole_interval_on_one_side(void **state)
 {
@@ -34,7 +37,9 @@ static void the_table_of_verdicts_is_the_designs(void **state)
 {
 	(void)state;
 	enum { NA = SN_ANSWER_NA, NO = SN_ANSWER_NO, UN = SN_ANSWER_UNDETERMINED, YES = SN_ANSWER_YES };
-	static const struct { int encoded, e, e_sub, verdict; } row[] = {
+	static const struct {
+		int encoded, e, e_sub, verdict;
+	} row[] = {
 		{ YES, YES, YES, SN_VERDICT_USED },
 		{ YES, YES, NO, SN_VERDICT_OTHER_ENCODING },
 		{ YES, NO, YES, SN_VERDICT_ENCODED_UNUSED },
@@ -50,9 +55,11 @@ static void the_table_of_verdicts_is_the_designs(void **state)
 		{ YES, NA, NA, SN_VERDICT_NA },
 	};
 	for (int i = 0; i < SN_COUNT(row); i++)
-		assert_int_equal(sn_verdict_of((sn_answer)row[i].encoded, (sn_answer)row[i].e, (sn_answer)row[i].e_sub), row[i].verdict);
+		assert_int_equal(sn_verdict_of((sn_answer)row[i].encoded, (sn_answer)row[i].e, (sn_answer)row[i].e_sub),
+						 row[i].verdict);
 	for (int a = 0; a < SN_VERDICT_COUNT; a++)
-		for (int b = 0; b < a; b++) assert_string_not_equal(sn_verdict_text((sn_verdict)a), sn_verdict_text((sn_verdict)b));
+		for (int b = 0; b < a; b++)
+			assert_string_not_equal(sn_verdict_text((sn_verdict)a), sn_verdict_text((sn_verdict)b));
 }
 
 static void tautologies_are_the_ends_of_the_way(void **state)
@@ -60,11 +67,11 @@ static void tautologies_are_the_ends_of_the_way(void **state)
 	(void)state;
 	sn_evidence ev = { .n_layer = 4, .n_role = 3, .subject_only = true };
 	double value;
-	assert_true(sn_tautology(&ev, false, 0, 0, &value) && value > 0.5);    /* the only differing token */
-	assert_false(sn_tautology(&ev, true, 0, 0, &value));                   /* not through the encoding */
-	assert_true(sn_tautology(&ev, false, 3, 2, &value) && value > 0.5);    /* the last layer's last position */
-	assert_true(sn_tautology(&ev, false, 3, 0, &value) && value < 0.5);    /* elsewhere nothing reads the last layer */
-	assert_true(sn_tautology(&ev, false, 3, 3, &value) && value < 0.5);    /* other, too */
+	assert_true(sn_tautology(&ev, false, 0, 0, &value) && value > 0.5); /* the only differing token */
+	assert_false(sn_tautology(&ev, true, 0, 0, &value));                /* not through the encoding */
+	assert_true(sn_tautology(&ev, false, 3, 2, &value) && value > 0.5); /* the last layer's last position */
+	assert_true(sn_tautology(&ev, false, 3, 0, &value) && value < 0.5); /* elsewhere nothing reads the last layer */
+	assert_true(sn_tautology(&ev, false, 3, 3, &value) && value < 0.5); /* other, too */
 	assert_true(sn_tautology(&ev, true, 3, 1, &value) && value < 0.5);
 	assert_false(sn_tautology(&ev, true, 3, 2, &value));
 	assert_false(sn_tautology(&ev, false, 1, 0, &value));
@@ -88,14 +95,15 @@ static void surface_features_are_the_words_so_far_and_the_place(void **state)
 	float *x;
 	int64_t width;
 	assert_ok(ctx, sn_localize_surface(&ev, &g, 0, arena, &x, &width));
-	assert_int_equal(width, 4);   /* two subjects, two positions */
-	assert_memory_equal(x, x + 2 * width, (size_t)width * sizeof *x);   /* rows 0 and 2: same subject, the last word is yet to come */
+	assert_int_equal(width, 4); /* two subjects, two positions */
+	assert_memory_equal(x, x + 2 * width,
+						(size_t)width * sizeof *x); /* rows 0 and 2: same subject, the last word is yet to come */
 	assert_ok(ctx, sn_localize_surface(&ev, &g, 1, arena, &x, &width));
 	assert_int_equal(width, 6);
 	for (int i = 0; i < 4; i++) {
 		double sum = 0;
 		for (int64_t j = 0; j < width; j++) sum += x[i * width + j];
-		assert_true(sum > 2.5 && sum < 3.5);   /* two words and a place */
+		assert_true(sum > 2.5 && sum < 3.5); /* two words and a place */
 	}
 	sn_arena_close(arena);
 }

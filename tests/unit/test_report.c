@@ -342,8 +342,11 @@ static void the_terminal_shows_grids_and_bounds(void **state)
 										"0.980 [0.920, 1.000]",
 										"- Training variation",
 										"(…): holds for any model",
-									  "Layer boundary  0  1  2  3", "#: holds for any model", "A: neither", "?: undetermined",
-									  "248 rows (in the report" };
+										"Layer boundary  0  1  2  3",
+										"#: holds for any model",
+										"A: neither",
+										"?: undetermined",
+										"248 rows (in the report" };
 	for (int i = 0; i < SN_COUNT(said); i++)
 		if (!strstr(text.data, said[i])) fail_msg("the terminal lacks %s", said[i]);
 	assert_null(strstr(text.data, "other thresholds")); /* the appendix stays out */

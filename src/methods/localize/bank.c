@@ -36,7 +36,8 @@ sn_status sn_bank_open(sn_bank *b, sn_evidence *ev, sn_ctx *ctx, sn_model *model
 }
 
 /* Training rows outside a block with their labels: column 0 the feature, then the controls. */
-static sn_status fit_rows(sn_rows *rows, double **z, const sn_bank *b, const sn_gather *g, int cell, int fold, sn_arena *arena)
+static sn_status fit_rows(sn_rows *rows, double **z, const sn_bank *b, const sn_gather *g, int cell, int fold,
+						  sn_arena *arena)
 {
 	int r = cell % g->n_role;
 	int64_t m = 0, d = g->d, k = 1 + b->n_draw;

@@ -5,9 +5,9 @@
 
 /* Subsets of the members of main pairs, one column each. */
 typedef struct subsets {
-	int64_t n, *item;       /* the members of main pairs */
-	const int64_t *slot;    /* [items->n] place of an item in item, -1 */
-	bool *both;             /* [n] both members of the item's pair are right */
+	int64_t n, *item;    /* the members of main pairs */
+	const int64_t *slot; /* [items->n] place of an item in item, -1 */
+	bool *both;          /* [n] both members of the item's pair are right */
 	int n_column;
 	sn_behaviour *column;
 	int first_condition, first_frame, first_group, both_right;
@@ -49,7 +49,8 @@ static sn_status name_columns(subsets *s, const sn_evidence *ev)
 {
 	const sn_items *items = ev->items;
 	int ignored;
-	SN_NEW(s->column, ev->arena, sn_behaviour, 2 + items->n_condition + items->n_frame + items->n_group + items->n_choice);
+	SN_NEW(s->column, ev->arena, sn_behaviour,
+		   2 + items->n_condition + items->n_frame + items->n_group + items->n_choice);
 	add_columns(s, &ignored, "all", 1, NULL);
 	add_columns(s, &s->first_condition, "condition", items->n_condition, items->condition);
 	add_columns(s, &s->first_frame, "frame", items->n_frame, items->frame);
@@ -70,13 +71,15 @@ static bool belongs(const subsets *s, const sn_evidence *ev, int64_t i, int colu
 
 /* ---- the three means of each column ---- */
 
-typedef struct tables { float *ld, *signed_ld, *right; } tables;   /* [n, n_column]; NaN outside the subset */
+typedef struct tables {
+	float *ld, *signed_ld, *right;
+} tables; /* [n, n_column]; NaN outside the subset */
 
 static sn_status new_tables(tables *t, const sn_evidence *ev, int64_t n, int n_column)
 {
-	SN_NEW(t->ld, ev->arena, float, n * n_column);
-	SN_NEW(t->signed_ld, ev->arena, float, n * n_column);
-	SN_NEW(t->right, ev->arena, float, n * n_column);
+	SN_NEW(t->ld, ev->arena, float, n *n_column);
+	SN_NEW(t->signed_ld, ev->arena, float, n *n_column);
+	SN_NEW(t->right, ev->arena, float, n *n_column);
 	return SN_OK;
 }
 
@@ -117,7 +120,8 @@ static sn_status by_subset(subsets *s, const sn_evidence *ev)
 	SN_TRY(new_tables(&t, ev, s->n, s->n_column));
 	for (int64_t i = 0; i < s->n; i++)
 		for (int c = 0; c < s->n_column; c++)
-			set_cell(&t, i * s->n_column + c, belongs(s, ev, i, c), ev->ld[ev->slot[s->item[i]]], ev->items->item[s->item[i]].n);
+			set_cell(&t, i * s->n_column + c, belongs(s, ev, i, c), ev->ld[ev->slot[s->item[i]]],
+					 ev->items->item[s->item[i]].n);
 	return means_of(s->column, ev, s, &t, s->n_column);
 }
 
@@ -134,8 +138,8 @@ static sn_status by_choice(subsets *s, const sn_evidence *ev)
 	for (int c = 0; c < n; c++) {
 		const sn_choice *choice = &items->choice[c];
 		s->column[first + c].name = choice->text[0] && choice->text[1]
-		                                ? sn_arena_format(ev->arena, "%s / %s", choice->text[1], choice->text[0])
-		                                : sn_arena_format(ev->arena, "%d / %d", choice->form[1], choice->form[0]);
+										? sn_arena_format(ev->arena, "%s / %s", choice->text[1], choice->text[0])
+										: sn_arena_format(ev->arena, "%d / %d", choice->form[1], choice->form[0]);
 		if (!s->column[first + c].name) return SN_ENOMEM;
 	}
 	return means_of(s->column + first, ev, s, &t, n);

@@ -10,9 +10,9 @@
 /* Held-out log2 probabilities of the test prefixes, [n_label][n_test, n_cell]; NaN where a prefix lacks the role. */
 typedef struct scores {
 	int n_label, n_cell;
-	float **bits, **right;   /* right: 1, 0, or 0.5 at p = 1/2 */
-	double *strength;        /* [n_cell] the C that most blocks chose for label 0 */
-	int *chosen;             /* [n_cell, n_fold] number of each block's C for label 0 */
+	float **bits, **right; /* right: 1, 0, or 0.5 at p = 1/2 */
+	double *strength;      /* [n_cell] the C that most blocks chose for label 0 */
+	int *chosen;           /* [n_cell, n_fold] number of each block's C for label 0 */
 	int n_unconverged;
 } scores;
 
@@ -24,14 +24,15 @@ static sn_status new_scores(scores *s, const sn_evidence *ev, int n_label, int n
 	SN_NEW(s->strength, ev->arena, double, n_cell);
 	SN_NEW(s->chosen, ev->arena, int, n_cell * ev->items->n_fold);
 	for (int b = 0; b < n_label; b++) {
-		SN_NEW(s->bits[b], ev->arena, float, ev->n_test * n_cell);
-		SN_NEW(s->right[b], ev->arena, float, ev->n_test * n_cell);
+		SN_NEW(s->bits[b], ev->arena, float, ev->n_test *n_cell);
+		SN_NEW(s->right[b], ev->arena, float, ev->n_test *n_cell);
 		for (int64_t i = 0; i < ev->n_test * n_cell; i++) s->bits[b][i] = s->right[b][i] = NAN;
 	}
 	return SN_OK;
 }
 
-sn_status sn_localize_plan(sn_probe_plan *plan, const sn_evidence *ev, const sn_gather *g, int r, int n_label, sn_arena *arena)
+sn_status sn_localize_plan(sn_probe_plan *plan, const sn_evidence *ev, const sn_gather *g, int r, int n_label,
+						   sn_arena *arena)
 {
 	const sn_items *items = ev->items;
 	int64_t n = g->n[r];
@@ -47,8 +48,15 @@ sn_status sn_localize_plan(sn_probe_plan *plan, const sn_evidence *ev, const sn_
 		use[i] = item->test_lead ? SN_USE_TEST : SN_USE_FIT;
 		for (int b = 0; b < n_label; b++) z[b * n + i] = items->z[g->item[r][i] * items->n_label + b];
 	}
-	*plan = (sn_probe_plan){ .n = n, .d = g->d, .n_fold = items->n_fold, .fold = fold, .use = use, .n_label = n_label, .z = z,
-	                         .n_strength = SN_COUNT(sn_probe_strengths), .strength = sn_probe_strengths };
+	*plan = (sn_probe_plan){ .n = n,
+							 .d = g->d,
+							 .n_fold = items->n_fold,
+							 .fold = fold,
+							 .use = use,
+							 .n_label = n_label,
+							 .z = z,
+							 .n_strength = SN_COUNT(sn_probe_strengths),
+							 .strength = sn_probe_strengths };
 	return SN_OK;
 }
 
@@ -63,7 +71,8 @@ static double usual_strength(const sn_probe_result *result)
 	return sn_probe_strengths[best];
 }
 
-static void put_scores(scores *s, const sn_evidence *ev, const sn_gather *g, int r, int cell, const sn_probe_result *result)
+static void put_scores(scores *s, const sn_evidence *ev, const sn_gather *g, int r, int cell,
+					   const sn_probe_result *result)
 {
 	s->strength[cell] = usual_strength(result);
 	s->n_unconverged += result->n_unconverged;
@@ -79,8 +88,8 @@ static void put_scores(scores *s, const sn_evidence *ev, const sn_gather *g, int
 		}
 }
 
-static sn_status probe_cell(sn_probe_result *out, const sn_evidence *ev, const sn_gather *g, int r, int n_label, const float *x,
-                                 int64_t width, sn_arena *arena)
+static sn_status probe_cell(sn_probe_result *out, const sn_evidence *ev, const sn_gather *g, int r, int n_label,
+							const float *x, int64_t width, sn_arena *arena)
 {
 	sn_probe_plan plan;
 	SN_TRY(sn_localize_plan(&plan, ev, g, r, n_label, arena));
@@ -202,7 +211,7 @@ static sn_status by_condition(sn_evidence *ev, const float *bits)
 	SN_NEW(ev->info_condition, ev->arena, sn_quantity, ev->items->n_condition);
 	for (int k = 0; k < ev->items->n_condition; k++) {
 		float *part;
-		SN_NEW(part, ev->arena, float, ev->n_test * n_cell);
+		SN_NEW(part, ev->arena, float, ev->n_test *n_cell);
 		for (int64_t i = 0; i < ev->n_test; i++)
 			for (int c = 0; c < n_cell; c++)
 				part[i * n_cell + c] = ev->items->item[ev->test[i]].condition == k ? bits[i * n_cell + c] : NAN;

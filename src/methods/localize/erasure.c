@@ -15,7 +15,8 @@ static sn_status list_targets(sn_evidence *ev)
 	SN_NEW(ev->erased, ev->arena, sn_erased_cell, ev->n_layer * ev->n_role * n_scope);
 	for (int r = 0; r < ev->n_role; r++)
 		for (int l = 0, seen = 0; l < ev->n_layer; l++) {
-			if (ev->judgement[0][l * ev->n_role + r].e_sub != SN_ANSWER_YES || sn_tautology(ev, true, l, r, &ignored)) continue;
+			if (ev->judgement[0][l * ev->n_role + r].e_sub != SN_ANSWER_YES || sn_tautology(ev, true, l, r, &ignored))
+				continue;
 			if (seen++ % ev->options.erase_step) continue;
 			for (int s = 0; s < n_scope; s++)
 				ev->erased[ev->n_erased++] = (sn_erased_cell){ .l = l, .r = r, .scope = (sn_erase_scope)s };
@@ -32,8 +33,10 @@ static sn_status plan_target(sn_erasure *out, sn_bank *b, const sn_erased_cell *
 		SN_NEW(list, b->arena, int, n);
 		for (int i = 0; i < n; i++) {
 			int first;
-			if (target->scope == SN_ERASE_ALL_ONWARDS) SN_TRY(sn_bank_onward(b, target->l + i, &first));
-			else SN_TRY(sn_bank_role(b, target->l + i, target->r, &first));
+			if (target->scope == SN_ERASE_ALL_ONWARDS)
+				SN_TRY(sn_bank_onward(b, target->l + i, &first));
+			else
+				SN_TRY(sn_bank_role(b, target->l + i, target->r, &first));
 			list[i] = first + k;
 		}
 		out[k] = (sn_erasure){ .eraser = list, .n_eraser = n, .n_shift = k == 0 ? b->n_draw : 0 };
@@ -59,14 +62,15 @@ static sn_status choose_items(int64_t **which, int64_t *n, const sn_evidence *ev
 	return SN_OK;
 }
 
-/* S of each column of ld [n, n_column], on items with a value there; and S unerased on the same items, when whole is given. */
-static sn_status sensitivity(sn_quantity *out, sn_quantity *whole, const sn_evidence *ev, const int64_t *item, int64_t n,
-                             const double *ld, int ld_width, const int *column, int n_column)
+/* S of each column of ld [n, n_column], on items with a value there; and S unerased on the same items, when whole is
+ * given. */
+static sn_status sensitivity(sn_quantity *out, sn_quantity *whole, const sn_evidence *ev, const int64_t *item,
+							 int64_t n, const double *ld, int ld_width, const int *column, int n_column)
 {
 	float *x, *w;
 	sn_boot_items units;
-	SN_NEW(x, ev->arena, float, n * n_column);
-	SN_NEW(w, ev->arena, float, n * n_column);
+	SN_NEW(x, ev->arena, float, n *n_column);
+	SN_NEW(w, ev->arena, float, n *n_column);
 	for (int64_t i = 0; i < n; i++)
 		for (int c = 0; c < n_column; c++) {
 			double value = ld[i * ld_width + column[c]];
@@ -85,8 +89,8 @@ static int ascending(const void *a, const void *b)
 }
 
 /* The 95th percentile of X over the draws in columns first .. first + n_draw - 1. */
-static sn_status control_quantile(double *out, const sn_evidence *ev, const int64_t *item, int64_t n, const double *ld, int width,
-                                  int first, int n_draw)
+static sn_status control_quantile(double *out, const sn_evidence *ev, const int64_t *item, int64_t n, const double *ld,
+								  int width, int first, int n_draw)
 {
 	sn_mark mark = sn_arena_mark(ev->arena);
 	int *column;
@@ -116,8 +120,10 @@ static sn_status score_targets(sn_evidence *ev, const sn_erased *run, const int6
 	for (int t = 0; t < n; t++) {
 		sn_erased_cell *e = &ev->erased[t];
 		e->x = x.band[t];
-		SN_TRY(control_quantile(&e->control_label, ev, item, run->n_item, run->ld, run->n_erasure, column[t] + 1, n_draw));
-		SN_TRY(control_quantile(&e->control_random, ev, item, run->n_item, run->shift, run->n_shift, t * n_draw, n_draw));
+		SN_TRY(
+			control_quantile(&e->control_label, ev, item, run->n_item, run->ld, run->n_erasure, column[t] + 1, n_draw));
+		SN_TRY(
+			control_quantile(&e->control_random, ev, item, run->n_item, run->shift, run->n_shift, t * n_draw, n_draw));
 	}
 	return SN_OK;
 }
@@ -138,7 +144,8 @@ static sn_status erase_targets(sn_bank *b, sn_ctx *ctx, sn_model *model, sn_aren
 		SN_TRY(sn_poll(ctx));
 	}
 	SN_TRY(choose_items(&item, &n_item, ev, ev->options.n_erase_item));
-	SN_TRY(sn_erase_run(&run, ctx, model, ev->items, item, n_item, b->eraser, b->n, erasure, ev->n_erased * n_each, scratch));
+	SN_TRY(sn_erase_run(&run, ctx, model, ev->items, item, n_item, b->eraser, b->n, erasure, ev->n_erased * n_each,
+						scratch));
 	SN_TRY(score_targets(ev, &run, item, b->n_draw));
 	return sn_bank_gates(b, scratch);
 }

@@ -5,10 +5,11 @@
 
 #include <math.h>
 
-/* The directed pairs of one kind with what they chose after each full patch and, for main pairs, each patch through Q. */
+/* The directed pairs of one kind with what they chose after each full patch and, for main pairs, each patch through Q.
+ * */
 typedef struct patched {
 	int64_t n, *pair;
-	const double *ld;   /* [n, n_patch] */
+	const double *ld; /* [n, n_patch] */
 	int n_patch;
 	sn_boot_items units;
 } patched;
@@ -20,7 +21,10 @@ static sn_status open_patched(patched *out, const sn_evidence *ev, sn_pair_kind 
 	return sn_localize_pair_units(&out->units, ev, out->pair, out->n);
 }
 
-static const sn_pair *pair_at(const sn_evidence *ev, const patched *p, int64_t i) { return &ev->items->pair[p->pair[i]]; }
+static const sn_pair *pair_at(const sn_evidence *ev, const patched *p, int64_t i)
+{
+	return &ev->items->pair[p->pair[i]];
+}
 static double ld_of(const sn_evidence *ev, int64_t item) { return ev->ld[ev->slot[item]]; }
 
 /* How far a patch moved the choice: LD_b - LD_{b<-s}. */
@@ -67,11 +71,11 @@ static double whole(const sn_evidence *ev, const patched *p, int64_t i, int patc
 }
 
 /* Means of value over pairs for patches first .. first + n_layer n_col - 1; x receives the values. */
-static sn_status mean_of(sn_quantity *out, float **x, const sn_evidence *ev, const patched *p, value_fn *value, int first,
-                         int n_layer, int n_col)
+static sn_status mean_of(sn_quantity *out, float **x, const sn_evidence *ev, const patched *p, value_fn *value,
+						 int first, int n_layer, int n_col)
 {
 	int n_cell = n_layer * n_col;
-	SN_NEW(*x, ev->arena, float, p->n * n_cell);
+	SN_NEW(*x, ev->arena, float, p->n *n_cell);
 	for (int64_t i = 0; i < p->n; i++)
 		for (int c = 0; c < n_cell; c++) (*x)[i * n_cell + c] = (float)value(ev, p, i, first + c);
 	return sn_localize_quantity(out, ev, &p->units, *x, n_layer, n_col);
@@ -80,8 +84,8 @@ static sn_status mean_of(sn_quantity *out, float **x, const sn_evidence *ev, con
 /* ---- shares of D ---- */
 
 /* The same as nats (bands), and divided by D of each role. d: one layer. */
-static sn_status share_of_d(sn_quantity *share, sn_quantity *nats, const sn_evidence *ev, const patched *p, int first, int n_col,
-                            const sn_quantity *d)
+static sn_status share_of_d(sn_quantity *share, sn_quantity *nats, const sn_evidence *ev, const patched *p, int first,
+							int n_col, const sn_quantity *d)
 {
 	float *x;
 	sn_quantity divisor;
@@ -188,8 +192,10 @@ static sn_status check_tautologies(const sn_evidence *ev, sn_ctx *ctx)
 			if (!sn_tautology(ev, false, l, r, &want)) continue;
 			double found = sn_band_at(&ev->e, l, r)->point;
 			if (isnan(found) || fabs(found - want) < 0.01) continue;
-			return sn_fail(ctx, SN_ECHECK, "interchange at layer %d, %s: E is %.4f where any causal model has %g; the engine or the "
-			               "items are at fault", l, ev->role[r], found, want);
+			return sn_fail(ctx, SN_ECHECK,
+						   "interchange at layer %d, %s: E is %.4f where any causal model has %g; the engine or the "
+						   "items are at fault",
+						   l, ev->role[r], found, want);
 		}
 	return SN_OK;
 }

@@ -8,18 +8,25 @@
 static sn_status limit_training(sn_result *out, const sn_evidence *ev)
 {
 	if (ev->options.n_refit > 0)
-		return sn_result_limit(out, "Training variation is included in I (%d resamples with refitted probes), not in E_sub and X, whose projections "
-		                       "are held fixed.", ev->options.n_refit);
-	return sn_result_limit(out, "Training variation is not included: the intervals resample lemmas with the probes and projections held fixed "
-	                       "(--effort thorough refits the probes).");
+		return sn_result_limit(out,
+							   "Training variation is included in I (%d resamples with refitted probes), not in E_sub "
+							   "and X, whose projections "
+							   "are held fixed.",
+							   ev->options.n_refit);
+	return sn_result_limit(
+		out,
+		"Training variation is not included: the intervals resample lemmas with the probes and projections held fixed "
+		"(--effort thorough refits the probes).");
 }
 
 static sn_status limit_baselines(sn_result *out, const sn_evidence *ev)
 {
 	if (ev->options.n_random == 0)
-		return sn_result_limit(out, "No randomly initialised model was run: \"encoded\" is judged over the surface probe alone.");
+		return sn_result_limit(
+			out, "No randomly initialised model was run: \"encoded\" is judged over the surface probe alone.");
 	if (ev->options.n_random == 1)
-		return sn_result_limit(out, "One randomly initialised model stands for all: its own variation is not in the intervals.");
+		return sn_result_limit(
+			out, "One randomly initialised model stands for all: its own variation is not in the intervals.");
 	return SN_OK;
 }
 
@@ -27,15 +34,21 @@ static sn_status limit_erasure(sn_result *out, const sn_evidence *ev)
 {
 	if (!ev->chooses) return SN_OK;
 	if (ev->options.erase_step == 0)
-		return sn_result_limit(out, "Erasure was not run (--effort standard runs it): \"used\" rests on interchange alone.");
+		return sn_result_limit(out,
+							   "Erasure was not run (--effort standard runs it): \"used\" rests on interchange alone.");
 	int incomplete = 0;
 	for (int i = 0; i < ev->n_erased; i++) incomplete += !ev->erased[i].complete;
 	if (incomplete > 0)
-		SN_TRY(sn_result_limit(out, "Erasure incomplete at %d of %d places: a fresh probe may still find the feature there, so X is withheld.",
-		                       incomplete, ev->n_erased));
+		SN_TRY(sn_result_limit(
+			out,
+			"Erasure incomplete at %d of %d places: a fresh probe may still find the feature there, so X is withheld.",
+			incomplete, ev->n_erased));
 	if (ev->n_erased > 0 && !ev->options.erase_onwards)
-		return sn_result_limit(out, "Erasing one cell does not show that the model needs it from that layer on, because later heads read the "
-		                       "%s again (--effort thorough erases onwards).", ev->role[0]);
+		return sn_result_limit(
+			out,
+			"Erasing one cell does not show that the model needs it from that layer on, because later heads read the "
+			"%s again (--effort thorough erases onwards).",
+			ev->role[0]);
 	return SN_OK;
 }
 
@@ -44,23 +57,28 @@ static sn_status limit_norms(sn_result *out, const sn_evidence *ev)
 	int n = 0;
 	for (int c = 0; c < ev->n_layer * ev->n_role; c++) n += ev->norm_ratio[c] > 10;
 	if (n == 0) return SN_OK;
-	return sn_result_limit(out, "%d cells hold vectors more than ten times as long as their layer's median: read them with care.", n);
+	return sn_result_limit(
+		out, "%d cells hold vectors more than ten times as long as their layer's median: read them with care.", n);
 }
 
 /* Cells where a change of lemma alone moves the choice at least half as much as the feature does. */
 static sn_status limit_placebo(sn_result *out, const sn_evidence *ev)
 {
 	if (!ev->chooses) return SN_OK;
-	if (!ev->placebo.band) return sn_result_limit(out, "The phenomenon has no placebo pairs: effects of the lemma are not separated.");
+	if (!ev->placebo.band)
+		return sn_result_limit(out, "The phenomenon has no placebo pairs: effects of the lemma are not separated.");
 	int n = 0;
 	double ignored;
 	for (int l = 0; l < ev->n_layer; l++)
 		for (int r = 0; r < ev->n_role; r++) {
-			if (sn_tautology(ev, false, l, r, &ignored) || ev->judgement[0][l * ev->n_role + r].e != SN_ANSWER_YES) continue;
+			if (sn_tautology(ev, false, l, r, &ignored) || ev->judgement[0][l * ev->n_role + r].e != SN_ANSWER_YES)
+				continue;
 			n += sn_band_at(&ev->placebo, l, r)->point > 0.5 * sn_band_at(&ev->main_rms, l, r)->point;
 		}
 	if (n == 0) return SN_OK;
-	return sn_result_limit(out, "At %d cells where the choice passes, exchanging the lemma alone moves it at least half as much (RMS).", n);
+	return sn_result_limit(
+		out, "At %d cells where the choice passes, exchanging the lemma alone moves it at least half as much (RMS).",
+		n);
 }
 
 static sn_status limit_memory(sn_result *out, const sn_evidence *ev)
@@ -69,15 +87,19 @@ static sn_status limit_memory(sn_result *out, const sn_evidence *ev)
 	for (int c = 0; c < ev->n_layer * ev->n_role; c++)
 		if (ev->selectivity[c].control > worst) worst = ev->selectivity[c].control;
 	if (worst < 0.7) return SN_OK;
-	return sn_result_limit(out, "A probe of this strength learns labels drawn at random for the %d subject forms up to %.0f %% (d = %lld): only "
-	                       "the test on unseen lemmas shows an encoding.", ev->n_type, 100 * worst, (long long)ev->d);
+	return sn_result_limit(out,
+						   "A probe of this strength learns labels drawn at random for the %d subject forms up to %.0f "
+						   "%% (d = %lld): only "
+						   "the test on unseen lemmas shows an encoding.",
+						   ev->n_type, 100 * worst, (long long)ev->d);
 }
 
 static sn_status limit_lemmas(sn_result *out, const sn_evidence *ev)
 {
 	int64_t n = ev->behaviour[0].accuracy.n_lemma;
 	if (n < 40)
-		SN_TRY(sn_result_limit(out, "The pairs hold %lld subject lemmas: below 40, intervals over lemmas are too narrow.", (long long)n));
+		SN_TRY(sn_result_limit(
+			out, "The pairs hold %lld subject lemmas: below 40, intervals over lemmas are too narrow.", (long long)n));
 	if (ev->n_unconverged > 0)
 		return sn_result_limit(out, "%d probe fits stopped before their tolerance.", ev->n_unconverged);
 	return SN_OK;
@@ -92,6 +114,8 @@ sn_status sn_localize_limits(sn_result *out, const sn_evidence *ev)
 	SN_TRY(limit_placebo(out, ev));
 	SN_TRY(limit_memory(out, ev));
 	SN_TRY(limit_lemmas(out, ev));
-	return sn_result_limit(out, "A linear probe and a linear projection see linear encodings only; a patch shows where the choice passes in "
-	                       "these frames, not in all text.");
+	return sn_result_limit(
+		out,
+		"A linear probe and a linear projection see linear encodings only; a patch shows where the choice passes in "
+		"these frames, not in all text.");
 }

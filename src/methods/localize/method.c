@@ -14,16 +14,39 @@ typedef struct localize_param {
 
 #define OFF(field) offsetof(localize_param, field)
 static const sn_param params[] = {
-	{ .name = "phenomenon", .help = "a suite (en/number-agreement) or a phenomenon file of your own (docs/phenomena.md)",
-	  .def = "en/number-agreement", .type = SN_TYPE_TEXT, .off = OFF(phenomenon) },
-	{ .name = "effort", .help = "48, 120 or 400 pairs; 480, 960 or 4,000 probe prefixes; erasure from standard on", .def = "standard",
-	  .choices = "quick|standard|thorough", .type = SN_TYPE_TEXT, .off = OFF(effort) },
-	{ .name = "delta", .unit = "share of D, bits", .help = "threshold of the verdicts", .def = "0.1", .type = SN_TYPE_FLOAT,
-	  .off = OFF(delta), .min = 0.001, .max = 0.999 },
-	{ .name = "resamples", .help = "bootstrap draws of lemmas", .def = "2000", .type = SN_TYPE_INT, .off = OFF(resamples), .min = 100,
+	{ .name = "phenomenon",
+	  .help = "a suite (en/number-agreement) or a phenomenon file of your own (docs/phenomena.md)",
+	  .def = "en/number-agreement",
+	  .type = SN_TYPE_TEXT,
+	  .off = OFF(phenomenon) },
+	{ .name = "effort",
+	  .help = "48, 120 or 400 pairs; 480, 960 or 4,000 probe prefixes; erasure from standard on",
+	  .def = "standard",
+	  .choices = "quick|standard|thorough",
+	  .type = SN_TYPE_TEXT,
+	  .off = OFF(effort) },
+	{ .name = "delta",
+	  .unit = "share of D, bits",
+	  .help = "threshold of the verdicts",
+	  .def = "0.1",
+	  .type = SN_TYPE_FLOAT,
+	  .off = OFF(delta),
+	  .min = 0.001,
+	  .max = 0.999 },
+	{ .name = "resamples",
+	  .help = "bootstrap draws of lemmas",
+	  .def = "2000",
+	  .type = SN_TYPE_INT,
+	  .off = OFF(resamples),
+	  .min = 100,
 	  .max = 100000 },
-	{ .name = "random-models", .help = "randomly initialised models for the baseline; -1: by effort (1, 2, 5)", .def = "-1",
-	  .type = SN_TYPE_INT, .off = OFF(random_models), .min = -1, .max = 20 },
+	{ .name = "random-models",
+	  .help = "randomly initialised models for the baseline; -1: by effort (1, 2, 5)",
+	  .def = "-1",
+	  .type = SN_TYPE_INT,
+	  .off = OFF(random_models),
+	  .min = -1,
+	  .max = 20 },
 };
 
 static sn_effort effort_of(const char *name)
@@ -36,8 +59,9 @@ static sn_status set_provenance(sn_result *out, const sn_evidence *ev)
 {
 	const sn_items *items = ev->items;
 	SN_TRY(sn_result_set(out, "phenomenon", "%s (%s)", items->id, items->source ? items->source : ""));
-	SN_TRY(sn_result_set(out, "prefixes", "%lld probe prefixes, %lld pair members, %lld tried, %lld dropped", (long long)items->n_probe,
-	                     (long long)ev->n_member, (long long)items->n_generated, (long long)items->n_dropped));
+	SN_TRY(sn_result_set(out, "prefixes", "%lld probe prefixes, %lld pair members, %lld tried, %lld dropped",
+						 (long long)items->n_probe, (long long)ev->n_member, (long long)items->n_generated,
+						 (long long)items->n_dropped));
 	SN_TRY(sn_result_set(out, "pairs", "%lld directions", (long long)items->n_pair));
 	SN_TRY(sn_result_set(out, "choice words", "%d pairs, single tokens", items->n_choice));
 	SN_TRY(sn_result_set(out, "lemmas", "%d in %d folds", items->n_lemma, items->n_fold));
@@ -54,7 +78,8 @@ static sn_status add_citations(sn_result *out)
 		"Xu et al. 2020, A Theory of Usable Information under Computational Constraints (I, in bits)",
 		"Belrose et al. 2023, LEACE: Perfect Linear Concept Erasure in Closed Form (the projection)",
 		"Geiger et al. 2021, Causal Abstractions of Neural Networks (interchange)",
-		"Bodnar, Gupta & Parolya 2014, On the Strong Convergence of the Optimal Linear Shrinkage Estimator (the covariance)",
+		"Bodnar, Gupta & Parolya 2014, On the Strong Convergence of the Optimal Linear Shrinkage Estimator (the "
+		"covariance)",
 		"Owen 2007, The Pigeonhole Bootstrap (lemmas resampled)",
 	};
 	for (int i = 0; i < SN_COUNT(cite); i++) SN_TRY(sn_result_cite(out, cite[i]));
@@ -76,7 +101,8 @@ static sn_status localize(sn_ctx *ctx, sn_model *model, const localize_param *p,
 	sn_effort effort = effort_of(p->effort);
 	sn_items_size size = sn_items_preset(effort);
 	/* pairs that only serve as a comparison cost as much as the main pairs: fewer do */
-	if (effort != SN_EFFORT_THOROUGH) size.pair[SN_PAIR_ATTRACTOR] = size.pair[SN_PAIR_PLACEBO] = size.pair[SN_PAIR_MAIN] / 4;
+	if (effort != SN_EFFORT_THOROUGH)
+		size.pair[SN_PAIR_ATTRACTOR] = size.pair[SN_PAIR_PLACEBO] = size.pair[SN_PAIR_MAIN] / 4;
 	sn_items *items;
 	sn_progress(ctx, "making items", 0, 1);
 	SN_TRY(sn_items_make(&items, ctx, phenomenon, sn_model_tokenizer(model), &size, sn_ctx_seed(ctx), arena));
@@ -100,18 +126,29 @@ static sn_status run(sn_ctx *ctx, const sn_input *input, const void *param, sn_r
 	sn_model *model = input->model[0];
 	const sn_model_info *info = sn_model_get_info(model);
 	if (!sn_model_tokenizer(model))
-		return sn_fail(ctx, SN_EARG, "%s has no tokenizer; localize makes its prefixes from words and needs one", info->path);
+		return sn_fail(ctx, SN_EARG, "%s has no tokenizer; localize makes its prefixes from words and needs one",
+					   info->path);
 	if (!info->causal)
 		return sn_fail(ctx, SN_EARG, "%s is not a causal model; localize reads a choice after its prefix", info->path);
 	return localize(ctx, model, param, out);
 }
 
 const sn_method sn_method_localize = {
-	.family = "", .name = "localize", .brief = "where a model keeps a grammatical feature, and where it uses it",
-	.doc = "One phenomenon, one model, three kinds of evidence about the same prefixes: is the feature encoded, does the model choose by it, "
-	       "does the choice pass here and is this encoding used - for each layer and role, with baselines, controls and intervals.",
+	.family = "",
+	.name = "localize",
+	.brief = "where a model keeps a grammatical feature, and where it uses it",
+	.doc = "One phenomenon, one model, three kinds of evidence about the same prefixes: is the feature encoded, does "
+		   "the model choose by it, "
+		   "does the choice pass here and is this encoding used - for each layer and role, with baselines, controls "
+		   "and intervals.",
 	.cite = "Lasri et al. 2022; Hao & Linzen 2023; Hewitt & Liang 2019; Belrose et al. 2023; Geiger et al. 2021",
-	.example = "sonde localize --model models/SmolLM2-135M-Instruct.Q4_1.gguf --phenomenon en/number-agreement --effort quick --out report",
-	.needs = SN_NEEDS_MODEL | SN_NEEDS_TOKENIZER, .param = params, .n_param = SN_COUNT(params), .param_size = sizeof(localize_param),
-	.table = sn_localize_tables, .n_table = SN_LOCALIZE_TABLES, .run = run,
+	.example = "sonde localize --model models/SmolLM2-135M-Instruct.Q4_1.gguf --phenomenon en/number-agreement "
+			   "--effort quick --out report",
+	.needs = SN_NEEDS_MODEL | SN_NEEDS_TOKENIZER,
+	.param = params,
+	.n_param = SN_COUNT(params),
+	.param_size = sizeof(localize_param),
+	.table = sn_localize_tables,
+	.n_table = SN_LOCALIZE_TABLES,
+	.run = run,
 };

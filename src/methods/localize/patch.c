@@ -43,23 +43,23 @@ static sn_status sub_patches(sn_patch *patch, const sn_evidence *ev, sn_arena *a
 	return SN_OK;
 }
 
-/* Whether base and source agree in every token up to the end of role r, for all pairs: a causal model then has the same vectors in
- * both there, and patching changes nothing. */
+/* Whether base and source agree in every token up to the end of role r, for all pairs: a causal model then has the
+ * same vectors in both there, and patching changes nothing. */
 static bool same_until(const sn_evidence *ev, const sn_pair *pair, int64_t n, int r)
 {
 	const sn_items *items = ev->items;
 	for (int64_t p = 0; p < n; p++) {
 		int32_t end = items->span[pair[p].base * items->n_role + r][1];
 		if (end > 0 && memcmp(items->token + items->start[pair[p].base], items->token + items->start[pair[p].source],
-		                      (size_t)end * sizeof *items->token) != 0)
+							  (size_t)end * sizeof *items->token) != 0)
 			return false;
 	}
 	return true;
 }
 
 /* The patches that can change something, and which of them each patch is (-1: none). */
-static sn_status choose_patches(sn_patch **chosen, int *n_chosen, int *place, const sn_evidence *ev, const sn_pair *pair, int64_t n,
-                                const sn_patch *patch, int n_patch, sn_arena *arena)
+static sn_status choose_patches(sn_patch **chosen, int *n_chosen, int *place, const sn_evidence *ev,
+								const sn_pair *pair, int64_t n, const sn_patch *patch, int n_patch, sn_arena *arena)
 {
 	*n_chosen = 0;
 	SN_NEW(*chosen, arena, sn_patch, n_patch);
@@ -73,10 +73,10 @@ static sn_status choose_patches(sn_patch **chosen, int *n_chosen, int *place, co
 }
 
 /* What each patch leads to: its run's, or where it cannot change anything the base's (NaN without the role). */
-static sn_status spread(double **ld, const sn_evidence *ev, const sn_exchange *run, const sn_pair *pair, const sn_patch *patch,
-                        const int *place, int n_patch, sn_arena *arena)
+static sn_status spread(double **ld, const sn_evidence *ev, const sn_exchange *run, const sn_pair *pair,
+						const sn_patch *patch, const int *place, int n_patch, sn_arena *arena)
 {
-	SN_NEW(*ld, arena, double, run->n_pair * n_patch);
+	SN_NEW(*ld, arena, double, run->n_pair *n_patch);
 	for (int64_t p = 0; p < run->n_pair; p++)
 		for (int c = 0; c < n_patch; c++) {
 			bool has = place[c] >= 0 || ev->items->span[pair[p].base * ev->items->n_role + patch[c].spot.arg][0] >= 0;
@@ -86,7 +86,7 @@ static sn_status spread(double **ld, const sn_evidence *ev, const sn_exchange *r
 }
 
 static sn_status patch_kind(double **ld, const sn_evidence *ev, sn_ctx *ctx, sn_model *model, sn_pair_kind kind,
-                            const sn_patch *patch, int n_patch, sn_arena *arena)
+							const sn_patch *patch, int n_patch, sn_arena *arena)
 {
 	int64_t *number, n;
 	sn_pair *pair;
@@ -113,8 +113,8 @@ static sn_status patch_all(sn_evidence *ev, sn_ctx *ctx, sn_model *model, sn_are
 	full_patches(patch, ev);
 	SN_TRY(sub_patches(patch + n_full, ev, scratch));
 	for (int kind = 0; kind < SN_PAIR_KINDS; kind++)
-		SN_TRY(patch_kind(&ld[kind], ev, ctx, model, (sn_pair_kind)kind, patch, kind == SN_PAIR_MAIN ? n_full + n_sub : n_full,
-		                  scratch));
+		SN_TRY(patch_kind(&ld[kind], ev, ctx, model, (sn_pair_kind)kind, patch,
+						  kind == SN_PAIR_MAIN ? n_full + n_sub : n_full, scratch));
 	return sn_localize_interchange(ev, ctx, (const double *const *)ld);
 }
 

@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* The training rows of a cell outside a block, and their labels. */
-static sn_status fit_rows(sn_rows *rows, double **z, const sn_evidence *ev, const sn_gather *g, int cell, int fold, sn_arena *arena)
+static sn_status fit_rows(sn_rows *rows, double **z, const sn_evidence *ev, const sn_gather *g, int cell, int fold,
+						  sn_arena *arena)
 {
 	int r = cell % g->n_role;
 	int64_t m = 0, d = g->d;

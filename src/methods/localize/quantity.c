@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-sn_status sn_localize_quantity(sn_quantity *out, const sn_evidence *ev, const sn_boot_items *units, const float *x, int n_layer,
-                               int n_col)
+sn_status sn_localize_quantity(sn_quantity *out, const sn_evidence *ev, const sn_boot_items *units, const float *x,
+							   int n_layer, int n_col)
 {
 	*out = (sn_quantity){ .n_layer = n_layer, .n_col = n_col };
 	return sn_boot_mean(&out->reps, ev->arena, ev->boot, units, x, n_layer * n_col, 0);
@@ -58,8 +58,11 @@ sn_status sn_localize_item_units(sn_boot_items *out, const sn_evidence *ev, cons
 			frame[i] = z ? 2 * it->frame + (z > 0) : -1;
 		}
 	}
-	*out = (sn_boot_items){ .n = n, .subject = subject, .attractor = attractor, .frame = frame,
-	                        .n_frame = label >= 0 ? 2 * items->n_frame : items->n_frame };
+	*out = (sn_boot_items){ .n = n,
+							.subject = subject,
+							.attractor = attractor,
+							.frame = frame,
+							.n_frame = label >= 0 ? 2 * items->n_frame : items->n_frame };
 	return SN_OK;
 }
 
@@ -93,7 +96,8 @@ sn_share sn_localize_share(const sn_evidence *ev, double value, int64_t n_lemma)
 	return (sn_share){ value, w.low, w.high, n_lemma };
 }
 
-sn_status sn_localize_count_lemmas(const sn_evidence *ev, const int64_t *item, int64_t n, const float *x, int n_cell, int64_t *count)
+sn_status sn_localize_count_lemmas(const sn_evidence *ev, const int64_t *item, int64_t n, const float *x, int n_cell,
+								   int64_t *count)
 {
 	bool *seen;
 	for (int c = 0; c < n_cell; c++) {

@@ -6,8 +6,8 @@
 #include <math.h>
 
 /* I of one resample from held-out bits: the mean over frames of weighted means over test prefixes. */
-static double info_of(const sn_evidence *ev, const sn_gather *g, int r, const sn_probe_result *result, const double *weight,
-                      double *sum, double *total)
+static double info_of(const sn_evidence *ev, const sn_gather *g, int r, const sn_probe_result *result,
+					  const double *weight, double *sum, double *total)
 {
 	const sn_items *items = ev->items;
 	for (int f = 0; f < items->n_frame; f++) sum[f] = total[f] = 0;
@@ -24,7 +24,8 @@ static double info_of(const sn_evidence *ev, const sn_gather *g, int r, const sn
 	return n ? 1 + mean / n : NAN;
 }
 
-static sn_status refit_cell(double *rep, int n_cell, const sn_evidence *ev, const sn_gather *g, int cell, const int *which, sn_arena *arena)
+static sn_status refit_cell(double *rep, int n_cell, const sn_evidence *ev, const sn_gather *g, int cell,
+							const int *which, sn_arena *arena)
 {
 	int r = cell % g->n_role;
 	double *weight, *sum, *total;
@@ -75,7 +76,7 @@ sn_status sn_localize_refit(sn_evidence *ev, sn_ctx *ctx, const sn_gather *g, co
 {
 	int n_cell = ev->n_layer * ev->n_role;
 	double *rep;
-	SN_NEW(rep, ev->arena, double, (int64_t)ev->options.n_refit * n_cell);
+	SN_NEW(rep, ev->arena, double, (int64_t)ev->options.n_refit *n_cell);
 	sn_arena *scratch;
 	SN_TRY(sn_arena_open(&scratch, ctx));
 	sn_status status = SN_OK;
@@ -83,7 +84,8 @@ sn_status sn_localize_refit(sn_evidence *ev, sn_ctx *ctx, const sn_gather *g, co
 	for (int c = 0; c < n_cell && status == SN_OK; c++) {
 		sn_mark mark = sn_arena_mark(scratch);
 		sn_progress(ctx, "refitted probes", c, n_cell);
-		if (g->n[c % g->n_role] > 0) status = refit_cell(rep, n_cell, ev, g, c, chosen + c * ev->items->n_fold, scratch);
+		if (g->n[c % g->n_role] > 0)
+			status = refit_cell(rep, n_cell, ev, g, c, chosen + c * ev->items->n_fold, scratch);
 		sn_arena_reset(scratch, mark);
 	}
 	sn_arena_close(scratch);

@@ -6,7 +6,9 @@
 #include <math.h>
 
 /* A cell of a quantity, with what follows it: value, low, high. */
-typedef struct triple { sn_cell value, low, high; } triple;
+typedef struct triple {
+	sn_cell value, low, high;
+} triple;
 
 static triple of_band(const sn_quantity *q, int l, int r)
 {
@@ -27,8 +29,9 @@ static sn_cell point_of(const sn_quantity *q, int l, int r) { return of_band(q, 
 
 const char *sn_erase_scope_text(sn_erase_scope scope)
 {
-	static const char *const text[] = { [SN_ERASE_CELL] = "here alone", [SN_ERASE_ROLE_ONWARDS] = "this role from here on",
-		                                [SN_ERASE_ALL_ONWARDS] = "all positions from here on" };
+	static const char *const text[] = { [SN_ERASE_CELL] = "here alone",
+										[SN_ERASE_ROLE_ONWARDS] = "this role from here on",
+										[SN_ERASE_ALL_ONWARDS] = "all positions from here on" };
 	return text[scope];
 }
 
@@ -44,8 +47,8 @@ static sn_status verdict_row(sn_result *out, const sn_evidence *ev, int l, int r
 {
 	const sn_judgement *j = &ev->judgement[0][l * ev->n_role + r];
 	return SN_ADD(out, SN_T_VERDICTS, sn_int(l), sn_text(ev->role[r]), sn_text(sn_verdict_text(j->verdict)),
-	              sn_flag(j->verdict == SN_VERDICT_TAUTOLOGY), sn_text(sn_answer_text(j->encoded)), sn_text(sn_answer_text(j->e)),
-	              sn_text(sn_answer_text(j->e_sub)));
+				  sn_flag(j->verdict == SN_VERDICT_TAUTOLOGY), sn_text(sn_answer_text(j->encoded)),
+				  sn_text(sn_answer_text(j->e)), sn_text(sn_answer_text(j->e_sub)));
 }
 
 static sn_status threshold_rows(sn_result *out, const sn_evidence *ev, int l, int r)
@@ -54,8 +57,8 @@ static sn_status threshold_rows(sn_result *out, const sn_evidence *ev, int l, in
 		char delta[16];
 		sn_format(delta, sizeof delta, "%.2f", ev->delta[k]);
 		sn_verdict v = ev->judgement[k][l * ev->n_role + r].verdict;
-		SN_TRY(SN_ADD(out, SN_T_THRESHOLDS, sn_int(l), sn_text(ev->role[r]), sn_text(delta), sn_text(sn_verdict_text(v)),
-		              sn_flag(v == SN_VERDICT_TAUTOLOGY)));
+		SN_TRY(SN_ADD(out, SN_T_THRESHOLDS, sn_int(l), sn_text(ev->role[r]), sn_text(delta),
+					  sn_text(sn_verdict_text(v)), sn_flag(v == SN_VERDICT_TAUTOLOGY)));
 	}
 	return SN_OK;
 }
@@ -64,8 +67,8 @@ static sn_status curve_row(sn_result *out, const sn_evidence *ev, int l, int r)
 {
 	triple i = of_band(&ev->info, l, r), e = of_band(&ev->e, l, r), sub = of_band(&ev->e_sub, l, r);
 	return SN_ADD(out, SN_T_CURVES, sn_int(l), sn_text(ev->role[r]), THREE(i), point_of(&ev->surface, l, r),
-	              point_of(&ev->random, l, r), THREE(e), point_of(&ev->placebo, l, r), sn_flag(certain(ev, false, l, r)), THREE(sub),
-	              sn_flag(certain(ev, true, l, r)));
+				  point_of(&ev->random, l, r), THREE(e), point_of(&ev->placebo, l, r),
+				  sn_flag(certain(ev, false, l, r)), THREE(sub), sn_flag(certain(ev, true, l, r)));
 }
 
 static const char *mark_of(sn_answer answer, bool flagged)
@@ -74,7 +77,10 @@ static const char *mark_of(sn_answer answer, bool flagged)
 	return answer == SN_ANSWER_YES ? "+" : answer == SN_ANSWER_UNDETERMINED ? "?" : "";
 }
 
-static bool flagged(const sn_evidence *ev, int l, int r) { return r < ev->n_role && ev->norm_ratio[l * ev->n_role + r] > 10; }
+static bool flagged(const sn_evidence *ev, int l, int r)
+{
+	return r < ev->n_role && ev->norm_ratio[l * ev->n_role + r] > 10;
+}
 
 static sn_status heat_rows(sn_result *out, const sn_evidence *ev, int l, int r)
 {
@@ -83,13 +89,13 @@ static sn_status heat_rows(sn_result *out, const sn_evidence *ev, int l, int r)
 	sn_answer e = ev->chooses ? sn_answer_of(sn_band_at(&ev->e, l, r), ev->options.delta) : SN_ANSWER_NA;
 	if (j)
 		SN_TRY(SN_ADD(out, SN_T_HEAT, sn_int(l), sn_text(role), sn_text("I"), point_of(&ev->info, l, r), sn_flag(false),
-		              sn_text(mark_of(j->encoded, flagged(ev, l, r)))));
+					  sn_text(mark_of(j->encoded, flagged(ev, l, r)))));
 	if (!ev->chooses) return SN_OK;
-	SN_TRY(SN_ADD(out, SN_T_HEAT, sn_int(l), sn_text(role), sn_text("E"), point_of(&ev->e, l, r), sn_flag(certain(ev, false, l, r)),
-	              sn_text(mark_of(e, flagged(ev, l, r)))));
+	SN_TRY(SN_ADD(out, SN_T_HEAT, sn_int(l), sn_text(role), sn_text("E"), point_of(&ev->e, l, r),
+				  sn_flag(certain(ev, false, l, r)), sn_text(mark_of(e, flagged(ev, l, r)))));
 	if (!j) return SN_OK;
 	return SN_ADD(out, SN_T_HEAT, sn_int(l), sn_text(role), sn_text("E_sub"), point_of(&ev->e_sub, l, r),
-	              sn_flag(certain(ev, true, l, r)), sn_text(mark_of(j->e_sub, flagged(ev, l, r))));
+				  sn_flag(certain(ev, true, l, r)), sn_text(mark_of(j->e_sub, flagged(ev, l, r))));
 }
 
 static sn_status accuracy_row(sn_result *out, const sn_evidence *ev, int l, int r)
@@ -98,38 +104,46 @@ static sn_status accuracy_row(sn_result *out, const sn_evidence *ev, int l, int 
 	triple a = of_share(&ev->accuracy[c]);
 	const sn_selectivity *s = &ev->selectivity[c];
 	return SN_ADD(out, SN_T_ACCURACY, sn_int(l), sn_text(ev->role[r]), THREE(a), sn_num(s->task), sn_num(s->control),
-	              sn_num(s->task - s->control));
+				  sn_num(s->task - s->control));
 }
 
 static sn_status pair_rows(sn_result *out, const sn_evidence *ev, int l, int r)
 {
 	triple a = of_band(&ev->attractor, l, r), p = of_band(&ev->placebo, l, r), m = of_band(&ev->move, l, r);
 	triple en = of_band(&ev->e_nats, l, r), sn = of_band(&ev->e_sub_nats, l, r);
-	const sn_share *flip = &ev->flip[l * (ev->n_role + 1) + r], *sub = r < ev->n_role ? &ev->flip_sub[l * ev->n_role + r] : NULL;
+	const sn_share *flip = &ev->flip[l * (ev->n_role + 1) + r],
+				   *sub = r < ev->n_role ? &ev->flip_sub[l * ev->n_role + r] : NULL;
 	triple f = of_share(flip), fs = of_share(sub);
 	if (ev->attractor.band || ev->placebo.band)
-		SN_TRY(SN_ADD(out, SN_T_OTHER_PAIRS, sn_int(l), sn_text(ev->role[r]), THREE(a), THREE(p), point_of(&ev->main_rms, l, r)));
+		SN_TRY(SN_ADD(out, SN_T_OTHER_PAIRS, sn_int(l), sn_text(ev->role[r]), THREE(a), THREE(p),
+					  point_of(&ev->main_rms, l, r)));
 	if (l > 0) SN_TRY(SN_ADD(out, SN_T_MOVES, sn_int(l), sn_text(ev->role[r]), THREE(m)));
-	return SN_ADD(out, SN_T_FLIPS, sn_int(l), sn_text(ev->role[r]), THREE(f), THREE(fs), THREE(en), THREE(sn), sn_int(flip->n_lemma));
+	return SN_ADD(out, SN_T_FLIPS, sn_int(l), sn_text(ev->role[r]), THREE(f), THREE(fs), THREE(en), THREE(sn),
+				  sn_int(flip->n_lemma));
 }
 
 static sn_status over_row(sn_result *out, const sn_evidence *ev, int l, int r)
 {
-	triple a = of_band(&ev->over_random, l, r), b = of_band(&ev->over_surface, l, r), c = of_band(&ev->over_embedding, l, r);
-	return SN_ADD(out, SN_T_OVER, sn_int(l), sn_text(ev->role[r]), THREE(a), THREE(b), THREE(c), sn_num(ev->norm_ratio[l * ev->n_role + r]),
-	              sn_text(flagged(ev, l, r) ? "norm over ten times the layer's" : ""),
-	              sn_text(sn_band_at(&ev->info, l, r)->constant ? "I" : ""));
+	triple a = of_band(&ev->over_random, l, r), b = of_band(&ev->over_surface, l, r),
+		   c = of_band(&ev->over_embedding, l, r);
+	return SN_ADD(out, SN_T_OVER, sn_int(l), sn_text(ev->role[r]), THREE(a), THREE(b), THREE(c),
+				  sn_num(ev->norm_ratio[l * ev->n_role + r]),
+				  sn_text(flagged(ev, l, r) ? "norm over ten times the layer's" : ""),
+				  sn_text(sn_band_at(&ev->info, l, r)->constant ? "I" : ""));
 }
 
 static sn_status label_rows(sn_result *out, const sn_evidence *ev, int l, int r)
 {
 	for (int b = 1; b < ev->items->n_label; b++) {
-		triple i = of_band(&ev->info_label[b], l, r), a = of_share(&ev->accuracy[(b * ev->n_layer + l) * ev->n_role + r]);
-		SN_TRY(SN_ADD(out, SN_T_LABELS, sn_int(l), sn_text(ev->role[r]), sn_text(ev->items->label[b]), THREE(i), THREE(a)));
+		triple i = of_band(&ev->info_label[b], l, r),
+			   a = of_share(&ev->accuracy[(b * ev->n_layer + l) * ev->n_role + r]);
+		SN_TRY(SN_ADD(out, SN_T_LABELS, sn_int(l), sn_text(ev->role[r]), sn_text(ev->items->label[b]), THREE(i),
+					  THREE(a)));
 	}
 	for (int k = 0; k < ev->items->n_condition; k++) {
 		triple i = of_band(&ev->info_condition[k], l, r);
-		SN_TRY(SN_ADD(out, SN_T_CONDITIONS, sn_int(l), sn_text(ev->role[r]), sn_text(ev->items->condition[k]), THREE(i)));
+		SN_TRY(
+			SN_ADD(out, SN_T_CONDITIONS, sn_int(l), sn_text(ev->role[r]), sn_text(ev->items->condition[k]), THREE(i)));
 	}
 	return SN_OK;
 }
@@ -159,10 +173,11 @@ static sn_status behaviour_row(sn_result *out, const sn_evidence *ev, const sn_b
 	if (b->n == 0) return SN_OK;
 	if (words) return SN_ADD(out, SN_T_WORDS, sn_text(b->name), THREE(a), s, s_low, s_high, bias, bias_low, bias_high);
 	bool plain = b->name[0] == '\0' || b->kind[0] == 'c';
-	const char *name = plain ? (b->name[0] ? b->name : b->kind) : sn_arena_format(sn_result_arena(out), "%s: %s", b->kind, b->name);
+	const char *name =
+		plain ? (b->name[0] ? b->name : b->kind) : sn_arena_format(sn_result_arena(out), "%s: %s", b->kind, b->name);
 	(void)ev;
-	return SN_ADD(out, SN_T_BEHAVIOUR, sn_text(name), THREE(a), sn_num(0.5), s, s_low, s_high, bias, bias_low, bias_high, sn_int(b->n),
-	              sn_int(b->accuracy.n_lemma));
+	return SN_ADD(out, SN_T_BEHAVIOUR, sn_text(name), THREE(a), sn_num(0.5), s, s_low, s_high, bias, bias_low,
+				  bias_high, sn_int(b->n), sn_int(b->accuracy.n_lemma));
 }
 
 /* ---- lists ---- */
@@ -172,9 +187,11 @@ static sn_status first_rows(sn_result *out, const sn_evidence *ev, const sn_firs
 	int n = ev->n_layer;
 	sn_cell point = f->point < 0 ? sn_none() : sn_int(f->point);
 	sn_cell low = f->low >= n ? sn_none() : sn_int(f->low), high = f->high >= n ? sn_none() : sn_int(f->high);
-	SN_TRY(SN_ADD(out, SN_T_FIRST, sn_text(f->quantity), sn_text(ev->role[f->role]), point, low, high, sn_num(f->share[n])));
+	SN_TRY(SN_ADD(out, SN_T_FIRST, sn_text(f->quantity), sn_text(ev->role[f->role]), point, low, high,
+				  sn_num(f->share[n])));
 	for (int l = 0; l < n; l++)
-		SN_TRY(SN_ADD(out, SN_T_FIRST_SHARES, sn_int(l), sn_text(ev->role[f->role]), sn_text(f->quantity), sn_num(f->share[l])));
+		SN_TRY(SN_ADD(out, SN_T_FIRST_SHARES, sn_int(l), sn_text(ev->role[f->role]), sn_text(f->quantity),
+					  sn_num(f->share[l])));
 	return SN_OK;
 }
 
@@ -182,10 +199,10 @@ static sn_status erasure_row(sn_result *out, const sn_evidence *ev, const sn_era
 {
 	const char *outcome = !e->complete ? "erasure incomplete" : e->counts ? "counts" : "within the controls";
 	sn_cell x = sn_num(e->x.point), low = sn_num(e->x.sim_low), high = sn_num(e->x.sim_high);
-	if (!e->complete) x = low = high = sn_none();   /* withheld */
-	return SN_ADD(out, SN_T_ERASURE, sn_int(e->l), sn_text(ev->role[e->r]), sn_text(sn_erase_scope_text(e->scope)), x, low, high,
-	              sn_num(e->control_label), sn_num(e->control_random), sn_num(e->gate.point), sn_num(e->gate.sim_low),
-	              sn_num(e->gate.sim_high), sn_num(e->before.point), sn_text(outcome));
+	if (!e->complete) x = low = high = sn_none(); /* withheld */
+	return SN_ADD(out, SN_T_ERASURE, sn_int(e->l), sn_text(ev->role[e->r]), sn_text(sn_erase_scope_text(e->scope)), x,
+				  low, high, sn_num(e->control_label), sn_num(e->control_random), sn_num(e->gate.point),
+				  sn_num(e->gate.sim_low), sn_num(e->gate.sim_high), sn_num(e->before.point), sn_text(outcome));
 }
 
 /* One prefix of each frame, condition and value of the feature. */
@@ -194,16 +211,17 @@ static sn_status example_rows(sn_result *out, const sn_evidence *ev)
 	const sn_items *items = ev->items;
 	int n_kind = items->n_frame * (items->n_condition + 1) * 2;
 	bool *seen;
-	SN_NEW(seen, ev->arena, bool, n_kind);   /* no mark here: the rows may live in the same arena */
+	SN_NEW(seen, ev->arena, bool, n_kind); /* no mark here: the rows may live in the same arena */
 	for (int64_t m = 0; m < ev->n_member; m++) {
 		const sn_item *it = &items->item[ev->member[m]];
 		int kind = ((it->frame * (items->n_condition + 1)) + it->condition + 1) * 2 + (it->n > 0);
 		if (seen[kind] || !it->text) continue;
 		seen[kind] = true;
 		const char *feature = items->value ? items->value[0][it->n < 0] : it->n > 0 ? "+1" : "-1";
-		SN_TRY(SN_ADD(out, SN_T_EXAMPLES, sn_text(it->text), it->condition < 0 ? sn_none() : sn_text(items->condition[it->condition]),
-		              sn_text(items->frame[it->frame]), sn_text(feature), sn_num(ev->ld[m]),
-		              sn_text(sn_localize_right(ev, ev->member[m]) ? "yes" : "no")));
+		SN_TRY(SN_ADD(out, SN_T_EXAMPLES, sn_text(it->text),
+					  it->condition < 0 ? sn_none() : sn_text(items->condition[it->condition]),
+					  sn_text(items->frame[it->frame]), sn_text(feature), sn_num(ev->ld[m]),
+					  sn_text(sn_localize_right(ev, ev->member[m]) ? "yes" : "no")));
 	}
 	return SN_OK;
 }
@@ -221,8 +239,9 @@ static sn_status drop_rows(sn_result *out, const sn_evidence *ev)
 
 static sn_status time_rows(sn_result *out, const sn_evidence *ev)
 {
-	static const char *const stage[] = { "choices", "residual streams", "probes", "random models", "control labels", "projections",
-		                                 "patches", "erasure", "refits" };
+	static const char *const stage[] = { "choices",       "residual streams", "probes",
+										 "random models", "control labels",   "projections",
+										 "patches",       "erasure",          "refits" };
 	_Static_assert(SN_COUNT(stage) == SN_STAGE_COUNT, "a name for each stage");
 	for (int s = 0; s < SN_STAGE_COUNT; s++)
 		if (ev->seconds[s] > 0) SN_TRY(SN_ADD(out, SN_T_TIMES, sn_text(stage[s]), sn_num(ev->seconds[s])));

@@ -8,8 +8,9 @@
 
 sn_localize_options sn_localize_preset(sn_effort effort)
 {
-	sn_localize_options o = { .delta = 0.10, .least_d = 0.2, .level = 0.95, .n_random = 1, .n_boot = 2000, .n_control = 10,
-		                      .n_erase_draw = 20 };
+	sn_localize_options o = {
+		.delta = 0.10, .least_d = 0.2, .level = 0.95, .n_random = 1, .n_boot = 2000, .n_control = 10, .n_erase_draw = 20
+	};
 	if (effort == SN_EFFORT_STANDARD) {
 		o.n_random = 2;
 		o.erase_step = 3;
@@ -46,14 +47,17 @@ static sn_status check_items(sn_ctx *ctx, const sn_items *items)
 	for (int64_t i = 0; i < items->n_probe; i++) test += items->item[i].test_lead;
 	if (main == 0) return sn_fail(ctx, SN_EARG, "%s: localize needs interchange pairs; found none", items->id);
 	if (test == 0 || test == items->n_probe)
-		return sn_fail(ctx, SN_EARG, "%s: localize needs probe prefixes with training and with test lead-ins; %lld of %lld have a "
-		               "test lead-in", items->id, (long long)test, (long long)items->n_probe);
+		return sn_fail(ctx, SN_EARG,
+					   "%s: localize needs probe prefixes with training and with test lead-ins; %lld of %lld have a "
+					   "test lead-in",
+					   items->id, (long long)test, (long long)items->n_probe);
 	if (items->n_fold < 3)
-		return sn_fail(ctx, SN_EARG, "%s: localize needs at least 3 folds of lemmas (the inner folds need two); found %d", items->id,
-		               items->n_fold);
+		return sn_fail(ctx, SN_EARG,
+					   "%s: localize needs at least 3 folds of lemmas (the inner folds need two); found %d", items->id,
+					   items->n_fold);
 	if (items->n_choice < 1 || items->n_label < 1 || items->n_role < 1)
 		return sn_fail(ctx, SN_EARG, "%s: localize needs a role, a label and choice words; found %d, %d, %d", items->id,
-		               items->n_role, items->n_label, items->n_choice);
+					   items->n_role, items->n_label, items->n_choice);
 	return SN_OK;
 }
 
@@ -96,10 +100,12 @@ static bool differ_in_subject_only(const sn_items *items)
 {
 	for (int64_t p = 0; p < items->n_pair; p++) {
 		if (items->pair[p].kind != SN_PAIR_MAIN) continue;
-		int64_t base = items->pair[p].base, source = items->pair[p].source, length = items->start[base + 1] - items->start[base];
+		int64_t base = items->pair[p].base, source = items->pair[p].source,
+				length = items->start[base + 1] - items->start[base];
 		const int32_t *span = items->span[base * items->n_role];
 		for (int64_t t = 0; t < length; t++)
-			if ((t < span[0] || t >= span[1]) && items->token[items->start[base] + t] != items->token[items->start[source] + t])
+			if ((t < span[0] || t >= span[1]) &&
+				items->token[items->start[base] + t] != items->token[items->start[source] + t])
 				return false;
 	}
 	return true;
@@ -116,14 +122,16 @@ static sn_status open_boot(sn_evidence *ev, sn_ctx *ctx)
 		subject[item->lemma] = true;
 		if (item->attractor >= 0) attractor[item->attractor] = true;
 	}
-	return sn_boot_open(&ev->boot, ev->arena, ev->options.n_boot, ev->items->n_lemma, subject, attractor, sn_ctx_seed(ctx),
-	                    0x4c4f43);
+	return sn_boot_open(&ev->boot, ev->arena, ev->options.n_boot, ev->items->n_lemma, subject, attractor,
+						sn_ctx_seed(ctx), 0x4c4f43);
 }
 
 sn_status sn_localize_start(sn_evidence *ev, sn_ctx *ctx, const sn_items *items, int n_layer, int64_t d,
-                            const sn_localize_options *options, sn_arena *arena)
+							const sn_localize_options *options, sn_arena *arena)
 {
-	*ev = (sn_evidence){ .arena = arena, .items = items, .options = *options, .n_layer = n_layer, .n_role = items->n_role, .d = d };
+	*ev = (sn_evidence){
+		.arena = arena, .items = items, .options = *options, .n_layer = n_layer, .n_role = items->n_role, .d = d
+	};
 	SN_TRY(check_items(ctx, items));
 	SN_NEW(ev->role, arena, const char *, items->n_role + 1);
 	for (int r = 0; r < items->n_role; r++) ev->role[r] = items->role[r];
@@ -174,8 +182,8 @@ static sn_status with_activations(sn_evidence *ev, sn_ctx *ctx, sn_model *model,
 	return SN_OK;
 }
 
-sn_status sn_localize_run(sn_evidence *out, sn_ctx *ctx, sn_model *model, const sn_items *items, const sn_localize_options *options,
-                          sn_arena *arena)
+sn_status sn_localize_run(sn_evidence *out, sn_ctx *ctx, sn_model *model, const sn_items *items,
+						  const sn_localize_options *options, sn_arena *arena)
 {
 	const sn_model_info *info = sn_model_get_info(model);
 	double clock = sn_localize_now();

@@ -30,7 +30,8 @@ static void form_signs(const sn_evidence *ev, int8_t *sign)
 	}
 }
 
-sn_status sn_localize_control_labels(const sn_evidence *ev, uint64_t seed, int n_draw, uint64_t key, sn_arena *arena, int8_t **z)
+sn_status sn_localize_control_labels(const sn_evidence *ev, uint64_t seed, int n_draw, uint64_t key, sn_arena *arena,
+									 int8_t **z)
 {
 	int n_form = ev->items->n_form;
 	int8_t *sign;
@@ -52,9 +53,10 @@ static double accuracy(const sn_probe_result *result, const int8_t *z, int b)
 	return sn_balanced_accuracy(&c);
 }
 
-/* Fits the task (label 0) and n_draw controls of one cell on training lead-ins, tests them on the same forms after others. */
-static sn_status select_cell(sn_selectivity *out, const sn_evidence *ev, const sn_gather *g, int cell, const int8_t *control,
-                             double strength, sn_arena *arena)
+/* Fits the task (label 0) and n_draw controls of one cell on training lead-ins, tests them on the same forms after
+ * others. */
+static sn_status select_cell(sn_selectivity *out, const sn_evidence *ev, const sn_gather *g, int cell,
+							 const int8_t *control, double strength, sn_arena *arena)
 {
 	const sn_items *items = ev->items;
 	int r = cell % g->n_role, n_draw = ev->options.n_control;
@@ -69,10 +71,18 @@ static sn_status select_cell(sn_selectivity *out, const sn_evidence *ev, const s
 		const sn_item *item = &items->item[g->item[r][i]];
 		use[i] = item->test_lead ? SN_USE_TEST : SN_USE_FIT;
 		z[i] = item->n;
-		for (int k = 0; k < n_draw; k++) z[(1 + k) * n + i] = item->form >= 0 ? control[k * items->n_form + item->form] : 0;
+		for (int k = 0; k < n_draw; k++)
+			z[(1 + k) * n + i] = item->form >= 0 ? control[k * items->n_form + item->form] : 0;
 	}
-	sn_probe_plan plan = { .n = n, .d = g->d, .n_fold = 1, .fold = fold, .use = use, .n_label = 1 + n_draw, .z = z,
-	                       .n_strength = 1, .strength = &strength };
+	sn_probe_plan plan = { .n = n,
+						   .d = g->d,
+						   .n_fold = 1,
+						   .fold = fold,
+						   .use = use,
+						   .n_label = 1 + n_draw,
+						   .z = z,
+						   .n_strength = 1,
+						   .strength = &strength };
 	sn_probe_result result;
 	SN_TRY(sn_probe_split(&result, arena, &plan, g->x[cell], NULL));
 	double sum = 0;

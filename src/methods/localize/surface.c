@@ -5,7 +5,10 @@
 #include <string.h>
 
 /* One feature of one row: a word form in a role, or a position. */
-typedef struct feature { uint64_t key; int64_t row, column; } feature;
+typedef struct feature {
+	uint64_t key;
+	int64_t row, column;
+} feature;
 
 static int by_key(const void *a, const void *b)
 {
@@ -34,7 +37,8 @@ static int64_t row_features(feature *out, const sn_items *items, int64_t item, i
 	return n;
 }
 
-sn_status sn_localize_surface(const sn_evidence *ev, const sn_gather *g, int r, sn_arena *arena, float **x, int64_t *width)
+sn_status sn_localize_surface(const sn_evidence *ev, const sn_gather *g, int r, sn_arena *arena, float **x,
+							  int64_t *width)
 {
 	const sn_items *items = ev->items;
 	feature *list;

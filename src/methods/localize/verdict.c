@@ -15,7 +15,7 @@ sn_answer sn_answer_of(const sn_band *band, double delta)
 sn_answer sn_answer_both(sn_answer a, sn_answer b)
 {
 	if (a == SN_ANSWER_NA || b == SN_ANSWER_NA) return SN_ANSWER_NA;
-	return SN_MIN(a, b);   /* one no is enough for no, one undetermined for undetermined */
+	return SN_MIN(a, b); /* one no is enough for no, one undetermined for undetermined */
 }
 
 sn_verdict sn_verdict_of(sn_answer encoded, sn_answer e, sn_answer e_sub)
@@ -25,36 +25,45 @@ sn_verdict sn_verdict_of(sn_answer encoded, sn_answer e, sn_answer e_sub)
 	if (encoded == SN_ANSWER_NO) return e == SN_ANSWER_YES ? SN_VERDICT_NOT_LINEAR : SN_VERDICT_NEITHER;
 	if (e == SN_ANSWER_NO) return SN_VERDICT_ENCODED_UNUSED;
 	switch (e_sub) {
-	case SN_ANSWER_YES: return SN_VERDICT_USED;
-	case SN_ANSWER_NO: return SN_VERDICT_OTHER_ENCODING;
-	case SN_ANSWER_UNDETERMINED: return SN_VERDICT_UNDETERMINED;
-	default: return SN_VERDICT_NA;
+	case SN_ANSWER_YES:
+		return SN_VERDICT_USED;
+	case SN_ANSWER_NO:
+		return SN_VERDICT_OTHER_ENCODING;
+	case SN_ANSWER_UNDETERMINED:
+		return SN_VERDICT_UNDETERMINED;
+	default:
+		return SN_VERDICT_NA;
 	}
 }
 
 const char *sn_verdict_text(sn_verdict verdict)
 {
 	static const char *const text[] = {
-		[SN_VERDICT_NA] = "not applicable", [SN_VERDICT_TAUTOLOGY] = "true of any model",
-		[SN_VERDICT_UNDETERMINED] = "undetermined", [SN_VERDICT_NEITHER] = "neither",
+		[SN_VERDICT_NA] = "not applicable",
+		[SN_VERDICT_TAUTOLOGY] = "true of any model",
+		[SN_VERDICT_UNDETERMINED] = "undetermined",
+		[SN_VERDICT_NEITHER] = "neither",
 		[SN_VERDICT_ENCODED_UNUSED] = "encoded, not used from here on",
 		[SN_VERDICT_OTHER_ENCODING] = "passes here, not through this encoding",
-		[SN_VERDICT_NOT_LINEAR] = "used, not linearly encoded", [SN_VERDICT_USED] = "encoded and used",
+		[SN_VERDICT_NOT_LINEAR] = "used, not linearly encoded",
+		[SN_VERDICT_USED] = "encoded and used",
 	};
 	return text[verdict];
 }
 
 const char *sn_answer_text(sn_answer answer)
 {
-	static const char *const text[] = { [SN_ANSWER_NA] = "n/a", [SN_ANSWER_NO] = "no", [SN_ANSWER_UNDETERMINED] = "undetermined",
-		                                [SN_ANSWER_YES] = "yes" };
+	static const char *const text[] = { [SN_ANSWER_NA] = "n/a",
+										[SN_ANSWER_NO] = "no",
+										[SN_ANSWER_UNDETERMINED] = "undetermined",
+										[SN_ANSWER_YES] = "yes" };
 	return text[answer];
 }
 
 bool sn_tautology(const sn_evidence *ev, bool sub, int l, int r, double *value)
 {
 	if (l == ev->n_layer - 1 && r != ev->n_role - 1) {
-		*value = 0;   /* nothing reads these positions any more */
+		*value = 0; /* nothing reads these positions any more */
 		return true;
 	}
 	*value = 1;
@@ -91,7 +100,8 @@ static int share_quantile(const double *share, int n, double q)
 }
 
 /* q's column r; cells where sub's tautologies (E: all) hold count as absent. */
-static sn_status first_of(sn_first *out, const sn_evidence *ev, const char *name, const sn_quantity *q, int r, int tautology)
+static sn_status first_of(sn_first *out, const sn_evidence *ev, const char *name, const sn_quantity *q, int r,
+						  int tautology)
 {
 	sn_reps column;
 	int *cell;
