@@ -6,46 +6,6 @@
 
 enum { SUPER = 256 }; /* numbers in a block of the K family */
 
-/* ---- plain numbers ---- */
-
-static void f32_to_f32(const void *src, float *dst, int64_t n) { memcpy(dst, src, (size_t)n * sizeof *dst); }
-
-static void f16_to_f32(const void *src, float *dst, int64_t n)
-{
-	const uint8_t *x = src;
-	for (int64_t i = 0; i < n; i++) dst[i] = sn_f16(sn_load_u16(x + 2 * i));
-}
-
-static void bf16_to_f32(const void *src, float *dst, int64_t n)
-{
-	const uint8_t *x = src;
-	for (int64_t i = 0; i < n; i++) dst[i] = sn_bf16(sn_load_u16(x + 2 * i));
-}
-
-static void f64_to_f32(const void *src, float *dst, int64_t n)
-{
-	double v;
-	for (int64_t i = 0; i < n; i++) {
-		memcpy(&v, (const uint8_t *)src + 8 * i, sizeof v);
-		dst[i] = (float)v;
-	}
-}
-
-static void i64_to_f32(const void *src, float *dst, int64_t n)
-{
-	for (int64_t i = 0; i < n; i++) dst[i] = (float)(int64_t)sn_load_u64((const uint8_t *)src + 8 * i);
-}
-
-static void i32_to_f32(const void *src, float *dst, int64_t n)
-{
-	for (int64_t i = 0; i < n; i++) dst[i] = (float)(int32_t)sn_load_u32((const uint8_t *)src + 4 * i);
-}
-
-static void u8_to_f32(const void *src, float *dst, int64_t n)
-{
-	for (int64_t i = 0; i < n; i++) dst[i] = (float)((const uint8_t *)src)[i];
-}
-
 /* ---- unpacking ---- */
 
 /* n bytes to 2 n numbers: the low halves, then the high halves. */
@@ -254,36 +214,21 @@ static void iq4_xs_to_f32(const void *src, float *dst, int64_t n)
 /* ---- tables ---- */
 
 static const sn_ggml_type types[] = {
-	{ 0, "F32", 1, 4, f32_to_f32 },
-	{ 1, "F16", 1, 2, f16_to_f32 },
-	{ 2, "Q4_0", 32, 18, q4_0_to_f32 },
-	{ 3, "Q4_1", 32, 20, q4_1_to_f32 },
-	{ 6, "Q5_0", 32, 22, q5_0_to_f32 },
-	{ 7, "Q5_1", 32, 24, q5_1_to_f32 },
-	{ 8, "Q8_0", 32, 34, q8_0_to_f32 },
-	{ 10, "Q2_K", SUPER, 84, q2_k_to_f32 },
-	{ 11, "Q3_K", SUPER, 110, q3_k_to_f32 },
-	{ 12, "Q4_K", SUPER, 144, q4_k_to_f32 },
-	{ 13, "Q5_K", SUPER, 176, q5_k_to_f32 },
-	{ 14, "Q6_K", SUPER, 210, q6_k_to_f32 },
-	{ 16, "IQ2_XXS", SUPER, 66, NULL },
-	{ 17, "IQ2_XS", SUPER, 74, NULL },
-	{ 18, "IQ3_XXS", SUPER, 98, NULL },
-	{ 19, "IQ1_S", SUPER, 50, NULL },
-	{ 20, "IQ4_NL", 32, 18, iq4_nl_to_f32 },
-	{ 21, "IQ3_S", SUPER, 110, NULL },
-	{ 22, "IQ2_S", SUPER, 82, NULL },
-	{ 23, "IQ4_XS", SUPER, 136, iq4_xs_to_f32 },
-	{ 24, "I8", 1, 1, NULL },
-	{ 25, "I16", 1, 2, NULL },
-	{ 26, "I32", 1, 4, i32_to_f32 },
-	{ 27, "I64", 1, 8, i64_to_f32 },
-	{ 28, "F64", 1, 8, f64_to_f32 },
-	{ 29, "IQ1_M", SUPER, 56, NULL },
-	{ 30, "BF16", 1, 2, bf16_to_f32 },
-	{ 34, "TQ1_0", SUPER, 54, NULL },
-	{ 35, "TQ2_0", SUPER, 66, NULL },
-	{ 39, "MXFP4", 32, 17, NULL },
+	{ 0, "F32", 1, 4, sn_f32_to_f32 },       { 1, "F16", 1, 2, sn_f16_to_f32 },
+	{ 2, "Q4_0", 32, 18, q4_0_to_f32 },      { 3, "Q4_1", 32, 20, q4_1_to_f32 },
+	{ 6, "Q5_0", 32, 22, q5_0_to_f32 },      { 7, "Q5_1", 32, 24, q5_1_to_f32 },
+	{ 8, "Q8_0", 32, 34, q8_0_to_f32 },      { 10, "Q2_K", SUPER, 84, q2_k_to_f32 },
+	{ 11, "Q3_K", SUPER, 110, q3_k_to_f32 }, { 12, "Q4_K", SUPER, 144, q4_k_to_f32 },
+	{ 13, "Q5_K", SUPER, 176, q5_k_to_f32 }, { 14, "Q6_K", SUPER, 210, q6_k_to_f32 },
+	{ 16, "IQ2_XXS", SUPER, 66, NULL },      { 17, "IQ2_XS", SUPER, 74, NULL },
+	{ 18, "IQ3_XXS", SUPER, 98, NULL },      { 19, "IQ1_S", SUPER, 50, NULL },
+	{ 20, "IQ4_NL", 32, 18, iq4_nl_to_f32 }, { 21, "IQ3_S", SUPER, 110, NULL },
+	{ 22, "IQ2_S", SUPER, 82, NULL },        { 23, "IQ4_XS", SUPER, 136, iq4_xs_to_f32 },
+	{ 24, "I8", 1, 1, sn_i8_to_f32 },        { 25, "I16", 1, 2, sn_i16_to_f32 },
+	{ 26, "I32", 1, 4, sn_i32_to_f32 },      { 27, "I64", 1, 8, sn_i64_to_f32 },
+	{ 28, "F64", 1, 8, sn_f64_to_f32 },      { 29, "IQ1_M", SUPER, 56, NULL },
+	{ 30, "BF16", 1, 2, sn_bf16_to_f32 },    { 34, "TQ1_0", SUPER, 54, NULL },
+	{ 35, "TQ2_0", SUPER, 66, NULL },        { 39, "MXFP4", 32, 17, NULL },
 };
 
 const sn_ggml_type *sn_ggml_type_at(int i)
@@ -296,34 +241,4 @@ const sn_ggml_type *sn_ggml_type_find(uint32_t id)
 	for (int i = 0; sn_ggml_type_at(i); i++)
 		if ((uint32_t)types[i].id == id) return &types[i];
 	return NULL;
-}
-
-bool sn_dtype_to_f32(sn_dtype dtype, const void *src, float *dst, int64_t n)
-{
-	switch (dtype) {
-	case SN_F32:
-		f32_to_f32(src, dst, n);
-		return true;
-	case SN_F64:
-		f64_to_f32(src, dst, n);
-		return true;
-	case SN_I32:
-		i32_to_f32(src, dst, n);
-		return true;
-	case SN_I64:
-		i64_to_f32(src, dst, n);
-		return true;
-	case SN_U8:
-		u8_to_f32(src, dst, n);
-		return true;
-	case SN_F16:
-		f16_to_f32(src, dst, n);
-		return true;
-	case SN_BF16:
-		bf16_to_f32(src, dst, n);
-		return true;
-	case SN_DTYPE_NONE:
-		break;
-	}
-	return false;
 }

@@ -13,9 +13,9 @@ typedef struct entry {
 	const char *name;
 	sn_dtype dtype;
 	int ndim;
-	int64_t dim[SN_SAFETENSORS_NDIM]; /* dim[0] is counted where the tensor grows */
-	uint64_t row_bytes, offset;       /* offset: from the start of the data */
-	int64_t n_row;                    /* appended */
+	int64_t dim[SN_STORED_NDIM]; /* dim[0] is counted where the tensor grows */
+	uint64_t row_bytes, offset;  /* offset: from the start of the data */
+	int64_t n_row;               /* appended */
 	bool grows;
 	struct entry *next;
 } entry;
@@ -31,11 +31,6 @@ struct sn_safetensors_writer {
 	entry **by_id; /* once begun */
 	json_t *meta;
 	size_t header_room; /* 0: not begun */
-};
-
-static const char *const dtype_name[] = {
-	[SN_F32] = "F32", [SN_F64] = "F64", [SN_I32] = "I32",   [SN_I64] = "I64",
-	[SN_U8] = "U8",   [SN_F16] = "F16", [SN_BF16] = "BF16",
 };
 
 /* ---- declaring ---- */
@@ -78,10 +73,9 @@ sn_status sn_safetensors_put_meta(sn_safetensors_writer *w, const char *key, con
 
 static sn_status fill_entry(sn_safetensors_writer *w, entry *e, const char *name, int ndim, const int64_t *dim)
 {
-	if (ndim < 0 || ndim > SN_SAFETENSORS_NDIM || sn_dtype_size(e->dtype) == 0 ||
-		sn_utf8_check(name, strlen(name)) >= 0)
+	if (ndim < 0 || ndim > SN_STORED_NDIM || sn_dtype_size(e->dtype) == 0 || sn_utf8_check(name, strlen(name)) >= 0)
 		return sn_fail(w->ctx, SN_EARG, "%s: tensor '%s': expected a type, a name in UTF-8 and at most %d dimensions",
-					   w->path, name, SN_SAFETENSORS_NDIM);
+					   w->path, name, SN_STORED_NDIM);
 	e->ndim = ndim;
 	e->row_bytes = sn_dtype_size(e->dtype);
 	e->grows = ndim > 0 && dim[0] == -1;
@@ -131,7 +125,7 @@ static json_t *describe(const entry *e, bool longest)
 		json_array_append_new(shape, json_integer(i == 0 && longest ? INT64_MAX : e->dim[i]));
 	int64_t first = longest ? INT64_MAX : (int64_t)e->offset;
 	int64_t end = longest ? INT64_MAX : (int64_t)(e->offset + rows_of(e) * e->row_bytes);
-	return json_pack("{s:s, s:o, s:[I,I]}", "dtype", dtype_name[e->dtype], "shape", shape, "data_offsets",
+	return json_pack("{s:s, s:o, s:[I,I]}", "dtype", sn_plain_type_of(e->dtype)->name, "shape", shape, "data_offsets",
 					 (json_int_t)first, (json_int_t)end);
 }
 

@@ -13,7 +13,7 @@ SN_CHECKED sn_status sn_load_parts(sn_ctx *ctx, const sn_shape *shape, const cha
                                    void *arg);
 
 SN_CHECKED sn_status sn_load_gguf(sn_model **out, sn_ctx *ctx, const char *path);
-/* folder holds config.json, model.safetensors (or its index) and tokenizer.json. */
+/* folder holds config.json, the weights (io/tensor_file.h) and tokenizer.json. */
 SN_CHECKED sn_status sn_load_hf(sn_model **out, sn_ctx *ctx, const char *folder);
 
 #endif

@@ -1,8 +1,7 @@
-/* Hugging Face folders: config.json, safetensors, tokenizer.json. */
+/* Hugging Face folders: config.json, safetensors or PyTorch weights, tokenizer.json. */
 #define _GNU_SOURCE
-#include "io/dequant.h"
 #include "io/json.h"
-#include "io/safetensors.h"
+#include "io/tensor_file.h"
 #include "model/load.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
@@ -11,16 +10,16 @@
 #include <unistd.h>
 
 typedef struct hf_source {
-	sn_safetensors *file;
+	sn_tensor_file *file;
 	sn_arena *arena;
 	sn_json *config;
-	const sn_safetensor **part;   /* [n_layer][SN_PART_COUNT] */
+	const sn_stored **part;   /* [n_layer][SN_PART_COUNT] */
 } hf_source;
 
 static void source_close(sn_ctx *ctx, void *arg)
 {
 	hf_source *s = arg;
-	sn_safetensors_close(s->file);
+	sn_tensor_file_close(s->file);
 	sn_json_close(s->config);
 	sn_arena_close(s->arena);
 	sn_free(ctx, s);
@@ -29,12 +28,9 @@ static void source_close(sn_ctx *ctx, void *arg)
 static sn_status source_read(sn_ctx *ctx, void *arg, sn_part part, int layer, int64_t row0, int64_t n_row, float *out)
 {
 	const hf_source *s = arg;
-	const sn_safetensor *t = s->part[layer * SN_PART_COUNT + (int)part];
-	int64_t columns = t->ndim > 1 ? t->dim[1] : 1;
+	const sn_stored *t = s->part[layer * SN_PART_COUNT + (int)part];
 	(void)ctx;
-	bool known = sn_dtype_to_f32(t->dtype, t->data + (size_t)(row0 * columns) * sn_dtype_size(t->dtype), out,
-	                             n_row * columns);
-	SN_ASSERT(known);
+	sn_stored_rows(t, row0, n_row, out);
 	return SN_OK;
 }
 
@@ -111,8 +107,8 @@ static sn_status read_shape(sn_ctx *ctx, const sn_json *doc, sn_shape *s)
 static sn_status find_part(sn_ctx *ctx, void *arg, const sn_shape *s, sn_part part, int layer, const char *name)
 {
 	hf_source *src = arg;
-	const sn_safetensor *t = sn_safetensors_find(src->file, name);
-	const char *path = sn_safetensors_path(src->file);
+	const sn_stored *t = sn_tensor_file_find(src->file, name);
+	const char *path = sn_tensor_file_path(src->file);
 	int64_t rows = sn_part_rows(s, part), columns = sn_part_columns(s, part);
 	if (!t)
 		return sn_fail(ctx, SN_ENOTFOUND, "%s: tensor %s is missing; the file is incomplete or not a %s", path, name,
@@ -120,16 +116,16 @@ static sn_status find_part(sn_ctx *ctx, void *arg, const sn_shape *s, sn_part pa
 	if (t->ndim != (columns == 1 ? 1 : 2) || t->dim[0] != rows || (t->ndim == 2 && t->dim[1] != columns))
 		return sn_fail(ctx, SN_ESHAPE, "%s: tensor %s has %lld numbers in %d dimensions; expected [%lld, %lld]", path,
 		               name, (long long)t->count, t->ndim, (long long)rows, (long long)columns);
-	float probe;
-	if (!sn_dtype_to_f32(t->dtype, t->data, &probe, 0))
-		return sn_fail(ctx, SN_EUNKNOWN, "%s: tensor %s has type %s, which cannot be read", path, name, t->dtype_name);
+	if (!t->type->to_f32)
+		return sn_fail(ctx, SN_EUNKNOWN, "%s: tensor %s has type %s, which cannot be read", path, name,
+		               t->type->name);
 	src->part[layer * SN_PART_COUNT + (int)part] = t;
 	return SN_OK;
 }
 
 static sn_status find_parts(sn_ctx *ctx, hf_source *src, const sn_shape *s)
 {
-	SN_NEW(src->part, src->arena, const sn_safetensor *, (int64_t)s->n_layer * SN_PART_COUNT);
+	SN_NEW(src->part, src->arena, const sn_stored *, (int64_t)s->n_layer * SN_PART_COUNT);
 	return sn_load_parts(ctx, s, s->arch->hf, find_part, src);
 }
 
@@ -140,31 +136,22 @@ static char *path_in(sn_arena *arena, const char *folder, const char *name)
 	return sn_arena_format(arena, "%s/%s", folder, name);
 }
 
-static sn_status open_weights(sn_ctx *ctx, hf_source *src, const char *folder)
-{
-	char *single = path_in(src->arena, folder, "model.safetensors"),
-		*index = path_in(src->arena, folder, "model.safetensors.index.json");
-	if (!single || !index) return SN_ENOMEM;
-	return sn_safetensors_open(&src->file, ctx, access(single, R_OK) != 0 && access(index, R_OK) == 0 ? index : single);
-}
-
 static sn_status describe(hf_source *src, const sn_shape *s, const char *folder, sn_model_info *info)
 {
 	const sn_json *doc = src->config;
 	int64_t bos, eos = -1;
-	*info = (sn_model_info){ .path = sn_safetensors_path(src->file), .architecture = s->arch->model_type,
+	*info = (sn_model_info){ .path = sn_tensor_file_path(src->file), .architecture = s->arch->model_type,
 	                         .format = "Hugging Face folder" };
 	const char *slash = strrchr(folder, '/');
 	SN_TRY(sn_json_string_or(doc, doc->root, "_name_or_path", "", &info->name));
 	if (!info->name[0]) info->name = slash && slash[1] ? slash + 1 : folder;
-	info->quantisation = src->part[SN_PART_Q]->dtype_name;
+	info->quantisation = src->part[SN_PART_Q]->type->name;
 	SN_TRY(sn_json_i64_or(doc, doc->root, "bos_token_id", -1, &bos));
 	if (json_is_integer(json_object_get(doc->root, "eos_token_id")))
 		SN_TRY(sn_json_i64(doc, doc->root, "eos_token_id", &eos));
 	info->bos = (int32_t)bos;
 	info->eos = (int32_t)eos;
-	for (int64_t i = 0; i < sn_safetensors_count(src->file); i++)
-		info->file_bytes += (int64_t)sn_safetensors_at(src->file, i)->size;
+	info->file_bytes = (int64_t)sn_tensor_file_size(src->file);
 	return SN_OK;
 }
 
@@ -190,7 +177,7 @@ static sn_status prepare(sn_ctx *ctx, hf_source *src, const char *folder, sn_sha
 	if (!config) return SN_ENOMEM;
 	SN_TRY(sn_json_load(&src->config, ctx, config, 0));
 	SN_TRY(read_shape(ctx, src->config, shape));
-	SN_TRY(open_weights(ctx, src, folder));
+	SN_TRY(sn_tensor_file_open_folder(&src->file, ctx, folder));
 	SN_TRY(find_parts(ctx, src, shape));
 	SN_TRY(describe(src, shape, folder, info));
 	return open_tokenizer(ctx, src, folder, info, tokenizer);

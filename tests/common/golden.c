@@ -26,13 +26,13 @@ double *golden_f64(sn_arena *arena, const sn_safetensors *file, int64_t *dim, co
 	assert_non_null(out);
 	for (int64_t i = 0; i < t->count; i++) {
 		int32_t whole;
-		if (t->dtype == SN_F64)
+		if (t->type->dtype == SN_F64)
 			memcpy(out + i, t->data + 8 * i, 8);
-		else if (t->dtype == SN_I32) {
+		else if (t->type->dtype == SN_I32) {
 			memcpy(&whole, t->data + 4 * i, 4);
 			out[i] = whole;
 		} else
-			fail_msg("%s: unexpected type %s", name, t->dtype_name);
+			fail_msg("%s: unexpected type %s", name, t->type->name);
 	}
 	return out;
 }
