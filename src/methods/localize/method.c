@@ -78,8 +78,8 @@ static sn_status add_citations(sn_result *out)
 		"Xu et al. 2020, A Theory of Usable Information under Computational Constraints (I, in bits)",
 		"Belrose et al. 2023, LEACE: Perfect Linear Concept Erasure in Closed Form (the projection)",
 		"Geiger et al. 2021, Causal Abstractions of Neural Networks (interchange)",
-		"Bodnar, Gupta & Parolya 2014, On the Strong Convergence of the Optimal Linear Shrinkage Estimator (the "
-		"covariance)",
+		("Bodnar, Gupta & Parolya 2014, On the Strong Convergence of the Optimal Linear Shrinkage Estimator "
+		 "(the covariance)"),
 		"Owen 2007, The Pigeonhole Bootstrap (lemmas resampled)",
 	};
 	for (int i = 0; i < SN_COUNT(cite); i++) SN_TRY(sn_result_cite(out, cite[i]));
