@@ -50,10 +50,11 @@ static void tell(sn_ctx *ctx, const sn_items *items)
 {
 	sn_note(ctx, "%s: %lld probe prefixes, %lld pairs, %d pairs of choice words; %lld prefixes dropped", items->id,
 			(long long)items->n_probe, (long long)items->n_pair / 2, items->n_choice, (long long)items->n_dropped);
-	for (int r = 0; r < items->n_reason; r++) {
-		int64_t n = 0;
-		for (int g = 0; g < items->n_group; g++) n += items->reason_count[r * items->n_group + g];
-		sn_note(ctx, "dropped %lld: %s", (long long)n, items->reason[r]);
+	for (int d = 0; d < items->n_drop; d++) {
+		const sn_drop *drop = &items->drop[d];
+		sn_note(ctx, "dropped %lld: %s%s%s%s%s", (long long)drop->n, drop->reason, drop->group ? ", " : "",
+				drop->group ? drop->group : "", drop->frequency ? ", frequency " : "",
+				drop->frequency ? drop->frequency : "");
 	}
 }
 

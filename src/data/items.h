@@ -33,6 +33,7 @@ typedef struct sn_item {
 	int32_t lemma, attractor; /* lemma indices; attractor -1: none */
 	int32_t form;             /* subject's word form: index, for control tasks and the surface probe */
 	int32_t group;            /* lexicon's inherent group of the subject's lemma (regular / irregular, gender), index */
+	int8_t frequency;         /* of the subject's lemma: sn_frequency; -1: the lexicon does not say */
 	int32_t fold;             /* block of the subject's lemma, 0 .. n_fold - 1 (the attractor's too) */
 	int32_t lead;             /* lead-in, index */
 	int8_t test_lead;         /* lead-in of the test list */
@@ -40,6 +41,14 @@ typedef struct sn_item {
 	int32_t choice_set; /* which set of choice pairs follows (Russian past tense: by the subject's gender); 0 where one
 						   serves all */
 } sn_item;
+
+/* Why prefixes (or choice pairs) were dropped, and how many of the controller's group and frequency. */
+typedef struct sn_drop {
+	const char *reason;    /* "ambiguous(S)", "token count", ..., "choice: more than one token" */
+	const char *group;     /* NULL: of choice words */
+	const char *frequency; /* "high", "mid", "low"; NULL: of choice words, or the lexicon does not say */
+	int64_t n;
+} sn_drop;
 
 /* Items [0, n_probe) are probe prefixes: twins lie next to each other, training lead-in first. The items of the pairs
  * follow; an item belongs to one pair. Names are numbered in the order in which the items first use them. Made without
@@ -66,9 +75,8 @@ typedef struct sn_items {
 	int n_choice, n_choice_set; /* choice[set * n_choice + c]: the same words in every set */
 	const sn_choice *choice;
 	int64_t n_generated, n_dropped; /* prefixes tried, prefixes rejected */
-	int n_reason;                   /* why prefixes and choice pairs were dropped */
-	const char *const *reason;      /* "ambiguous(S)", "token count", ..., "choice: more than one token" */
-	const int64_t *reason_count;    /* [n_reason * n_group] by the subject's group; of choice words: all in group 0 */
+	int n_drop;
+	const sn_drop *drop; /* in the order of their first occurrence */
 } sn_items;
 
 /* How many: probe prefixes (twins counted apart) and pairs of each kind (both directions are one). Each is rounded up

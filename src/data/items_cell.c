@@ -182,6 +182,7 @@ sn_status sn_maker_row(sn_maker *k, int frame_number, const sn_fill *fill, int t
 						  .lemma = subject->lexeme->lemma,
 						  .form = subject->form->text,
 						  .group = sn_slot_class(p, p->label[0].slot)->group[subject->lexeme->group],
+						  .frequency = subject->lexeme->frequency,
 						  .choice_set = sn_maker_choice_set(k, fill) };
 	if (p->attractor >= 0 && fill[p->attractor].lexeme) row->attractor = fill[p->attractor].lexeme->lemma;
 	for (int i = frame->n_condition - 1; i >= 0; i--)

@@ -1,6 +1,7 @@
 /* Items as JSONL, one prefix a line; docs/phenomena.md has the schema. */
 #include "base/write.h"
 #include "data/items.h"
+#include "data/phenomenon_lexicon.h"
 
 static const char *const kind_name[] = { "main", "attractor", "placebo" };
 
@@ -58,6 +59,7 @@ static void add_names(sn_buf *out, const sn_items *items, const sn_item *item)
 	add_text(out, "lemma", items->lemma[item->lemma]);
 	add_text(out, "form", items->form[item->form]);
 	add_text(out, "group", items->group[item->group]);
+	add_text(out, "frequency", sn_frequency_name(item->frequency));
 	add_text(out, "attractor_lemma", item->attractor < 0 ? NULL : items->lemma[item->attractor]);
 	sn_buf_format(out, ", \"n\": %d, \"attractor_n\": %d, \"fold\": %d", item->n, item->attractor_n, item->fold);
 	add_text(out, "lead_in", items->lead[item->lead]);

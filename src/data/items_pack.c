@@ -53,7 +53,7 @@ static sn_status open_names(packing *k)
 {
 	names *const all[] = { &k->frame, &k->condition, &k->lemma, &k->form, &k->group, &k->lead };
 	const sn_item_rows *rows = k->rows;
-	for (int i = 0; i < SN_COUNT(all); i++) SN_TRY(names_open(all[i], rows->arena, 2 * rows->n + rows->n_drop + 1));
+	for (int i = 0; i < SN_COUNT(all); i++) SN_TRY(names_open(all[i], rows->arena, 2 * rows->n + 1));
 	return SN_OK;
 }
 
@@ -86,6 +86,7 @@ static void pack_item(packing *k, int64_t i)
 		.attractor = number_of(&k->lemma, r->attractor),
 		.form = number_of(&k->form, r->form),
 		.group = number_of(&k->group, r->group),
+		.frequency = r->frequency,
 		.fold = r->fold,
 		.lead = number_of(&k->lead, r->lead),
 		.test_lead = r->test_lead,
@@ -137,29 +138,6 @@ static sn_status pack_choices(const packing *k)
 	return SN_OK;
 }
 
-static sn_status pack_drops(packing *k)
-{
-	const sn_item_rows *rows = k->rows;
-	names reason;
-	SN_TRY(names_open(&reason, rows->arena, rows->n_drop + 1));
-	for (int i = 0; i < rows->n_drop; i++) {
-		number_of(&reason, rows->drop[i].reason);
-		number_of(&k->group, rows->drop[i].group);
-	}
-	int64_t *count;
-	SN_NEW(count, rows->arena, int64_t, reason.n * k->group.n);
-	for (int i = 0; i < rows->n_drop; i++) {
-		int32_t group = number_of(&k->group, rows->drop[i].group);
-		count[number_of(&reason, rows->drop[i].reason) * k->group.n + SN_MAX(group, 0)] += rows->drop[i].n;
-	}
-	k->out->n_reason = reason.n;
-	k->out->reason = reason.name;
-	k->out->reason_count = count;
-	k->out->n_generated = rows->n_generated;
-	k->out->n_dropped = rows->n_dropped;
-	return SN_OK;
-}
-
 static sn_status set_head(const sn_item_rows *rows, sn_items *out)
 {
 	const char **role, **label;
@@ -179,7 +157,11 @@ static sn_status set_head(const sn_item_rows *rows, sn_items *out)
 					   .n_label = rows->n_label,
 					   .label = label,
 					   .value = value,
-					   .n_fold = rows->n_fold };
+					   .n_fold = rows->n_fold,
+					   .n_generated = rows->n_generated,
+					   .n_dropped = rows->n_dropped,
+					   .n_drop = rows->n_drop,
+					   .drop = rows->drop };
 	return SN_OK;
 }
 
@@ -205,7 +187,6 @@ sn_status sn_item_rows_pack(sn_items **out, sn_item_rows *rows)
 	for (int64_t i = 0; i < rows->n; i++) pack_item(&k, i);
 	SN_TRY(pack_pairs(rows, k.out));
 	SN_TRY(pack_choices(&k));
-	SN_TRY(pack_drops(&k));
 	set_names(&k);
 	k.out->item = k.item;
 	k.out->token = k.token, k.out->start = k.start, k.out->span = k.span;

@@ -6,8 +6,8 @@
 typedef struct reading {
 	const sn_dataset *data;
 	sn_item_rows *rows;
-	const sn_column *text, *use, *unit, *frame, *condition, *lemma, *form, *group, *attractor, *n, *attractor_n, *fold,
-		*lead, *lead_set, *choices;
+	const sn_column *text, *use, *unit, *frame, *condition, *lemma, *form, *group, *frequency, *attractor, *n,
+		*attractor_n, *fold, *lead, *lead_set, *choices;
 	const sn_column *role[SN_MAX_ROLE], *label[SN_MAX_ROLE];
 	int64_t row;
 } reading;
@@ -30,7 +30,7 @@ static sn_status need_column(const reading *r, const char *name, sn_type type, c
 				   name, type_name[type], *out ? "another type" : "none");
 }
 
-/* Columns that are all missing where no item has an attractor or a condition do not exist. */
+/* Columns that are all missing where no item has an attractor, a condition or a frequency do not exist. */
 static sn_status may_column(const reading *r, const char *name, sn_type type, const sn_column **out)
 {
 	*out = NULL;
@@ -53,6 +53,7 @@ static sn_status find_columns(reading *r)
 		{ "lemma", SN_TYPE_TEXT, &r->lemma, false },
 		{ "form", SN_TYPE_TEXT, &r->form, false },
 		{ "group", SN_TYPE_TEXT, &r->group, false },
+		{ "frequency", SN_TYPE_TEXT, &r->frequency, true },
 		{ "attractor_lemma", SN_TYPE_TEXT, &r->attractor, true },
 		{ "n", SN_TYPE_INT, &r->n, false },
 		{ "attractor_n", SN_TYPE_INT, &r->attractor_n, false },
@@ -194,6 +195,13 @@ static sn_status int_at(const reading *r, const sn_column *c, int64_t low, int64
 	return bad(r, c->name, expected);
 }
 
+static sn_status read_frequency(const reading *r, sn_item_row *row)
+{
+	const char *name = r->frequency ? r->frequency->s[r->row] : NULL;
+	row->frequency = (int8_t)(name ? sn_frequency_find(name) : -1);
+	return !name || row->frequency >= 0 ? SN_OK : bad(r, "frequency", "high, mid or low");
+}
+
 static sn_status read_strings(const reading *r, sn_item_row *row)
 {
 	SN_TRY(text_at(r, r->text, &row->text));
@@ -202,6 +210,7 @@ static sn_status read_strings(const reading *r, sn_item_row *row)
 	SN_TRY(text_at(r, r->form, &row->form));
 	SN_TRY(text_at(r, r->group, &row->group));
 	SN_TRY(text_at(r, r->lead, &row->lead));
+	SN_TRY(read_frequency(r, row));
 	SN_TRY(optional_text_at(r, r->condition, &row->condition));
 	return optional_text_at(r, r->attractor, &row->attractor);
 }
@@ -285,7 +294,7 @@ static sn_status fit_unit(sn_item_rows *rows, sn_item_row *row)
 		return SN_OK;
 	}
 	rows->n_dropped += 2;
-	return sn_item_rows_drop(rows, reason, row->group, 2);
+	return sn_item_rows_drop(rows, reason, row->group, sn_frequency_name(row->frequency), 2);
 }
 
 static sn_status read_rows(reading *r, const int32_t *set)

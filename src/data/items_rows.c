@@ -19,23 +19,24 @@ sn_status sn_item_rows_reserve(sn_item_rows *rows, int64_t n)
 
 static bool same_text(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
 
-sn_status sn_item_rows_drop(sn_item_rows *rows, const char *reason, const char *group, int64_t n)
+sn_status sn_item_rows_drop(sn_item_rows *rows, const char *reason, const char *group, const char *frequency, int64_t n)
 {
 	for (int i = 0; i < rows->n_drop; i++) {
-		sn_item_drop *d = &rows->drop[i];
-		if (!same_text(d->reason, reason) || !same_text(d->group, group)) continue;
+		sn_drop *d = &rows->drop[i];
+		if (!same_text(d->reason, reason) || !same_text(d->group, group) || !same_text(d->frequency, frequency))
+			continue;
 		d->n += n;
 		return SN_OK;
 	}
 	if (rows->n_drop == rows->drop_room) {
 		int room = 2 * rows->drop_room + 16;
-		sn_item_drop *drop;
-		SN_NEW(drop, rows->arena, sn_item_drop, room);
+		sn_drop *drop;
+		SN_NEW(drop, rows->arena, sn_drop, room);
 		if (rows->n_drop) memcpy(drop, rows->drop, (size_t)rows->n_drop * sizeof *drop);
 		rows->drop = drop;
 		rows->drop_room = room;
 	}
-	rows->drop[rows->n_drop++] = (sn_item_drop){ reason, group, n };
+	rows->drop[rows->n_drop++] = (sn_drop){ reason, group, frequency, n };
 	return SN_OK;
 }
 
@@ -161,7 +162,7 @@ sn_status sn_item_rows_fit_choices(sn_item_rows *rows, const char *context)
 		kept += keep[c];
 		if (status != SN_OK || keep[c]) continue;
 		sn_buf_format(&lost, "%s%s/%s", lost.size ? ", " : "", rows->choice[c][0], rows->choice[c][1]);
-		status = sn_item_rows_drop(rows, reason, NULL, 1);
+		status = sn_item_rows_drop(rows, reason, NULL, NULL, 1);
 	}
 	if (status == SN_OK && lost.failed) status = SN_ENOMEM;
 	if (status == SN_OK && rows->tokenizer && kept < SN_MIN_CHOICE)

@@ -20,16 +20,11 @@ typedef struct sn_item_row {
 	int8_t attractor_n, test_lead; /* attractor's feature: +1, -1, 0 without */
 	int kind;                      /* sn_pair_kind, or SN_NO_PAIR: a probe prefix */
 	int32_t fold, choice_set;
+	int8_t frequency; /* of the controller's lemma, sn_frequency or -1 */
 	int32_t n_token;
 	const int32_t *token; /* NULL: not fitted */
 	int32_t span[SN_MAX_ROLE][2];
 } sn_item_row;
-
-/* Why something was dropped, and how often by group. */
-typedef struct sn_item_drop {
-	const char *reason, *group;
-	int64_t n;
-} sn_item_drop;
 
 /* Rows in the order of the items: twins of probe prefixes next to each other, then the two members of each pair. */
 typedef struct sn_item_rows {
@@ -46,15 +41,16 @@ typedef struct sn_item_rows {
 	int64_t n, room;
 	sn_item_row *row;
 	int n_drop, drop_room;
-	sn_item_drop *drop;
+	sn_drop *drop;
 	int64_t n_generated, n_dropped;
 } sn_item_rows;
 
 /* Makes room for n more rows. */
 SN_CHECKED sn_status sn_item_rows_reserve(sn_item_rows *rows, int64_t n);
-/* Counts n prefixes dropped for a reason; group: that of the controller's lemma, or NULL (choice words). Strings are
- * borrowed. */
-SN_CHECKED sn_status sn_item_rows_drop(sn_item_rows *rows, const char *reason, const char *group, int64_t n);
+/* Counts n prefixes dropped for a reason; group, frequency: of the controller's lemma, or NULL (choice words). Strings
+ * are borrowed. */
+SN_CHECKED sn_status sn_item_rows_drop(sn_item_rows *rows, const char *reason, const char *group, const char *frequency,
+									   int64_t n);
 /* Removes choice pairs whose two forms are equal, and, with a tokenizer, those of which a form is not one token after
  * context and a space; sets choice_token. SN_EARG if a tokenizer leaves fewer than 6, naming the others. */
 SN_CHECKED sn_status sn_item_rows_fit_choices(sn_item_rows *rows, const char *context);

@@ -97,10 +97,10 @@ static sn_status try_unit(sn_maker *k, const sn_balance_cell *c, int block, sn_u
 	k->rows.n_generated += 2;
 	*done = !reason;
 	if (*done) return accept(k, u);
-	const char *group = u->row[0].group;
+	const char *group = u->row[0].group, *frequency = sn_frequency_name(u->row[0].frequency);
 	sn_arena_reset(k->rows.arena, mark);
 	k->rows.n_dropped += 2;
-	return sn_item_rows_drop(&k->rows, reason, group, 2);
+	return sn_item_rows_drop(&k->rows, reason, group, frequency, 2);
 }
 
 /* Gives the second member's changed slot its form, and those that agree with it. */
@@ -148,7 +148,8 @@ static sn_status try_partners(sn_maker *k, const sn_balance_cell *c, int block, 
 	*blame = 1u << x->slot;
 	k->rows.n_generated += 2;
 	k->rows.n_dropped += 2;
-	return sn_item_rows_drop(&k->rows, "no partner lemma", words->group[base->lexeme->group], 2);
+	return sn_item_rows_drop(&k->rows, "no partner lemma", words->group[base->lexeme->group],
+							 sn_frequency_name(base->lexeme->frequency), 2);
 }
 
 static sn_status draw_unit(sn_maker *k, const sn_balance_cell *c, int block, bool *done)

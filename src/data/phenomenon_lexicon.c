@@ -2,6 +2,17 @@
 
 #include <string.h>
 
+static const char *const frequency_name[SN_FREQUENCIES] = { "high", "mid", "low" };
+
+const char *sn_frequency_name(int frequency) { return frequency < 0 ? NULL : frequency_name[frequency]; }
+
+int sn_frequency_find(const char *name)
+{
+	for (int f = 0; f < SN_FREQUENCIES; f++)
+		if (strcmp(frequency_name[f], name) == 0) return f;
+	return -1;
+}
+
 sn_values sn_values_none(void)
 {
 	sn_values none;

@@ -36,8 +36,13 @@ typedef struct sn_lexeme {
 	sn_values inherent; /* gender, animacy, regular or irregular, ... */
 	int n_form;
 	const sn_form *form;
-	int32_t group; /* stratum of the folds: its inherent values; index into the class's groups */
+	int32_t group;    /* stratum of the folds: its inherent values; index into the class's groups */
+	int8_t frequency; /* sn_frequency; -1: the lexicon does not say */
 } sn_lexeme;
+
+/* How frequent a lexeme is, coarsely (docs/phenomena.md has the bounds): for breakdowns only, nothing is balanced by
+ * it. */
+typedef enum sn_frequency { SN_FREQUENCY_HIGH, SN_FREQUENCY_MID, SN_FREQUENCY_LOW, SN_FREQUENCIES } sn_frequency;
 
 /* A word class of the lexicon. */
 typedef struct sn_class {
@@ -54,6 +59,10 @@ typedef struct sn_fill {
 	const sn_form *form;
 } sn_fill;
 
+/* Returns "high", "mid" or "low"; NULL for -1. */
+const char *sn_frequency_name(int frequency);
+/* Returns the band of that name, or -1. */
+int sn_frequency_find(const char *name);
 /* Returns a set without any value. */
 sn_values sn_values_none(void);
 /* Returns the number of the feature of that name (size bytes), or -1. */

@@ -32,6 +32,16 @@ static sn_status read_values(sn_reading *r, json_t *list, sn_feature *feature)
 	return SN_OK;
 }
 
+/* What a lexeme may say of itself beside its inherent features. */
+static const char *const lexeme_key[] = { "lemma", "forms", "frequency" };
+
+static bool is_key(const char *name)
+{
+	for (int i = 0; i < SN_COUNT(lexeme_key); i++)
+		if (strcmp(lexeme_key[i], name) == 0) return true;
+	return false;
+}
+
 sn_status sn_read_features(sn_reading *r)
 {
 	sn_phenomenon *p = r->p;
@@ -42,6 +52,8 @@ sn_status sn_read_features(sn_reading *r)
 	SN_TRY(sn_json_object_or(r->doc, r->doc->root, "features", &object));
 	json_object_foreach(object, name, list) {
 		SN_TRY(sn_read_name(r, list, name));
+		if (is_key(name))
+			return sn_json_fail(r->doc, list, NULL, SN_EPARSE, "\"%s\" is a key of lexemes; choose another name", name);
 		int f = sn_feature_find(p->feature, p->n_feature, name, strlen(name));
 		if (f < 0 && p->n_feature == SN_MAX_FEATURE)
 			return sn_json_fail(r->doc, list, NULL, SN_EPARSE, "more than %d features", SN_MAX_FEATURE);
@@ -126,8 +138,7 @@ static sn_status read_forms(const sn_reading *r, json_t *object, sn_lexeme *lexe
 
 static sn_status read_inherent(const sn_reading *r, json_t *object, sn_lexeme *lexeme)
 {
-	static const char *const key[] = { "lemma", "forms" };
-	SN_TRY(sn_read_keys(r, object, key, SN_COUNT(key), true));
+	SN_TRY(sn_read_keys(r, object, lexeme_key, SN_COUNT(lexeme_key), true));
 	for (int f = 0; f < r->p->n_feature; f++) {
 		const sn_feature *feature = &r->p->feature[f];
 		json_t *value = json_object_get(object, feature->name);
@@ -142,6 +153,15 @@ static sn_status read_inherent(const sn_reading *r, json_t *object, sn_lexeme *l
 		lexeme->inherent.value[f] = (int8_t)v;
 	}
 	return SN_OK;
+}
+
+static sn_status read_frequency(const sn_reading *r, json_t *object, sn_lexeme *lexeme)
+{
+	const char *name;
+	SN_TRY(sn_json_string_or(r->doc, object, "frequency", NULL, &name));
+	lexeme->frequency = (int8_t)(name ? sn_frequency_find(name) : -1);
+	if (!name || lexeme->frequency >= 0) return SN_OK;
+	return sn_json_fail(r->doc, object, "frequency", SN_EPARSE, "expected high, mid or low");
 }
 
 /* A word that does not inflect may be written as a string. */
@@ -160,12 +180,14 @@ static sn_status read_word(const sn_reading *r, json_t *value, sn_lexeme *lexeme
 static sn_status read_lexeme(const sn_reading *r, json_t *value, sn_lexeme *lexeme)
 {
 	lexeme->inherent = sn_values_none();
+	lexeme->frequency = -1;
 	if (json_is_string(value)) return read_word(r, value, lexeme);
 	if (!json_is_object(value))
 		return sn_json_fail(r->doc, value, NULL, SN_EPARSE,
 							"expected a word or an object with lemma and forms, found %s", sn_json_type_name(value));
 	SN_TRY(sn_read_member(r, value, "lemma", &lexeme->lemma));
 	SN_TRY(read_inherent(r, value, lexeme));
+	SN_TRY(read_frequency(r, value, lexeme));
 	json_t *forms;
 	SN_TRY(sn_json_object(r->doc, value, "forms", &forms));
 	return read_forms(r, forms, lexeme);

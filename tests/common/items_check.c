@@ -38,9 +38,8 @@ sn_tokenizer *suite_tokenizer(sn_ctx *ctx, const sn_phenomenon *p, sn_arena *are
 int64_t count_dropped(const sn_items *items, const char *reason)
 {
 	int64_t n = 0;
-	for (int r = 0; r < items->n_reason; r++)
-		for (int g = 0; g < items->n_group; g++)
-			if (strcmp(items->reason[r], reason) == 0) n += items->reason_count[r * items->n_group + g];
+	for (int d = 0; d < items->n_drop; d++)
+		if (strcmp(items->drop[d].reason, reason) == 0) n += items->drop[d].n;
 	return n;
 }
 
@@ -268,6 +267,7 @@ static void check_same_item(const sn_item *a, const sn_item *b)
 	assert_true(x.lemma == y.lemma && x.attractor == y.attractor && x.form == y.form && x.group == y.group);
 	assert_true(x.fold == y.fold && x.lead == y.lead && x.test_lead == y.test_lead && x.twin == y.twin);
 	assert_int_equal(x.choice_set, y.choice_set);
+	assert_int_equal(x.frequency, y.frequency);
 }
 
 static void check_same_choices(const sn_items *a, const sn_items *b)
@@ -296,7 +296,7 @@ void check_same_items(const sn_items *a, const sn_items *b)
 	check_names(a->lemma, a->n_lemma, b->lemma, b->n_lemma);
 	check_names(a->form, a->n_form, b->form, b->n_form);
 	check_names(a->lead, a->n_lead, b->lead, b->n_lead);
-	for (int g = 0; g < SN_MIN(a->n_group, b->n_group); g++) assert_string_equal(a->group[g], b->group[g]);
+	check_names(a->group, a->n_group, b->group, b->n_group);
 	for (int l = 0; l < a->n_label; l++)
 		for (int v = 0; v < 2; v++) assert_string_equal(a->value[l][v], b->value[l][v]);
 	for (int64_t i = 0; i < a->n; i++) check_same_item(&a->item[i], &b->item[i]);

@@ -122,6 +122,7 @@ static sn_status add_item(maker *m, const recipe *r, int64_t *out)
 							.attractor = r->attractor,
 							.form = noun(r->lemma, r->n, r->g),
 							.group = r->lemma % 4,
+							.frequency = -1,
 							.fold = fold_of(r->lemma),
 							.lead = lead_of(r),
 							.test_lead = r->test_lead,

@@ -174,8 +174,8 @@ static void too_few_choices_are_an_error_that_names_them(void **state)
 	sn_tokenizer *fourteen = suite_tokenizer_without(ctx, m.p, m.arena, "seems wants needs knows goes comes");
 	assert_ok(ctx, sn_items_make(&items, ctx, m.p, fourteen, &size, 1, m.arena));
 	assert_int_equal(items->n_choice, 14);
-	assert_string_equal(items->reason[0], "choice: more than one token");
-	assert_int_equal(items->reason_count[0], 6);
+	assert_string_equal(items->drop[0].reason, "choice: more than one token");
+	assert_int_equal(items->drop[0].n, 6);
 	sn_tokenizer_close(fourteen);
 	sn_tokenizer *five =
 		suite_tokenizer_without(ctx, m.p, m.arena,

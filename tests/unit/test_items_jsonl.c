@@ -53,7 +53,7 @@ static void the_round_trip_is_exact(void **state)
 		assert_ok(ctx, read_text(ctx, w.text.data, tokens ? w.tokenizer : NULL, w.arena, &back));
 		check_same_items(w.items, back);
 		assert_int_equal(back->n_dropped, 0);
-		assert_int_equal(back->n_reason, 0);
+		assert_int_equal(back->n_drop, 0);
 		assert_string_equal(back->source, "items.jsonl");
 		sn_buf again = { .ctx = ctx };
 		sn_items_jsonl(&again, back);
@@ -74,6 +74,16 @@ static void a_tokenizer_drops_what_it_cannot_use(void **state)
 	assert_int_equal(count_dropped(back, "choice: more than one token"), 1);
 	assert_true(back->n_dropped > 0);
 	assert_int_equal(back->n_dropped, count_dropped(back, "token count"));
+	int64_t mid = 0, regular = 0; /* wolf is mid and irregular, teacher high and regular */
+	for (int d = 1; d < back->n_drop; d++) {
+		assert_string_equal(back->drop[d].reason, "token count");
+		bool wolf = strcmp(back->drop[d].group, "irregular") == 0;
+		assert_string_equal(back->drop[d].frequency, wolf ? "mid" : "high");
+		*(wolf ? &mid : &regular) += back->drop[d].n;
+	}
+	assert_int_equal(mid + regular, back->n_dropped);
+	assert_null(back->drop[0].group);
+	assert_null(back->drop[0].frequency);
 	assert_int_equal(back->n + back->n_dropped, w.items->n);
 	assert_int_equal(back->n_probe, w.items->n_probe);
 	for (int64_t i = 0; i < back->n_pair; i++) {
@@ -134,6 +144,7 @@ static void mistakes_are_named_by_row_and_column(void **state)
 		{ 4, "\"unit\": 1", "\"unit\": 7", "item 3: unit: expected its other member" },
 		{ 1, "are/is", "are-is", "choices: expected as many pairs" },
 		{ 1, "\"frame\": \"adverb\"", "\"frame\": null", "item 1: frame: expected text" },
+		{ 1, "\"frequency\": \"", "\"frequency\": \"very ", "item 1: frequency: expected high, mid or low" },
 		{ 1, "\"number\": \"pl/sg\"", "\"number\": \"pl\"", "values.number: expected the words for +1 and -1" },
 	};
 	sn_ctx *ctx = test_ctx(state);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/phenomenon.h"
+#include "io/json.h"
 
 /* The Russian example of the format: gender agrees in the singular only, one attractor form is syncretic. */
 static const char russian[] =
@@ -107,6 +108,11 @@ static const struct {
 	{ "\"keep\"", "\"kep\"", "yo[0]: expected \"keep\" or \"fold\"" },
 	{ "\"gender\": \"f\"", "\"gendre\": \"f\"", "lexicon.N[0]: unknown key \"gendre\"" },
 	{ "\"gender\": \"f\"", "\"gender\": \"x\"", "lexicon.N[0].gender: expected a value of gender" },
+	{ "\"gender\": \"f\"", "\"gender\": \"f\", \"frequency\": \"rare\"",
+	  "lexicon.N[0].frequency: expected high, mid or low" },
+	{ "\"gender\": \"f\"", "\"gender\": \"f\", \"frequency\": 1", "lexicon.N[0].frequency: expected a string" },
+	{ "\"lang\": \"ru\"", "\"lang\": \"ru\", \"features\": {\"frequency\": [\"a\", \"b\"]}",
+	  "features.frequency: \"frequency\" is a key of lexemes" },
 	{ "\"nom.sg\": \"сестра\"", "\"nm.sg\": \"сестра\"", "lexicon.N[0].forms.nm.sg: \"nm\" is no value" },
 	{ "\"nom.sg\": \"сестра\"", "\"nom.gen\": \"сестра\"", "names two values of case" },
 	{ "\"nom.sg\": \"сестра\"", "\"sg.nom\": \"сестра\", \"nom.sg\": \"сестра\"", "stands twice" },
@@ -260,6 +266,32 @@ static void the_english_suite_has_what_it_promises(void **state)
 	sn_arena_close(arena);
 }
 
+/* The bands of docs/phenomena.md: 100 and 10 occurrences a million words. */
+static void the_suites_bands_are_those_of_the_counts(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_arena *arena;
+	const sn_phenomenon *p;
+	sn_json *golden;
+	json_t *counts;
+	int seen[SN_FREQUENCIES] = { 0 };
+	assert_ok(ctx, sn_arena_open(&arena, ctx));
+	assert_ok(ctx, sn_phenomenon_open(&p, ctx, "en/number-agreement", arena));
+	assert_ok(ctx, sn_json_load(&golden, ctx, SN_TESTS "/golden/frequency/en-number-agreement.json", 0));
+	assert_ok(ctx, sn_json_object(golden, golden->root, "per_million", &counts));
+	const sn_class *noun = sn_slot_class(p, p->label[0].slot);
+	for (int i = 0; i < noun->n; i++) {
+		double x;
+		assert_ok(ctx, sn_json_f64(golden, counts, noun->lexeme[i].lemma, &x));
+		int expected = x >= 100 ? SN_FREQUENCY_HIGH : x >= 10 ? SN_FREQUENCY_MID : SN_FREQUENCY_LOW;
+		if (noun->lexeme[i].frequency != expected) fail_msg("%s", noun->lexeme[i].lemma);
+		seen[expected]++;
+	}
+	for (int f = 0; f < SN_FREQUENCIES; f++) assert_true(seen[f] >= 10);
+	sn_json_close(golden);
+	sn_arena_close(arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +300,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(expressions_follow_their_grammar),
 		cmocka_unit_test(the_english_suite_has_what_it_promises),
+		cmocka_unit_test(the_suites_bands_are_those_of_the_counts),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

@@ -1,6 +1,8 @@
 /* Chosen: does the model prefer the right form, by how many nats, and with what bias. */
 #include "methods/localize/localize.h"
 
+#include "data/phenomenon_lexicon.h"
+
 #include <math.h>
 
 /* Subsets of the members of main pairs, one column each. */
@@ -10,7 +12,7 @@ typedef struct subsets {
 	bool *both;          /* [n] both members of the item's pair are right */
 	int n_column;
 	sn_behaviour *column;
-	int first_condition, first_frame, first_group, both_right;
+	int first_condition, first_frame, first_group, first_frequency, both_right;
 } subsets;
 
 static sn_status list_members(subsets *s, const sn_evidence *ev)
@@ -48,13 +50,16 @@ static void add_columns(subsets *s, int *first, const char *kind, int n, const c
 static sn_status name_columns(subsets *s, const sn_evidence *ev)
 {
 	const sn_items *items = ev->items;
+	const char *frequency[SN_FREQUENCIES];
 	int ignored;
+	for (int f = 0; f < SN_FREQUENCIES; f++) frequency[f] = sn_frequency_name(f);
 	SN_NEW(s->column, ev->arena, sn_behaviour,
-		   2 + items->n_condition + items->n_frame + items->n_group + items->n_choice);
+		   2 + items->n_condition + items->n_frame + items->n_group + SN_FREQUENCIES + items->n_choice);
 	add_columns(s, &ignored, "all", 1, NULL);
 	add_columns(s, &s->first_condition, "condition", items->n_condition, items->condition);
 	add_columns(s, &s->first_frame, "frame", items->n_frame, items->frame);
 	add_columns(s, &s->first_group, "group", items->n_group, items->group);
+	add_columns(s, &s->first_frequency, "frequency", SN_FREQUENCIES, frequency);
 	add_columns(s, &s->both_right, "both right", 1, NULL);
 	return SN_OK;
 }
@@ -64,6 +69,7 @@ static bool belongs(const subsets *s, const sn_evidence *ev, int64_t i, int colu
 	const sn_item *item = &ev->items->item[s->item[i]];
 	if (column == 0) return true;
 	if (column == s->both_right) return s->both[i];
+	if (column >= s->first_frequency) return item->frequency == column - s->first_frequency;
 	if (column >= s->first_group) return item->group == column - s->first_group;
 	if (column >= s->first_frame) return item->frame == column - s->first_frame;
 	return item->condition == column - s->first_condition;

@@ -51,8 +51,8 @@ typedef struct sn_share {
 
 /* Behaviour on one subset of the pair members. */
 typedef struct sn_behaviour {
-	const char *kind,
-		*name; /* "all" "", "condition" "match", "frame" .., "group" .., "both right" "", "choice" " is / are" */
+	/* "all" "", "condition" "match", "frame" .., "group" .., "frequency" .., "both right" "", "choice" "is / are" */
+	const char *kind, *name;
 	int64_t n; /* prefixes */
 	sn_share accuracy;
 	sn_band sensitivity, bias; /* S and bias, nats */

@@ -228,12 +228,11 @@ static sn_status example_rows(sn_result *out, const sn_evidence *ev)
 
 static sn_status drop_rows(sn_result *out, const sn_evidence *ev)
 {
-	const sn_items *items = ev->items;
-	for (int k = 0; k < items->n_reason; k++)
-		for (int g = 0; g < items->n_group; g++) {
-			int64_t n = items->reason_count[k * items->n_group + g];
-			if (n > 0) SN_TRY(SN_ADD(out, SN_T_DROPS, sn_text(items->reason[k]), sn_text(items->group[g]), sn_int(n)));
-		}
+	for (int d = 0; d < ev->items->n_drop; d++) {
+		const sn_drop *drop = &ev->items->drop[d];
+		SN_TRY(SN_ADD(out, SN_T_DROPS, sn_text(drop->reason), sn_text(drop->group), sn_text(drop->frequency),
+					  sn_int(drop->n)));
+	}
 	return SN_OK;
 }
 

@@ -124,6 +124,7 @@ static const sn_col examples[] = {
 static const sn_col drops[] = {
 	WORDS("reason", "Reason"),
 	WORDS("group", "Group"),
+	WORDS("frequency", "Frequency"),
 	{ .name = "dropped", .type = SN_TYPE_INT, .role = SN_MEASURE, .title = "Dropped" },
 };
 static const sn_col labels[] = {
