@@ -1,0 +1,47 @@
+/* Every architecture's tiny random model (tests/golden/arch, made by tests/oracles/tiny_arch.py) against transformers:
+ * all sites, the loss and the logits, from the folder and, where there is one, from the GGUF file.
+ *
+ * usage: test_arch_oracle [VARIANT ...]   without variants all of the table below */
+#include "common/site_oracle.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static const char *const table[] = {
+	"llama",
+};
+
+static int n_wanted;
+static char **wanted;
+
+static void check_file(sn_ctx *ctx, const char *variant, const char *folder, const char *file)
+{
+	site_oracle o;
+	site_oracle_open(&o, ctx, folder, file);
+	assert_true(site_oracle_sites(&o) > 20);
+	site_oracle_claims(&o);
+	site_oracle_loss(&o);
+	site_oracle_logits(&o);
+	print_message("%s%s%s: largest relative error %.1e at %s\n", variant, *file ? "/" : "", file, o.worst, o.site);
+	site_oracle_close(&o);
+}
+
+static void sites_agree_with_transformers(void **state)
+{
+	char folder[512], gguf[544];
+	for (int i = 0; i < (n_wanted ? n_wanted : SN_COUNT(table)); i++) {
+		const char *variant = n_wanted ? wanted[i] : table[i];
+		snprintf(folder, sizeof folder, SN_TESTS "/golden/arch/%s", variant);
+		snprintf(gguf, sizeof gguf, "%s/model.gguf", folder);
+		check_file(test_ctx(state), variant, folder, "");
+		if (access(gguf, R_OK) == 0) check_file(test_ctx(state), variant, folder, "model.gguf");
+	}
+}
+
+int main(int argc, char **argv)
+{
+	n_wanted = argc - 1;
+	wanted = argv + 1;
+	const struct CMUnitTest tests[] = { cmocka_unit_test(sites_agree_with_transformers) };
+	return cmocka_run_group_tests(tests, test_open, test_close);
+}
