@@ -8,6 +8,8 @@ import sys
 import torch
 from torch.overrides import TorchFunctionMode
 
+PARTS = ("attn", "q", "k", "v", "qkv", "o", "ln1", "ln1_post", "ln2", "ln2_post", "gate", "up", "gate_up", "in", "down",
+         "act")
 SOFTMAX = {torch.nn.functional.softmax, torch.softmax, torch.Tensor.softmax}
 TOLERANCE = 2e-6
 
@@ -47,7 +49,7 @@ class Capture(TorchFunctionMode):
 
     def __init__(self, modelling):
         super().__init__()
-        self.value, self.hooks, self.calls = {}, [], {}
+        self.value, self.hooks, self.calls, self.centred = {}, [], {}, set()
         self.modelling, self.attention, self.patched = modelling, None, {}
 
     def __enter__(self):
@@ -127,7 +129,9 @@ class Capture(TorchFunctionMode):
         module's weight and bias, with which they must give its output."""
         def take(name, x, y):
             x, y = row(x), row(y)
-            x = x - x.mean(-1, keepdim=True) if isinstance(module, torch.nn.LayerNorm) else x
+            if isinstance(module, torch.nn.LayerNorm):
+                self.centred.add(name)
+                x = x - x.mean(-1, keepdim=True)
             scale = self.put(f"{name}.hook_scale", (x.square().mean(-1, keepdim=True) + epsilon(module)).sqrt())
             normalized = self.put(f"{name}.hook_normalized", x / scale)
             gain = 1 if module.weight is None else module.weight + ("Gemma" in type(module).__name__)
@@ -150,13 +154,29 @@ def suffixed(names, suffix):
     return names + suffix if isinstance(names, str) else [name + suffix for name in names]
 
 
+def part_of(layer, family, n_head, n_kv):
+    """{what: module} of one block: block, attn (the softmax is inside), q, k, v or qkv and split, o, the norms, the
+    MLP's gate and up, gate_up or in, down, act. family: {what: path inside the block}; an Identity is no part."""
+    part = {key: layer.get_submodule(family[key]) for key in PARTS if key in family}
+    part = {key: module for key, module in part.items() if not isinstance(module, torch.nn.Identity)}
+    part["block"] = layer
+    for key in ("rotated", "q_norm", "q_scale"):
+        if key in family:
+            part[key] = family[key]
+    if "split" in family:
+        part["split"] = lambda x: family["split"](x, n_head, n_kv)
+    return part
+
+
 def watch(site, name, part):
-    """Hooks on one block's modules. part: {block, attn, q, k, v (or qkv), o, ln1, ...: module}; see finish."""
+    """Hooks on one block's modules; a list of names: one block after the other with the same weights."""
     site.into(part["block"], suffixed(name, ".hook_resid_pre"))
     site.out_of(part["block"], suffixed(name, ".out"))
-    attention = suffixed(name, ".attn")
-    site.within(part["attn"], attention)
-    watch_attention(site, attention, part)
+    watch_attention(site, suffixed(name, ".attn"), part)
+    if "cross" in part:
+        watch_attention(site, f"{name}.cross_attn", part["cross"])
+        site.into(part["cross"]["k"], f"{name}.cross_attn.k.hook_in")
+        site.norm(part["ln_cross"], f"{name}.ln_cross")
     for norm in ("ln1", "ln1_post", "ln2", "ln2_post"):
         if norm in part:
             site.norm(part[norm], suffixed(name, f".{norm}"))
@@ -171,7 +191,7 @@ def watch(site, name, part):
 
 
 def watch_attention(site, name, part):
-    """Hooks on the matrices of one attention. Their key is part of the name where they are called in turn."""
+    site.within(part["attn"], name)
     first = part.get("qkv") or part["q"]
     site.into(first, suffixed(name, ".q.hook_in"))
     if "qkv" in part:
@@ -208,7 +228,7 @@ def finish_attention(site, name, part, n_head, n_kv, rotary, softcap=None, scale
 
 
 def finish_rotary(site, name, q, k, rotary, part):
-    """What enters the scores: q and k after their norms and the rotation. Without both it must be q and k."""
+    """What enters the scores: q and k after their norms and the rotation. Without these it must be q and k."""
     rotated, calls = site.value.pop(f"{name}.rotated", None), site.value.pop(f"{name}.rotary", [])
     if rotary and rotated is None:
         rotated = part["rotated"](q, k, calls)
@@ -239,7 +259,8 @@ def finish_mlp(site, name, part):
 
 
 def finish_block(site, name, part, form):
-    """form: serial (norm, branch, add), parallel (both branches read resid_pre) or post (branch, add, norm)."""
+    """form: serial (norm, branch, add), parallel (both branches read resid_pre) or post (branch, add, norm). With a
+    cross-attention between the two branches."""
     value = site.value
     pre, out = value[f"{name}.hook_resid_pre"], value.pop(f"{name}.out")
     attn = value[f"{name}.ln1_post.out"] if "ln1_post" in part else value[f"{name}.attn.o.hook_out"]
@@ -250,21 +271,43 @@ def finish_block(site, name, part, form):
     if form == "parallel":
         same(site.put(f"{name}.hook_resid_post", pre + attn + mlp), out, f"{name}.hook_resid_post")
         return
-    mid = site.put(f"{name}.hook_resid_mid", pre + attn)
-    normed = value.get(f"{name}.ln1.out" if form == "post" else f"{name}.ln2.out")
-    same(value[f"{name}.mlp.in.hook_in"], mid if normed is None else normed, f"{name}.mlp.in.hook_in")
-    if form == "serial":
-        same(site.put(f"{name}.hook_resid_post", mid + mlp), out, f"{name}.hook_resid_post")
-    else:
-        site.put(f"{name}.hook_resid_post", value[f"{name}.ln1.out"] + mlp)
-        check_norm(site, f"{name}.ln1", mid)
-        check_norm(site, f"{name}.ln2", value[f"{name}.hook_resid_post"])
-        same(site.put(f"{name}.hook_normalized_resid_post", value[f"{name}.ln2.out"]), out, f"{name}: output")
+    finish = finish_post if form == "post" else finish_serial
+    stream = finish(site, f"{name}.ln1", site.put(f"{name}.hook_resid_mid", pre + attn))
+    if "cross" in part:
+        read = finish_read(site, f"{name}.ln_cross", stream, form)
+        same(read, value[f"{name}.cross_attn.q.hook_in"], f"{name}.cross_attn.q.hook_in")
+        cross = site.put(f"{name}.hook_cross_attn_out", value[f"{name}.cross_attn.o.hook_out"])
+        stream = finish(site, f"{name}.ln_cross", site.put(f"{name}.hook_resid_mid_cross", stream + cross))
+    same(finish_read(site, f"{name}.ln2", stream, form), value[f"{name}.mlp.in.hook_in"], f"{name}.mlp.in.hook_in")
+    stream = finish(site, f"{name}.ln2", site.put(f"{name}.hook_resid_post", stream + mlp))
+    same(stream, out, f"{name}: output")
+    if form == "post":
+        site.put(f"{name}.hook_normalized_resid_post", stream)
+
+
+def finish_serial(site, norm, stream):
+    """The stream goes on as it is."""
+    return stream
+
+
+def finish_post(site, norm, stream):
+    """The stream goes on through the norm."""
+    check_norm(site, norm, stream)
+    return site[f"{norm}.out"]
+
+
+def finish_read(site, norm, stream, form):
+    """What a branch reads: the stream, through its norm in a serial block that has one (OLMo 2 has none)."""
+    if form == "post" or f"{norm}.out" not in site.value:
+        return stream
+    check_norm(site, norm, stream)
+    return site[f"{norm}.out"]
 
 
 def check_norm(site, name, x):
-    """The LayerNorm's input was x."""
-    same(x - x.mean(-1, keepdim=True), site[f"{name}.hook_normalized"] * site[f"{name}.hook_scale"], name)
+    """The norm's input was x."""
+    centred = x - x.mean(-1, keepdim=True) if name in site.centred else x
+    same(centred, site[f"{name}.hook_normalized"] * site[f"{name}.hook_scale"], name)
 
 
 def modelling(model):

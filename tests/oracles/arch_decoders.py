@@ -4,8 +4,8 @@ import math
 import torch
 import transformers as hf
 
-from arch_capture import (Capture, finish_attention, finish_block, finish_mlp, heads, modelling, row, same, sites_of,
-                          watch)
+from arch_capture import (Capture, finish_attention, finish_block, finish_mlp, heads, modelling, part_of, row, same,
+                          sites_of, watch)
 
 N_VOCAB = 40
 SMALL = dict(vocab_size=N_VOCAB, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
@@ -18,8 +18,6 @@ TRAITS = dict(
     attn="self_attn", q="self_attn.q_proj", k="self_attn.k_proj", v="self_attn.v_proj", o="self_attn.o_proj",
     ln1="input_layernorm", ln2="post_attention_layernorm", gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj",
     act="mlp.act_fn", rotary=True, form="serial")
-PARTS = ("attn", "q", "k", "v", "qkv", "o", "ln1", "ln1_post", "ln2", "ln2_post", "gate", "up", "gate_up", "in", "down",
-         "act")
 
 
 def traits(**changes):
@@ -85,7 +83,8 @@ NEOX = fused("attention.query_key_value", by_head, embed="gpt_neox.embed_in", la
              **plain_mlp("mlp.dense_h_to_4h", "mlp.dense_4h_to_h", "mlp.act"))
 OPT = traits(embed="model.decoder.embed_tokens", position="model.decoder.embed_positions",
              layers="model.decoder.layers", final="model.decoder.final_layer_norm", o="self_attn.out_proj",
-             ln1="self_attn_layer_norm", ln2="final_layer_norm", rotary=False, q_scale=0.5, **plain_mlp("fc1", "fc2", "activation_fn"))
+             ln1="self_attn_layer_norm", ln2="final_layer_norm", rotary=False, q_scale=0.5,
+             **plain_mlp("fc1", "fc2", "activation_fn"))
 GEMMA_POST = dict(ln1_post="post_attention_layernorm", ln2="pre_feedforward_layernorm",
                   ln2_post="post_feedforward_layernorm")
 FAMILY = {
@@ -147,7 +146,8 @@ def phi3(values, n_kv, **more):
 
 OPT_SIZES = dict(vocab_size=N_VOCAB, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, ffn_dim=24,
                  max_position_embeddings=32, bos_token_id=1, eos_token_id=2, pad_token_id=0)
-GPT2_SIZES = dict(vocab_size=N_VOCAB, n_positions=32, n_embd=16, n_layer=2, n_head=4, bos_token_id=1, eos_token_id=2)
+GPT2_SIZES = dict(vocab_size=N_VOCAB, n_positions=32, n_embd=16, n_layer=2, n_head=4, n_inner=24, bos_token_id=1,
+                  eos_token_id=2)
 
 
 def variants():
@@ -192,7 +192,7 @@ def variants():
             vocab_size=N_VOCAB, max_position_embeddings=32, hidden_size=16, num_layers=3, num_heads=4, window_size=3,
             intermediate_size=24, attention_types=[[["global", "local"], 1], [["global"], 1]], bos_token_id=1,
             eos_token_id=2)),
-        "gptj": (hf.GPTJForCausalLM, hf.GPTJConfig(**dict(GPT2_SIZES, n_head=2), n_inner=24, rotary_dim=4)),
+        "gptj": (hf.GPTJForCausalLM, hf.GPTJConfig(**dict(GPT2_SIZES, n_head=2), rotary_dim=4)),
         "opt": (hf.OPTForCausalLM, hf.OPTConfig(**OPT_SIZES, word_embed_proj_dim=16)),
         "opt-350m": (hf.OPTForCausalLM, hf.OPTConfig(**OPT_SIZES, word_embed_proj_dim=12, do_layer_norm_before=False)),
         "bloom": (hf.BloomForCausalLM, hf.BloomConfig(
@@ -256,17 +256,6 @@ def old_gemma3(values):
 OLD_CONFIG = {"gpt_neox": old_neox, "llama-linear": old_linear, "llama3-rope": old_rope, "llama-dynamic": old_linear,
               "qwen2": old_qwen2, "gemma3": old_gemma3, "phi": old_rope, "stablelm": old_rope,
               "phi3-longrope": old_linear, "qwen3": old_rope, "mistral": old_rope}
-
-
-def part_of(layer, family, n_head, n_kv):
-    part = {key: layer.get_submodule(family[key]) for key in PARTS if key in family}
-    part["block"] = layer
-    for key in ("rotated", "q_norm", "q_scale"):
-        if key in family:
-            part[key] = family[key]
-    if "split" in family:
-        part["split"] = lambda x: family["split"](x, n_head, n_kv)
-    return part
 
 
 def head_counts(config):
