@@ -120,13 +120,18 @@ void sn_rng_permute(sn_rng *rng, int64_t *perm, int64_t n);
 
 /* ---- hashes ---- */
 
-/* Writes 64 hex digits and a NUL. */
+/* SHA-256: writes 64 hex digits and a NUL. */
 SN_CHECKED sn_status sn_hash_bytes(sn_ctx *ctx, const void *bytes, size_t size, char hex[65]);
 SN_CHECKED sn_status sn_hash_file(sn_ctx *ctx, const char *path, char hex[65]);
+/* SHA-1 of a file as git names it (over "blob SIZE\0" and the bytes): writes 40 hex digits and a NUL. */
+SN_CHECKED sn_status sn_hash_git_blob(sn_ctx *ctx, const char *path, char hex[65]);
 uint64_t sn_fnv1a(uint64_t hash, const void *bytes, size_t size);   /* start with SN_FNV_START */
 #define SN_FNV_START 0xcbf29ce484222325u
 
 /* ---- files ---- */
+
+/* Fails with errno's text: "PATH: cannot WHAT: …"; SN_EDISK where no space is left, otherwise SN_EIO. */
+sn_status sn_fail_errno(sn_ctx *ctx, const char *path, const char *what);
 
 /* A file mapped for reading. */
 typedef struct sn_map_file { const uint8_t *data; size_t size; char *path; } sn_map_file;

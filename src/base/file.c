@@ -16,7 +16,7 @@ struct sn_file {
 	char *path, *temporary;   /* temporary: NULL when reading */
 };
 
-static sn_status io_error(sn_ctx *ctx, const char *path, const char *what)
+sn_status sn_fail_errno(sn_ctx *ctx, const char *path, const char *what)
 {
 	int e = errno;
 	if (e == ENOSPC || e == EDQUOT)
@@ -40,11 +40,11 @@ static char *copy_path(sn_ctx *ctx, const char *path, const char *suffix)
 static sn_status map_descriptor(sn_map_file *out, sn_ctx *ctx, int fd, const char *path)
 {
 	struct stat st;
-	if (fstat(fd, &st) != 0) return io_error(ctx, path, "examine");
+	if (fstat(fd, &st) != 0) return sn_fail_errno(ctx, path, "examine");
 	if (!S_ISREG(st.st_mode)) return sn_fail(ctx, SN_EIO, "%s: expected a file, found a directory or device", path);
 	if (st.st_size == 0) return sn_fail(ctx, SN_EPARSE, "%s: the file is empty", path);
 	void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (data == MAP_FAILED) return io_error(ctx, path, "map");
+	if (data == MAP_FAILED) return sn_fail_errno(ctx, path, "map");
 	*out = (sn_map_file){ data, (size_t)st.st_size, copy_path(ctx, path, "") };
 	if (out->path) return SN_OK;
 	munmap(data, (size_t)st.st_size);
@@ -55,7 +55,7 @@ sn_status sn_map_open(sn_map_file *out, sn_ctx *ctx, const char *path)
 {
 	*out = (sn_map_file){ 0 };
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) return io_error(ctx, path, "open");
+	if (fd < 0) return sn_fail_errno(ctx, path, "open");
 	sn_status status = map_descriptor(out, ctx, fd, path);
 	close(fd);
 	return status;
@@ -79,14 +79,14 @@ static sn_status read_stream(sn_ctx *ctx, FILE *f, const char *path, size_t limi
 		sn_buf_add(buf, chunk, n);
 		if (buf->failed) return SN_ENOMEM;
 	}
-	return ferror(f) ? io_error(ctx, path, "read") : SN_OK;
+	return ferror(f) ? sn_fail_errno(ctx, path, "read") : SN_OK;
 }
 
 sn_status sn_read_file(sn_ctx *ctx, const char *path, size_t limit, sn_arena *arena, char **data, size_t *size)
 {
 	bool standard = strcmp(path, "-") == 0;
 	FILE *f = standard ? stdin : fopen(path, "rbe");
-	if (!f) return io_error(ctx, path, "open");
+	if (!f) return sn_fail_errno(ctx, path, "open");
 	sn_buf buf = { .ctx = ctx };
 	sn_status status = read_stream(ctx, f, standard ? "standard input" : path, limit, &buf);
 	if (!standard) fclose(f);
@@ -115,7 +115,7 @@ static sn_status open_stream(sn_file *file, const char *path, open_mode mode)
 	if (fd >= 0 && write) fchmod(fd, 0644);
 	file->stream = fd < 0 ? NULL : fdopen(fd, stream_mode[mode]);
 	if (file->stream) return SN_OK;
-	sn_status status = io_error(ctx, path, write ? "create" : "open");
+	sn_status status = sn_fail_errno(ctx, path, write ? "create" : "open");
 	if (fd >= 0) close(fd);
 	else if (write) file->temporary[0] = '\0';
 	return status;
@@ -147,13 +147,13 @@ sn_status sn_file_scratch(sn_file **out, sn_ctx *ctx, const char *path)
 sn_status sn_file_write(sn_file *file, const void *bytes, size_t size)
 {
 	if (size == 0 || fwrite(bytes, 1, size, file->stream) == size) return SN_OK;
-	return io_error(file->ctx, file->path, "write");
+	return sn_fail_errno(file->ctx, file->path, "write");
 }
 
 sn_status sn_file_read(sn_file *file, void *bytes, size_t size)
 {
 	if (size == 0 || fread(bytes, 1, size, file->stream) == size) return SN_OK;
-	if (ferror(file->stream)) return io_error(file->ctx, file->path, "read");
+	if (ferror(file->stream)) return sn_fail_errno(file->ctx, file->path, "read");
 	return sn_fail(file->ctx, SN_EPARSE, "%s: the file ends too early at byte %ld: %zu more bytes expected", file->path,
 	               ftell(file->stream), size);
 }
@@ -161,14 +161,14 @@ sn_status sn_file_read(sn_file *file, void *bytes, size_t size)
 sn_status sn_file_seek(sn_file *file, uint64_t offset)
 {
 	if (offset <= INT64_MAX && fseeko(file->stream, (off_t)offset, SEEK_SET) == 0) return SN_OK;
-	return io_error(file->ctx, file->path, "seek in");
+	return sn_fail_errno(file->ctx, file->path, "seek in");
 }
 
 sn_status sn_file_commit(sn_file *file)
 {
 	SN_ASSERT(file->temporary);
 	int failed = fflush(file->stream) != 0 || fsync(fileno(file->stream)) != 0;
-	if (failed || rename(file->temporary, file->path) != 0) return io_error(file->ctx, file->path, "write");
+	if (failed || rename(file->temporary, file->path) != 0) return sn_fail_errno(file->ctx, file->path, "write");
 	file->temporary[0] = '\0';
 	return SN_OK;
 }
