@@ -331,7 +331,8 @@ typedef struct sn_model_info {
 	int32_t bos, eos;             /* -1: none */
 } sn_model_info;
 
-/* Opens a GGUF file or a Hugging Face folder. Weights stay mapped and are dequantised and packed when first used.
+/* Opens a GGUF file, a Hugging Face folder, or a model in the hub's cache by its name, ORG/NAME[@REVISION][/FILE].
+ * Weights stay mapped and are dequantised and packed when first used.
  * SN_EPARSE, SN_ESHAPE, SN_EUNKNOWN (architecture), SN_ENOMEM. */
 SN_API SN_CHECKED sn_status sn_model_open(sn_model **out, sn_ctx *ctx, const char *path);
 /* A model of the same shape, without tokenizer, with random weights: N(0, 0.02) matrices and embeddings, norm gains 1,

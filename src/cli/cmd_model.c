@@ -199,7 +199,8 @@ const sn_command sn_command_model_info = {
 	.operands = "MODEL",
 	.min_operand = 1,
 	.max_operand = 1,
-	.doc = "MODEL is a GGUF file or a Hugging Face folder.",
+	.doc = "MODEL is a GGUF file, a Hugging Face folder, or the name ORG/NAME of a model that `sonde model pull` has "
+		   "fetched.",
 	.example = "sonde model info models/SmolLM2-135M-Instruct.Q4_1.gguf",
 	.run = info,
 };

@@ -5,6 +5,7 @@
 #define COMMANDS(X)                                                                                                    \
 	X(sn_command_model_info)                                                                                           \
 	X(sn_command_model_sites)                                                                                          \
+	X(sn_command_model_pull)                                                                                           \
 	X(sn_command_methods)                                                                                              \
 	X(sn_command_runs_list)                                                                                            \
 	X(sn_command_runs_show)                                                                                            \

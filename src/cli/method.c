@@ -5,7 +5,7 @@
 static const sn_param input_rows[] = {
 	{ .name = "model",
 	  .unit = "MODEL",
-	  .help = "GGUF file or Hugging Face folder",
+	  .help = "GGUF file, Hugging Face folder, or ORG/NAME fetched by `sonde model pull`",
 	  .type = SN_TYPE_TEXT,
 	  .off = offsetof(sn_method_input, model),
 	  .required = true },

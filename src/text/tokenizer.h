@@ -35,7 +35,8 @@ SN_CHECKED sn_status sn_tokenizer_open_gguf(sn_tokenizer **out, sn_ctx *ctx, con
 SN_CHECKED sn_status sn_tokenizer_open_json(sn_tokenizer **out, sn_ctx *ctx, const char *folder);
 /* The same from memory; source stands for the path in errors. */
 SN_CHECKED sn_status sn_tokenizer_parse_json(sn_tokenizer **out, sn_ctx *ctx, sn_slice json, const char *source);
-/* Opens the tokenizer of a model: of a file that ends in .gguf, or of a folder (or .json file) as above. */
+/* Opens the tokenizer of a model: of a file that ends in .gguf, of a folder (or .json file) as above, or of a model in
+ * the hub's cache by its name (io/hub.h). */
 SN_CHECKED sn_status sn_tokenizer_open_path(sn_tokenizer **out, sn_ctx *ctx, const char *path);
 /* NULL is allowed. */
 void sn_tokenizer_close(sn_tokenizer *tokenizer);

@@ -1,4 +1,5 @@
 /* A tokenizer from the metadata of a GGUF file. */
+#include "io/hub.h"
 #include "text/tokenizer_impl.h"
 
 #include <string.h>
@@ -188,13 +189,24 @@ sn_status sn_tokenizer_open_gguf(sn_tokenizer **out, sn_ctx *ctx, const sn_gguf 
 	return status;
 }
 
-sn_status sn_tokenizer_open_path(sn_tokenizer **out, sn_ctx *ctx, const char *path)
+static sn_status open_located(sn_tokenizer **out, sn_ctx *ctx, const char *path)
 {
 	sn_gguf *file;
-	*out = NULL;
 	if (!sn_ends_with(path, ".gguf")) return sn_tokenizer_open_json(out, ctx, path);
 	SN_TRY(sn_gguf_open(&file, ctx, path));
 	sn_status status = sn_tokenizer_open_gguf(out, ctx, file);
 	sn_gguf_close(file);
+	return status;
+}
+
+sn_status sn_tokenizer_open_path(sn_tokenizer **out, sn_ctx *ctx, const char *path)
+{
+	sn_arena *arena;
+	const char *found, *name;
+	*out = NULL;
+	SN_TRY(sn_arena_open(&arena, ctx));
+	sn_status status = sn_hub_locate(ctx, arena, path, &found, &name);
+	if (status == SN_OK) status = open_located(out, ctx, found);
+	sn_arena_close(arena);
 	return status;
 }

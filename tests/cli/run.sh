@@ -105,7 +105,7 @@ check "tokens of lines" 0 -- "$sonde" tokenize --model "$tiny/model.gguf" --data
 holds "valid JSON of tokens" python3 -m json.tool "$work/out"
 check "text that is not UTF-8" 2 'line 2: the text is not UTF-8 at byte 1' -- "$sonde" tokenize --model "$tiny" --data <(printf 'a\nb\xff\n')
 check "no text to tokenize" 2 'either TEXT or --data' -- "$sonde" tokenize --model "$tiny"
-check "no tokenizer" 2 'cannot open' -- "$sonde" tokenize --model "$work/none" text
+check "no tokenizer" 2 'no such model' -- "$sonde" tokenize --model "$work/none" text
 
 # a method from end to end: terminal, JSON, CSV, folder, store, and back out of the store
 printf 'good\tbad\nThe keys are here.\tThe keys is here.\nA dog barks.\tA dog bark.\n' >"$work/pairs.tsv"
