@@ -18,6 +18,8 @@ GRID = ["hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_attn_out", 
         "attn.hook_z", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_rot_q", "attn.hook_rot_k",
         "ln1.hook_normalized", "ln2.hook_scale"]
 BASE, SOURCE = "The keys to the cabinet probably", "The key to the cabinet probably"
+UNEQUAL_SOURCE, UNEQUAL_PLACES = [271, 259, 35, 90, 114, 284, 281, 264], [(1, 1), (2, 4), (3, 5), (5, 7)]
+UNEQUAL_GRID = ["hook_resid_pre", "hook_resid_post", "attn.hook_z", "attn.hook_k", "mlp.hook_post"]
 TINY_BASE, TINY_SOURCE, TINY_TOKENS = [271, 259, 114, 261, 281, 264], [284, 35, 4, 200, 281, 272], [276, 30]
 
 
@@ -42,6 +44,15 @@ def grid(model, base, source, hook, tokens, layers):
     other = model.run(source)
     return [[patched(model, base, at, p, other[at][p], tokens) for p in range(len(base))]
             for at in (f"blocks.{layer}.{hook}" for layer in layers)]
+
+
+def unequal(model, base, tokens, layers):
+    """A source of another length: [layer][place][token], the base's position of each place set to the source's."""
+    other = model.run(UNEQUAL_SOURCE)
+    grids = {hook: [[patched(model, base, at, p, other[at][q], tokens) for p, q in UNEQUAL_PLACES]
+                    for at in (f"blocks.{layer}.{hook}" for layer in layers)] for hook in UNEQUAL_GRID}
+    return {"source": UNEQUAL_SOURCE, "places": [list(place) for place in UNEQUAL_PLACES],
+            "source_logits": answer(other, tokens), "grids": grids}
 
 
 def heads_grid(model, base, source, tokens):
@@ -120,6 +131,7 @@ def tiny(variant):
         "base_logits": answer(model.run(TINY_BASE), TINY_TOKENS),
         "source_logits": answer(model.run(TINY_SOURCE), TINY_TOKENS),
         "grids": {hook: grid(model, TINY_BASE, TINY_SOURCE, hook, TINY_TOKENS, layers) for hook in GRID},
+        "unequal": unequal(model, TINY_BASE, TINY_TOKENS, layers),
         "heads": {"attn.hook_z": heads_grid(model, TINY_BASE, TINY_SOURCE, TINY_TOKENS)},
         "edits": other_edits(model, TINY_BASE, TINY_SOURCE, TINY_TOKENS)})
 
