@@ -6,7 +6,7 @@
 #include <string.h>
 
 typedef struct make_param {
-	const char *model, *effort, *out;
+	const char *model, *effort, *lengths, *out;
 	int64_t items;
 } make_param;
 
@@ -31,6 +31,12 @@ static const sn_param params[] = {
 		  "is fitted to a tokenizer when it is read",
 	  .type = SN_TYPE_TEXT,
 	  .off = offsetof(make_param, model) },
+	{ .name = "lengths",
+	  .help = "with --model: drop pairs whose members differ in their number of tokens (equal), or keep them (any)",
+	  .def = "equal",
+	  .choices = "equal|any",
+	  .type = SN_TYPE_TEXT,
+	  .off = offsetof(make_param, lengths) },
 	{ .name = "out",
 	  .unit = "FILE",
 	  .help = "write the items there, not to standard output",
@@ -50,6 +56,8 @@ static void tell(sn_ctx *ctx, const sn_items *items)
 {
 	sn_note(ctx, "%s: %lld probe prefixes, %lld pairs, %d pairs of choice words; %lld prefixes dropped", items->id,
 			(long long)items->n_probe, (long long)items->n_pair / 2, items->n_choice, (long long)items->n_dropped);
+	if (items->n_unequal > 0)
+		sn_note(ctx, "%lld pairs differ in their number of tokens", (long long)items->n_unequal / 2);
 	for (int d = 0; d < items->n_drop; d++) {
 		const sn_drop *drop = &items->drop[d];
 		sn_note(ctx, "dropped %lld: %s%s%s%s%s", (long long)drop->n, drop->reason, drop->group ? ", " : "",
@@ -63,6 +71,7 @@ static sn_status make(sn_cli *cli, const make_param *p, const sn_tokenizer *toke
 	const sn_phenomenon *phenomenon;
 	sn_items *items;
 	sn_items_size size = size_of(p);
+	size.any_length = strcmp(p->lengths, "any") == 0;
 	SN_TRY(sn_phenomenon_open(&phenomenon, cli->ctx, cli->operand[0], cli->arena));
 	SN_TRY(sn_items_make(&items, cli->ctx, phenomenon, tokenizer, &size, sn_ctx_seed(cli->ctx), cli->arena));
 	sn_items_jsonl(&cli->out, items);

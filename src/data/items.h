@@ -24,7 +24,8 @@ typedef struct sn_choice {
 } sn_choice;
 
 /* A prefix that ends just before the choice. Invariants: roles share no token, none holds token 0; the span of an
- * absent role is {-1, -1}; both items of a pair have the same frame and token count. */
+ * absent role is {-1, -1}; both items of a pair have the same frame, and the same token count unless pairs of any
+ * length were asked for (n_unequal). */
 typedef struct sn_item {
 	const char *text;         /* the prefix as shown to readers */
 	int32_t frame, condition; /* indices into the names below; condition -1: none */
@@ -71,6 +72,8 @@ typedef struct sn_items {
 	const char *const *frame, *const *condition, *const *group, *const *lemma, *const *form, *const *lead;
 	int64_t n_probe;
 	int64_t n_pair;             /* directions: two for each pair of items */
+	int64_t n_unequal;          /* of them: members differ in their number of tokens. If there are any, a role is
+								   exchanged at its last token, which both members have (ключ 1 token, ключи 2) */
 	const sn_pair *pair;        /* MAIN first, then ATTRACTOR, then PLACEBO */
 	int n_choice, n_choice_set; /* choice[set * n_choice + c]: the same words in every set */
 	const sn_choice *choice;
@@ -83,6 +86,7 @@ typedef struct sn_items {
  * until it fills every cell of the balance equally. */
 typedef struct sn_items_size {
 	int64_t probe, pair[SN_PAIR_KINDS];
+	bool any_length; /* keep pairs whose members differ in their number of tokens; otherwise they are dropped */
 } sn_items_size;
 
 typedef enum sn_effort { SN_EFFORT_QUICK, SN_EFFORT_STANDARD, SN_EFFORT_THOROUGH, SN_EFFORTS } sn_effort;
@@ -106,9 +110,10 @@ SN_CHECKED sn_status sn_items_make(sn_items **out, sn_ctx *ctx, const sn_phenome
 /* Appends items as JSONL, one prefix a line (docs/phenomena.md has the schema). */
 void sn_items_jsonl(sn_buf *out, const sn_items *items);
 /* Reads items back from the rows of that JSONL; equal to what was written, but for the counts of rejections. With a
- * tokenizer pairs whose members differ in token count and choice pairs of several tokens are dropped and counted
- * (nothing more to drop if they were made with the same tokenizer). SN_EPARSE names row and column. */
+ * tokenizer choice pairs of several tokens and, unless any_length, pairs whose members differ in token count are
+ * dropped and counted (nothing more to drop if they were made with the same tokenizer). SN_EPARSE names row and column.
+ */
 SN_CHECKED sn_status sn_items_read(sn_items **out, sn_ctx *ctx, const sn_dataset *data, const sn_tokenizer *tokenizer,
-								   sn_arena *arena);
+								   bool any_length, sn_arena *arena);
 
 #endif

@@ -46,7 +46,8 @@ sn_status sn_items_make(sn_items **out, sn_ctx *ctx, const sn_phenomenon *p, con
 {
 	static const char *const use[] = { "main", "attractor", "placebo" };
 	enum { MOST = 10000000 };
-	sn_maker k = { .p = p, .rows = { .ctx = ctx, .arena = arena, .tokenizer = tokenizer } };
+	sn_maker k = { .p = p,
+				   .rows = { .ctx = ctx, .arena = arena, .tokenizer = tokenizer, .any_length = size->any_length } };
 	const int32_t *const *block;
 	*out = NULL;
 	for (int i = 0; i <= SN_PAIR_KINDS; i++) {

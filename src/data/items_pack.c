@@ -110,6 +110,7 @@ static sn_status pack_pairs(const sn_item_rows *rows, sn_items *out)
 		sn_pair_kind kind = (sn_pair_kind)rows->row[i].kind;
 		pair[out->n_pair++] = (sn_pair){ i, i + 1, kind };
 		pair[out->n_pair++] = (sn_pair){ i + 1, i, kind };
+		if (rows->row[i].n_token != rows->row[i + 1].n_token) out->n_unequal += 2;
 	}
 	out->pair = pair;
 	return SN_OK;

@@ -287,7 +287,7 @@ static sn_status fit_unit(sn_item_rows *rows, sn_item_row *row)
 		int c = row[i].choice_set * rows->n_choice;
 		SN_TRY(sn_item_row_fit(rows, &row[i], rows->choice[c][row[i].z[0] < 0], &reason));
 	}
-	if (!reason && row->kind != SN_NO_PAIR && row[0].n_token != row[1].n_token) reason = "token count";
+	if (!reason && sn_item_rows_unequal(rows, row)) reason = "token count";
 	rows->n_generated += 2;
 	if (!reason) {
 		rows->n += 2;
@@ -326,9 +326,9 @@ static sn_status read_shared(const reading *r, const char *name, const char **ou
 }
 
 sn_status sn_items_read(sn_items **out, sn_ctx *ctx, const sn_dataset *data, const sn_tokenizer *tokenizer,
-						sn_arena *arena)
+						bool any_length, sn_arena *arena)
 {
-	sn_item_rows rows = { .ctx = ctx, .arena = arena, .tokenizer = tokenizer };
+	sn_item_rows rows = { .ctx = ctx, .arena = arena, .tokenizer = tokenizer, .any_length = any_length };
 	reading r = { .data = data, .rows = &rows };
 	int32_t *set;
 	*out = NULL;

@@ -111,6 +111,11 @@ sn_status sn_item_row_fit(const sn_item_rows *rows, sn_item_row *row, const char
 	return SN_OK;
 }
 
+bool sn_item_rows_unequal(const sn_item_rows *rows, const sn_item_row *row)
+{
+	return !rows->any_length && row[0].kind != SN_NO_PAIR && row[0].n_token != row[1].n_token;
+}
+
 /* ---- choice words ---- */
 
 /* Sets the tokens of choice pair c in every set; *reason: NULL, or why it cannot be used. */

@@ -31,6 +31,7 @@ typedef struct sn_item_rows {
 	sn_ctx *ctx;
 	sn_arena *arena;
 	const sn_tokenizer *tokenizer; /* NULL: text only */
+	bool any_length;               /* members of a pair may differ in their number of tokens */
 	const char *id, *source, *lang;
 	int n_role, n_label, n_fold;
 	const char *role[SN_MAX_ROLE], *label[SN_MAX_ROLE];
@@ -58,6 +59,8 @@ SN_CHECKED sn_status sn_item_rows_fit_choices(sn_item_rows *rows, const char *co
  * dropped: a role at the first token, roles that share one, a role without one, a choice word that changes the tokens
  * before it. */
 SN_CHECKED sn_status sn_item_row_fit(const sn_item_rows *rows, sn_item_row *row, const char *word, const char **reason);
+/* Whether the members of a unit are a pair that must be dropped for their numbers of tokens. */
+bool sn_item_rows_unequal(const sn_item_rows *rows, const sn_item_row *row /* [2] */);
 /* Packs the rows into items; they must come in the order that sn_items describes. */
 SN_CHECKED sn_status sn_item_rows_pack(sn_items **out, sn_item_rows *rows);
 

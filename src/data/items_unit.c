@@ -55,7 +55,7 @@ static sn_status judge(sn_maker *k, sn_unit *u, const char **reason, uint32_t *b
 		*reason = "members are the same";
 	else if (u->row[0].choice_set != u->row[1].choice_set)
 		*reason = "choice words differ";
-	else if (k->kind != SN_NO_PAIR && u->row[0].n_token != u->row[1].n_token)
+	else if (sn_item_rows_unequal(&k->rows, u->row))
 		*reason = "token count";
 	else if (u->bad_base || sn_maker_seen(k, u->row[1].text, false)) {
 		*reason = "duplicate";

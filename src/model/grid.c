@@ -86,6 +86,7 @@ typedef struct chunk {
 	int32_t n, n_token; /* rows, tokens */
 	int32_t *token, *parent, *fork, *src_row;
 	int64_t *start, *item;
+	int32_t (*span)[2];   /* [rows * the items' roles] */
 	int32_t *variant_row; /* [n_family, n_variant]; -1: the frame lacks the place */
 	acts *act;            /* one a touch, variants in order */
 	sn_edit *edit;
@@ -105,8 +106,10 @@ static sn_status open_chunk(chunk *c)
 {
 	int64_t rows = 0, tokens = 0;
 	for (int64_t f = 0; f < c->n_family; f++) {
+		const sn_family *family = &c->grid->family[c->family[f]];
 		rows += 2 + c->grid->n_variant;
-		tokens += (2 + c->grid->n_variant) * item_length(c->grid->items, c->grid->family[c->family[f]].base);
+		tokens += (1 + c->grid->n_variant) * item_length(c->grid->items, family->base);
+		if (family->source >= 0) tokens += item_length(c->grid->items, family->source);
 	}
 	c->n_touch = count_touches(c->grid);
 	SN_NEW(c->token, c->arena, int32_t, tokens);
@@ -115,6 +118,8 @@ static sn_status open_chunk(chunk *c)
 	SN_NEW(c->src_row, c->arena, int32_t, rows);
 	SN_NEW(c->start, c->arena, int64_t, rows + 1);
 	SN_NEW(c->item, c->arena, int64_t, rows);
+	c->span = sn_arena_take(c->arena, sn_size3((size_t)rows, (size_t)c->grid->items->n_role, sizeof *c->span));
+	if (!c->span) return SN_ENOMEM;
 	SN_NEW(c->variant_row, c->arena, int32_t, c->n_family * c->grid->n_variant);
 	SN_NEW(c->act, c->arena, acts, c->n_touch);
 	SN_NEW(c->edit, c->arena, sn_edit, c->n_touch);
@@ -128,6 +133,8 @@ static int32_t add_row(chunk *c, int64_t item, int32_t parent, int32_t fork, int
 	const sn_items *items = c->grid->items;
 	int64_t length = item_length(items, item);
 	memcpy(c->token + c->n_token, items->token + items->start[item], (size_t)length * sizeof *c->token);
+	for (int r = 0; r < items->n_role; r++)
+		memcpy(c->span[c->n * items->n_role + r], items->span[item * items->n_role + r], sizeof *c->span);
 	c->n_token += (int32_t)length;
 	c->item[c->n] = item;
 	c->parent[c->n] = parent;
@@ -139,7 +146,7 @@ static int32_t add_row(chunk *c, int64_t item, int32_t parent, int32_t fork, int
 
 static int32_t first_difference(const sn_items *items, int64_t a, int64_t b)
 {
-	int32_t p = 0, length = (int32_t)item_length(items, a);
+	int32_t p = 0, length = (int32_t)SN_MIN(item_length(items, a), item_length(items, b));
 	while (p < length && items->token[items->start[a] + p] == items->token[items->start[b] + p]) p++;
 	return p;
 }
@@ -151,6 +158,15 @@ static bool has_places(const sn_items *items, int64_t item, const sn_variant *v,
 	return false;
 }
 
+/* Whether each place of the variant in the base has its counterpart in the source. */
+static bool has_counterparts(const sn_items *items, const sn_family *f, const sn_variant *v)
+{
+	if (f->source < 0 || item_length(items, f->base) == item_length(items, f->source)) return true;
+	for (int t = 0; t < v->n_touch; t++)
+		if (v->touch[t].kind == SN_TOUCH_SOURCE && v->touch[t].spot.place != SN_PLACE_ROLE_LAST) return false;
+	return true;
+}
+
 /* A family's rows: base, source (a fork of the base, so that they stay together), one fork a variant. */
 static void add_family(chunk *c, int64_t f, int32_t *pos)
 {
@@ -160,7 +176,8 @@ static void add_family(chunk *c, int64_t f, int32_t *pos)
 	if (family->source >= 0)
 		source = add_row(c, family->source, base, first_difference(items, family->base, family->source), -1);
 	for (int v = 0; v < c->grid->n_variant; v++) {
-		bool runs = has_places(items, family->base, &c->grid->variant[v], pos);
+		bool runs = has_places(items, family->base, &c->grid->variant[v], pos) &&
+					has_counterparts(items, family, &c->grid->variant[v]);
 		c->variant_row[f * c->grid->n_variant + v] = runs ? add_row(c, family->base, base, length, source) : -1;
 	}
 }
@@ -208,7 +225,7 @@ static sn_status make_shift(chunk *c, const sn_touch *t, const acts *a, sn_tenso
 	float *direction, *x;
 	double norm = 0;
 	SN_NEW(direction, c->arena, float, d);
-	SN_NEW(x, c->arena, float, a->n * d);
+	SN_NEW(x, c->arena, float, a->n *d);
 	for (int64_t j = 0; j < d; j++) {
 		direction[j] = (float)sn_rng_normal(&rng);
 		norm += (double)direction[j] * direction[j];
@@ -224,10 +241,28 @@ static sn_status add_moved_taps(chunk *c, const sn_touch *t, acts *a, const sn_w
 	int64_t d = sn_site_width(c->model, &t->spot.site);
 	a->before = (sn_keep){ .m = a->n, .d = d };
 	a->after = a->before;
-	SN_NEW(a->before.x, c->arena, float, a->n * d);
-	SN_NEW(a->after.x, c->arena, float, a->n * d);
+	SN_NEW(a->before.x, c->arena, float, a->n *d);
+	SN_NEW(a->after.x, c->arena, float, a->n *d);
 	c->tap[c->n_tap++] = (sn_tap){ t->spot.site, *where, SN_BEFORE, &sn_sink_keep, &a->before };
 	c->tap[c->n_tap++] = (sn_tap){ t->spot.site, *where, SN_AFTER, &sn_sink_keep, &a->after };
+	return SN_OK;
+}
+
+/* The source's last token of a role may stand elsewhere than the base's, so the edit names the role instead of
+ * positions; its source rows are those of this variant alone. */
+static sn_status align_edit(chunk *c, int variant, const sn_touch *t, sn_edit *e)
+{
+	int32_t *src_row;
+	e->src_row = c->src_row;
+	if (t->spot.place != SN_PLACE_ROLE_LAST) return SN_OK;
+	SN_NEW(src_row, c->arena, int32_t, c->n);
+	for (int32_t b = 0; b < c->n; b++) src_row[b] = -1;
+	for (int64_t f = 0; f < c->n_family; f++) {
+		int32_t row = c->variant_row[f * c->grid->n_variant + variant];
+		if (row >= 0) src_row[row] = c->src_row[row];
+	}
+	e->src_row = src_row;
+	e->where = (sn_where){ .sel = SN_SPAN_LAST, .arg = t->spot.arg };
 	return SN_OK;
 }
 
@@ -241,7 +276,7 @@ static sn_status add_edit(chunk *c, int variant, const sn_touch *t, acts *a)
 					.where = { .sel = SN_LIST, .list = a->list, .n_list = a->n },
 					.U = t->U ? &t->U[c->fold] : NULL,
 					.V = t->V ? &t->V[c->fold] : NULL };
-	if (t->kind == SN_TOUCH_SOURCE) e->src_row = c->src_row;
+	if (t->kind == SN_TOUCH_SOURCE) SN_TRY(align_edit(c, variant, t, e));
 	if (t->kind == SN_TOUCH_MEAN) e->src = &t->mean[c->fold];
 	if (t->kind == SN_TOUCH_MEAN && t->moved) SN_TRY(add_moved_taps(c, t, a, &e->where));
 	if (t->kind == SN_TOUCH_SHIFT) {
@@ -327,9 +362,14 @@ static sn_status run_chunk(chunk *c, const sn_grid_out *out)
 	SN_TRY(add_edits(c));
 	SN_TRY(sn_choice_goals(c->ctx, items, c->item, c->n, sn_model_get_info(c->model)->d_vocab, c->arena, &goal));
 	SN_NEW(score, c->arena, double, (int64_t)items->n_choice * c->n);
-	sn_batch batch = {
-		.n = c->n, .token = c->token, .start = c->start, .item = c->item, .parent = c->parent, .fork = c->fork
-	};
+	sn_batch batch = { .n = c->n,
+					   .token = c->token,
+					   .start = c->start,
+					   .item = c->item,
+					   .parent = c->parent,
+					   .fork = c->fork,
+					   .span = (const int32_t(*)[2])c->span,
+					   .n_span = items->n_role };
 	sn_plan plan = { .size = sizeof plan,
 					 .n_edit = c->n_edit,
 					 .n_tap = c->n_tap,
@@ -365,11 +405,6 @@ static sn_status check_family(sn_ctx *ctx, const sn_items *items, const sn_famil
 	if (f->base < 0 || f->base >= items->n || f->source >= items->n)
 		return sn_fail(ctx, SN_EARG, "%s: item %lld or %lld of %lld", items->source, (long long)f->base,
 					   (long long)f->source, (long long)items->n);
-	if (f->source >= 0 && item_length(items, f->base) != item_length(items, f->source))
-		return sn_fail(ctx, SN_EARG,
-					   "%s: items %lld and %lld form a pair but have %lld and %lld tokens; a patch needs equal lengths",
-					   items->source, (long long)f->base, (long long)f->source, (long long)item_length(items, f->base),
-					   (long long)item_length(items, f->source));
 	int fold = items->item[f->base].fold;
 	if (fold < 0 || fold >= SN_MAX(items->n_fold, 1))
 		return sn_fail(ctx, SN_EARG, "%s: item %lld is of fold %d, expected 0 .. %d", items->source, (long long)f->base,

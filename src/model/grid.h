@@ -32,7 +32,8 @@ sn_spot sn_spot_role(int l, int n_block, int role);
 
 typedef enum sn_touch_kind {
 	SN_TOUCH_NONE,   /* invalid */
-	SN_TOUCH_SOURCE, /* x <- x + U V'(x_source - x); without U and V: x <- x_source */
+	SN_TOUCH_SOURCE, /* x <- x + U V'(x_source - x); without U and V: x <- x_source. The source's position is the same;
+					  * of a role's last token (SN_PLACE_ROLE_LAST) it is that token, wherever it stands */
 	SN_TOUCH_MEAN,   /* x <- x + U V'(mean - x) */
 	SN_TOUCH_SHIFT   /* x <- x + moved * (a random unit direction) */
 } sn_touch_kind;
@@ -66,7 +67,8 @@ typedef struct sn_grid {
 	const char *what; /* for progress */
 } sn_grid;
 
-/* Arrays are the caller's. LD in nats (see model/choice.h); NaN: the frame lacks the place, or the run ended before. */
+/* Arrays are the caller's. LD in nats (see model/choice.h); NaN: the frame lacks the place, base and source differ in
+ * length and the place is not a role's last token, or the run ended before. */
 typedef struct sn_grid_out {
 	double *base, *source;                  /* [n_family], source may be NULL */
 	double *ld;                             /* [n_family, n_variant], mean over choice pairs */
@@ -75,7 +77,7 @@ typedef struct sn_grid_out {
 
 /* Returns the longest item's tokens: the width of sn_touch.moved. */
 int64_t sn_items_longest(const sn_items *items);
-/* Runs the grid. SN_EARG for an invalid touch or a source without the base's length; SN_ECANCEL keeps what was
+/* Runs the grid. SN_EARG for an invalid touch, an item or a fold that does not exist; SN_ECANCEL keeps what was
  * computed. Cost: one forward pass a base, and for each variant the positions from its first touched one on, in the
  * layers after it. */
 SN_CHECKED sn_status sn_grid_run(sn_ctx *ctx, sn_model *model, const sn_grid *grid, const sn_grid_out *out);

@@ -221,19 +221,21 @@ static void check_pair(const sn_items *items, const sn_pair *pair)
 	assert_int_equal(a->attractor_n * b->attractor_n, a->attractor < 0 ? 0 : pair->kind == SN_PAIR_ATTRACTOR ? -1 : 1);
 	assert_true((a->lemma != b->lemma) == (pair->kind == SN_PAIR_PLACEBO));
 	assert_int_equal(a->attractor, b->attractor);
-	if (!items->start) return;
-	assert_int_equal(items->start[pair->base + 1] - items->start[pair->base],
-					 items->start[pair->source + 1] - items->start[pair->source]);
 }
+
+static int64_t length_of(const sn_items *items, int64_t i) { return items->start[i + 1] - items->start[i]; }
 
 static void check_pairs(const sn_items *items)
 {
+	int64_t unequal = 0;
 	for (int64_t i = 0; i < items->n_pair; i++) {
 		const sn_pair *pair = &items->pair[i], *back = &items->pair[i ^ 1];
 		assert_true(pair->base == back->source && pair->source == back->base && pair->kind == back->kind);
 		assert_true(pair->base >= items->n_probe);
 		check_pair(items, pair);
+		unequal += items->start && length_of(items, pair->base) != length_of(items, pair->source);
 	}
+	assert_int_equal(unequal, items->n_unequal);
 }
 
 void check_items(sn_ctx *ctx, const sn_items *items, const sn_phenomenon *p, const sn_tokenizer *tokenizer)
@@ -288,6 +290,7 @@ void check_same_items(const sn_items *a, const sn_items *b)
 	assert_int_equal(a->n, b->n);
 	assert_int_equal(a->n_probe, b->n_probe);
 	assert_int_equal(a->n_pair, b->n_pair);
+	assert_int_equal(a->n_unequal, b->n_unequal);
 	assert_int_equal(a->n_fold, b->n_fold);
 	check_names(a->role, a->n_role, b->role, b->n_role);
 	check_names(a->label, a->n_label, b->label, b->n_label);

@@ -25,16 +25,20 @@ static void check_item(const sn_items *items, int64_t i)
 	for (int l = 0; l < items->n_label; l++) fuzz_require(items->z[i * items->n_label + l] / 2 == 0);
 }
 
-static void read_items(const sn_dataset *data, const sn_tokenizer *tokenizer)
+static void read_items(const sn_dataset *data, const sn_tokenizer *tokenizer, bool any_length)
 {
 	sn_arena *arena;
 	sn_items *items;
 	fuzz_require(sn_arena_open(&arena, fuzz_ctx()) == SN_OK);
-	if (fuzz_ok(sn_items_read(&items, fuzz_ctx(), data, tokenizer, arena))) {
+	if (fuzz_ok(sn_items_read(&items, fuzz_ctx(), data, tokenizer, any_length, arena))) {
 		for (int64_t i = 0; i < items->n; i++) check_item(items, i);
 		for (int64_t p = 0; p < items->n_pair; p++) {
 			const sn_pair *pair = &items->pair[p];
 			fuzz_require(pair->base >= 0 && pair->base < items->n && pair->source >= 0 && pair->source < items->n);
+			if (!items->token) continue;
+			bool equal = items->start[pair->base + 1] - items->start[pair->base] ==
+						 items->start[pair->source + 1] - items->start[pair->source];
+			fuzz_require(equal || (any_length && items->n_unequal > 0));
 		}
 	}
 	sn_arena_close(arena);
@@ -44,8 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	sn_dataset *data;
 	if (!fuzz_ok(sn_dataset_parse(&data, fuzz_ctx(), "input", SN_DATA_JSONL, (const char *)bytes, size))) return 0;
-	read_items(data, NULL);
-	read_items(data, fuzz_tokenizer());
+	read_items(data, NULL, false);
+	read_items(data, fuzz_tokenizer(), false);
+	read_items(data, fuzz_tokenizer(), true);
 	sn_dataset_close(data);
 	return 0;
 }

@@ -31,6 +31,8 @@ static const int truth[PLANTED_VARIANTS][L][R] = {
 	[PLANTED_BIASED] = { { T, N, N }, { U, N, N }, { U, N, N }, { E, N, U }, { T, T, T } },
 };
 
+typedef int32_t role_span[2];
+
 static sn_arena *arena;
 static sn_items items, idle, fewer; /* fewer: a third of the pairs */
 static planted_weights weights;
@@ -318,6 +320,61 @@ static void the_report_says_it_in_sentences(void **state)
 	sn_result_close(result);
 }
 
+/* The planted items with a neutral word before the subject in every other pair's plural member. */
+static void lengthen(sn_items *out)
+{
+	int64_t n = items.n, room = items.start[n] + n;
+	int32_t *token = SN_TAKE(arena, int32_t, room), (*span)[2] = SN_TAKE(arena, role_span, n * R);
+	int64_t *start = SN_TAKE(arena, int64_t, n + 1);
+	bool *longer = SN_TAKE(arena, bool, n);
+	assert_true(token && span && start && longer);
+	*out = items;
+	for (int64_t p = 0; p < items.n_pair; p++) {
+		const sn_pair *pair = &items.pair[p];
+		longer[pair->base] |= p / 2 % 2 == 0 && items.item[pair->base].n > 0;
+	}
+	for (int64_t p = 0; p < items.n_pair; p++)
+		out->n_unequal += longer[items.pair[p].base] != longer[items.pair[p].source];
+	for (int64_t i = 0; i < n; i++) {
+		int64_t length = items.start[i + 1] - items.start[i];
+		const int32_t *from = items.token + items.start[i];
+		int32_t *to = token + start[i];
+		memcpy(to, from, 2 * sizeof *to);
+		to[2] = PT_WORD;
+		memcpy(to + 2 + longer[i], from + 2, (size_t)(length - 2) * sizeof *to);
+		start[i + 1] = start[i] + length + longer[i];
+		for (int k = 0; k < 2 * R; k++) {
+			int32_t at = items.span[i * R + k / 2][k % 2];
+			span[i * R + k / 2][k % 2] = at < 0 ? -1 : at + longer[i];
+		}
+	}
+	out->token = token, out->start = start, out->span = (const int32_t(*)[2])span;
+}
+
+/* Roles are aligned by their last tokens, so what is planted is found just the same; "other" rests on the pairs of
+ * equal length. At the embedding the subject is no tautology any more: the words around it differ in number. */
+static void members_may_differ_in_length(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_items longer;
+	sn_evidence ev;
+	lengthen(&longer);
+	assert_true(longer.n_unequal > 0 && longer.n_unequal < longer.n_pair);
+	localize(ctx, &ev, PLANTED_BASE, 1, &longer, false);
+	for (int c = 1; c < CELLS; c++)
+		assert_int_equal(ev.judgement[0][c].verdict, truth[PLANTED_BASE][c / R][c % R]);
+	assert_int_equal(ev.judgement[0][PR_SUBJECT].e, SN_ANSWER_YES);
+	assert_int_not_equal(ev.judgement[0][PR_SUBJECT].verdict, T);
+	for (int l = 0; l < L; l++) {
+		assert_near(sn_band_at(&ev.e, l, PR_SUBJECT)->point, l < 3, 1e-3);
+		assert_near(sn_band_at(&ev.e, l, PR_LAST)->point, l >= 3, 1e-3);
+		assert_near(sn_band_at(&ev.e, l, R)->point, 0, 1e-3);
+	}
+	sn_result *result = report(ctx, &ev);
+	assert_true(says(result, SN_LINE_LIMIT, "differ in their number of tokens"));
+	sn_result_close(result);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +386,7 @@ int main(void)
 		cmocka_unit_test(an_unread_feature_is_no_choice),
 		cmocka_unit_test(an_idle_feature_is_encoded_and_not_chosen_by),
 		cmocka_unit_test(the_report_says_it_in_sentences),
+		cmocka_unit_test(members_may_differ_in_length),
 		cmocka_unit_test(base_is_reported_as_built),
 		cmocka_unit_test(split_is_reported_as_built),
 		cmocka_unit_test(nonlinear_is_reported_as_built),

@@ -33,7 +33,7 @@ static sn_status read_back(sn_ctx *ctx, const sn_items *items, const sn_tokenize
 	sn_items_jsonl(&text, items);
 	sn_status status = text.failed ? SN_ENOMEM : SN_OK;
 	if (status == SN_OK) status = sn_dataset_parse(&data, ctx, "items", SN_DATA_JSONL, text.data, text.size);
-	if (status == SN_OK) status = sn_items_read(&back, ctx, data, tokenizer, arena);
+	if (status == SN_OK) status = sn_items_read(&back, ctx, data, tokenizer, false, arena);
 	if (status == SN_OK) check_same_items(items, back);
 	sn_dataset_close(data);
 	sn_buf_free(&text);
@@ -42,7 +42,7 @@ static sn_status read_back(sn_ctx *ctx, const sn_items *items, const sn_tokenize
 
 static sn_status all_the_way(sn_ctx *ctx, const sn_tokenizer *tokenizer)
 {
-	static const sn_items_size size = { 32, { 8, 6, 16 } };
+	static const sn_items_size size = { .probe = 32, .pair = { 8, 6, 16 } };
 	const sn_phenomenon *p;
 	sn_items *items;
 	sn_arena *arena;

@@ -16,7 +16,7 @@ typedef struct written {
 static written write_suite(sn_ctx *ctx, bool tokens)
 {
 	written w = { .text = { .ctx = ctx } };
-	sn_items_size size = { 80, { 16, 12, 16 } };
+	sn_items_size size = { .probe = 80, .pair = { 16, 12, 16 } };
 	assert_ok(ctx, sn_arena_open(&w.arena, ctx));
 	assert_ok(ctx, sn_phenomenon_open(&w.p, ctx, "en/number-agreement", w.arena));
 	w.tokenizer = suite_tokenizer_without(ctx, w.p, w.arena, "wolves teachers gives");
@@ -33,15 +33,21 @@ static void done(written *w)
 	sn_arena_close(w->arena);
 }
 
-static sn_status read_text(sn_ctx *ctx, const char *text, const sn_tokenizer *tokenizer, sn_arena *arena,
-						   sn_items **out)
+static sn_status read_any(sn_ctx *ctx, const char *text, const sn_tokenizer *tokenizer, bool any_length,
+						  sn_arena *arena, sn_items **out)
 {
 	sn_dataset *data;
 	*out = NULL;
 	SN_TRY(sn_dataset_parse(&data, ctx, "items.jsonl", SN_DATA_JSONL, text, strlen(text)));
-	sn_status status = sn_items_read(out, ctx, data, tokenizer, arena);
+	sn_status status = sn_items_read(out, ctx, data, tokenizer, any_length, arena);
 	sn_dataset_close(data);
 	return status;
+}
+
+static sn_status read_text(sn_ctx *ctx, const char *text, const sn_tokenizer *tokenizer, sn_arena *arena,
+						   sn_items **out)
+{
+	return read_any(ctx, text, tokenizer, false, arena, out);
 }
 
 static void the_round_trip_is_exact(void **state)
@@ -91,6 +97,27 @@ static void a_tokenizer_drops_what_it_cannot_use(void **state)
 		assert_int_equal(back->start[pair->base + 1] - back->start[pair->base],
 						 back->start[pair->source + 1] - back->start[pair->source]);
 	}
+	done(&w);
+}
+
+/* With any length allowed nothing but choice words is dropped, and what was read is what would have been made. */
+static void pairs_of_any_length_are_kept_if_asked_for(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	written w = write_suite(ctx, false);
+	sn_items *equal, *any, *again;
+	sn_buf text = { .ctx = ctx };
+	assert_ok(ctx, read_any(ctx, w.text.data, w.tokenizer, false, w.arena, &equal));
+	assert_ok(ctx, read_any(ctx, w.text.data, w.tokenizer, true, w.arena, &any));
+	assert_int_equal(any->n, w.items->n);
+	assert_int_equal(any->n_dropped, 0);
+	assert_int_equal(any->n_unequal, equal->n_dropped);
+	assert_int_equal(equal->n_unequal, 0);
+	check_items(ctx, any, w.p, w.tokenizer);
+	sn_items_jsonl(&text, any);
+	assert_ok(ctx, read_any(ctx, text.data, w.tokenizer, true, w.arena, &again));
+	check_same_items(any, again);
+	sn_buf_free(&text);
 	done(&w);
 }
 
@@ -179,8 +206,11 @@ static void other_data_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_round_trip_is_exact), cmocka_unit_test(a_tokenizer_drops_what_it_cannot_use),
-		cmocka_unit_test(rows_are_readable_data),  cmocka_unit_test(mistakes_are_named_by_row_and_column),
+		cmocka_unit_test(the_round_trip_is_exact),
+		cmocka_unit_test(a_tokenizer_drops_what_it_cannot_use),
+		cmocka_unit_test(pairs_of_any_length_are_kept_if_asked_for),
+		cmocka_unit_test(rows_are_readable_data),
+		cmocka_unit_test(mistakes_are_named_by_row_and_column),
 		cmocka_unit_test(other_data_is_refused),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);

@@ -78,7 +78,7 @@ static void done(fake *f)
 	sn_arena_close(f->arena);
 }
 
-static const sn_items_size few = { 24, { 24, 8, 30 } };
+static const sn_items_size few = { .probe = 24, .pair = { 24, 8, 30 } };
 
 #define SHEEP ", {\"lemma\": \"sheep\", \"kind\": \"a\", \"forms\": {\"sg\": \"sheep\", \"pl\": \"sheep\"}}"
 #define YAK ", {\"lemma\": \"yak\", \"kind\": \"b\", \"forms\": {\"sg\": \"yak\", \"pl\": \"yaks\"}}"
@@ -116,7 +116,7 @@ static void each_reason_happens_and_is_counted(void **state)
 
 static void duplicates_are_drawn_again(void **state)
 {
-	fake f = make(test_ctx(state), "", "", "2", "", (sn_items_size){ 168, { 0 } });
+	fake f = make(test_ctx(state), "", "", "2", "", (sn_items_size){ .probe = 168 });
 	assert_ok(test_ctx(state), f.status);
 	assert_true(count_dropped(f.items, "duplicate") > 0);
 	for (int64_t i = 0; i < f.items->n; i++)
@@ -132,10 +132,10 @@ static void what_cannot_be_filled_is_named(void **state)
 		sn_items_size size;
 		const char *error;
 	} test[] = {
-		{ "2", "\"S.number==pl\"", { 24, { 0 } }, "frame near, S.number pl, A.number sg: cannot be filled" },
-		{ "2", "\"S.number==pl\"", { 24, { 0 } }, "mostly for \"S.number==pl\"" },
-		{ "20", "", { 240, { 0 } }, "has no lexeme for slot" },
-		{ "2", "", { 4000, { 0 } }, "add lexemes, ask for fewer items" },
+		{ "2", "\"S.number==pl\"", { .probe = 24 }, "frame near, S.number pl, A.number sg: cannot be filled" },
+		{ "2", "\"S.number==pl\"", { .probe = 24 }, "mostly for \"S.number==pl\"" },
+		{ "20", "", { .probe = 240 }, "has no lexeme for slot" },
+		{ "2", "", { .probe = 4000 }, "add lexemes, ask for fewer items" },
 	};
 	for (int i = 0; i < SN_COUNT(test); i++) {
 		fake f = make(test_ctx(state), "", "", test[i].folds, test[i].reject, test[i].size);
@@ -229,7 +229,7 @@ static void an_inherent_feature_is_flipped_by_another_lemma(void **state)
 	sn_arena *arena;
 	const sn_phenomenon *p;
 	sn_items *items;
-	sn_items_size size = { 16, { 6, 0, 0 } };
+	sn_items_size size = { .probe = 16, .pair = { 6, 0, 0 } };
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
 	assert_ok(ctx, sn_phenomenon_parse(&p, ctx, "gender.json", gender, sizeof gender - 1, arena));
 	assert_ok(ctx, sn_items_make(&items, ctx, p, NULL, &size, 1, arena));
@@ -269,7 +269,7 @@ static void agreement_before_the_choice_follows_the_flip(void **state)
 	sn_arena *arena;
 	const sn_phenomenon *p;
 	sn_items *items;
-	sn_items_size size = { 16, { 6, 0, 0 } };
+	sn_items_size size = { .probe = 16, .pair = { 6, 0, 0 } };
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
 	const char *text = edited(arena, gender, "\"number\": \"sg\"}",
 							  "\"vary\": [\"number\"]}, \"J\": {\"from\": \"J\", "

@@ -4,13 +4,13 @@
 
 /* ---- sites and places ---- */
 
-sn_status sn_causal_items(sn_items **out, sn_ctx *ctx, const sn_input *input, sn_arena *arena)
+sn_status sn_causal_items(sn_items **out, sn_ctx *ctx, const sn_input *input, bool any_length, sn_arena *arena)
 {
 	const sn_tokenizer *tokenizer = sn_model_tokenizer(input->model[0]);
 	if (!tokenizer)
 		return sn_fail(ctx, SN_ENOTFOUND, "%s has no tokenizer; items are text",
 					   sn_model_get_info(input->model[0])->path);
-	return sn_items_read(out, ctx, input->data[0], tokenizer, arena);
+	return sn_items_read(out, ctx, input->data[0], tokenizer, any_length, arena);
 }
 
 static sn_status open_sites(sn_causal *c, const char *sites, int every)

@@ -23,8 +23,9 @@ typedef struct sn_causal {
 	sn_boot *boot;
 } sn_causal;
 
-/* Reads a method's items with its model's tokenizer. */
-SN_CHECKED sn_status sn_causal_items(sn_items **out, sn_ctx *ctx, const sn_input *input, sn_arena *arena);
+/* Reads a method's items with its model's tokenizer; any_length: as for sn_items_read. */
+SN_CHECKED sn_status sn_causal_items(sn_items **out, sn_ctx *ctx, const sn_input *input, bool any_length,
+									 sn_arena *arena);
 
 /* Opens: sites as for sn_site_expand, every n-th layer of them (0, 1: all); places "all" (the roles, and "other" if
  * with_other), "position" (from the end, not the first token), or a comma-separated list of role names, "other" and

@@ -200,8 +200,8 @@ static sn_status cost_of(const erase_run *r, const double *ld, int64_t stride, i
 	const sn_causal *c = &r->c;
 	sn_boot_items units;
 	float *erased, *whole;
-	SN_NEW(erased, c->arena, float, r->n_item * n_col);
-	SN_NEW(whole, c->arena, float, r->n_item * n_col);
+	SN_NEW(erased, c->arena, float, r->n_item *n_col);
+	SN_NEW(whole, c->arena, float, r->n_item *n_col);
 	for (int64_t i = 0; i < r->n_item; i++)
 		for (int k = 0; k < n_col; k++) {
 			double n = c->items->item[r->item[i]].n, after = ld[i * stride + k];
@@ -340,7 +340,8 @@ sn_status sn_causal_erase(sn_ctx *ctx, sn_model *model, const sn_items *items, c
 static sn_status run(sn_ctx *ctx, const sn_input *input, const void *param, sn_result *out)
 {
 	sn_items *items;
-	SN_TRY(sn_causal_items(&items, ctx, input, sn_result_arena(out)));
+	/* erasing changes each prefix on its own: the lengths of a pair's members do not matter */
+	SN_TRY(sn_causal_items(&items, ctx, input, true, sn_result_arena(out)));
 	return sn_causal_erase(ctx, input->model[0], items, param, out);
 }
 

@@ -58,7 +58,11 @@ static sn_status run_patches(patch_run *r)
 	sn_patch *patch;
 	SN_TRY(sn_causal_pairs(c, r->kind, r->param->pairs, &r->pair, &r->n_pair));
 	SN_NEW(patch, c->arena, sn_patch, c->n_spot);
-	for (int s = 0; s < c->n_spot; s++) patch[s].spot = c->spot[s];
+	for (int s = 0; s < c->n_spot; s++) {
+		patch[s].spot = c->spot[s];
+		/* the last token has a counterpart in every pair, so that a cell means the same in all of them */
+		if (c->items->n_unequal > 0 && patch[s].spot.place == SN_PLACE_ROLE) patch[s].spot.place = SN_PLACE_ROLE_LAST;
+	}
 	if (strcmp(r->param->subspace, "leace") == 0) SN_TRY(fit_subspaces(r, patch));
 	return sn_interchange(&r->x, c->ctx, c->model, c->items, r->pair, r->n_pair, patch, c->n_spot, false, c->arena);
 }
@@ -77,8 +81,8 @@ static double sign_of(const patch_run *r, int64_t p)
 static sn_status fill_values(const patch_run *r, float **numerator, float **denominator)
 {
 	int n_spot = r->c.n_spot;
-	SN_NEW(*numerator, r->c.arena, float, r->n_pair * n_spot);
-	SN_NEW(*denominator, r->c.arena, float, r->n_pair * n_spot);
+	SN_NEW(*numerator, r->c.arena, float, r->n_pair *n_spot);
+	SN_NEW(*denominator, r->c.arena, float, r->n_pair *n_spot);
 	for (int64_t p = 0; p < r->n_pair; p++)
 		for (int s = 0; s < n_spot; s++) {
 			double change = sign_of(r, p) * (r->x.base[p] - r->x.ld[p * n_spot + s]),
@@ -187,8 +191,10 @@ static sn_status say(const patch_run *r, sn_result *out, const sn_band *effect)
 	const sn_band *d = &r->d_main;
 	if (isnan(d->low))
 		return sn_result_say(
-			out, "D is %.3f nats, on too few words for an interval: whether the model makes the choice is open, and no "
-				 "shares are given; use more pairs.", d->point);
+			out,
+			"D is %.3f nats, on too few words for an interval: whether the model makes the choice is open, and no "
+			"shares are given; use more pairs.",
+			d->point);
 	if (!r->chooses)
 		return sn_result_say(
 			out, "The model makes no such choice: D is %.3f nats [%.3f, %.3f], not above %.1f; no shares are given.",
@@ -214,6 +220,12 @@ static sn_status report(patch_run *r, sn_result *out)
 	SN_TRY(write_cells(r, out, effect, nats));
 	SN_TRY(SN_ADD(out, 1, sn_text("D"), sn_num(r->d_main.point), sn_num(r->d_main.low), sn_num(r->d_main.high),
 				  sn_text("nats")));
+	if (r->c.items->n_unequal > 0)
+		SN_TRY(
+			sn_result_limit(out,
+							"In %lld of the items' %lld directed pairs the members differ in their number of tokens: "
+							"every role is patched at its last token, other places in the rest only.",
+							(long long)r->c.items->n_unequal, (long long)r->c.items->n_pair));
 	if (r->x.n_choice < 6) SN_TRY(sn_result_limit(out, "Only %d choice words are scored.", r->x.n_choice));
 	return say(r, out, effect);
 }
@@ -246,7 +258,8 @@ sn_status sn_causal_patch(sn_ctx *ctx, sn_model *model, const sn_items *items, c
 static sn_status run(sn_ctx *ctx, const sn_input *input, const void *param, sn_result *out)
 {
 	sn_items *items;
-	SN_TRY(sn_causal_items(&items, ctx, input, sn_result_arena(out)));
+	const sn_patch_param *p = param;
+	SN_TRY(sn_causal_items(&items, ctx, input, strcmp(p->lengths, "any") == 0, sn_result_arena(out)));
 	return sn_causal_patch(ctx, input->model[0], items, param, out);
 }
 
@@ -304,6 +317,14 @@ static const sn_param params[] = {
 	  .def = "0",
 	  .min = 0,
 	  .max = 1e9 },
+	{ .name = "lengths",
+	  .help =
+		  "pairs whose members differ in their number of tokens: dropped (equal), or kept (any), and then every role "
+		  "is patched at its last token",
+	  .type = SN_TYPE_TEXT,
+	  .off = AT(lengths),
+	  .def = "equal",
+	  .choices = "equal|any" },
 	{ .name = "resamples",
 	  .help = "bootstrap resamples of lemmas",
 	  .type = SN_TYPE_INT,

@@ -7,7 +7,7 @@
 
 /* The method's parameters; see its rows for their meaning. */
 typedef struct sn_patch_param {
-	const char *sites, *by, *places, *kind, *subspace, *label;
+	const char *sites, *by, *places, *kind, *subspace, *label, *lengths;
 	int64_t every, pairs, resamples;
 } sn_patch_param;
 

@@ -52,6 +52,15 @@ static sn_status limit_erasure(sn_result *out, const sn_evidence *ev)
 	return SN_OK;
 }
 
+static sn_status limit_lengths(sn_result *out, const sn_evidence *ev)
+{
+	if (!ev->chooses || ev->items->n_unequal == 0) return SN_OK;
+	return sn_result_limit(out,
+						   "In %lld of %lld directed pairs the members differ in their number of tokens: E and E_sub "
+						   "exchange each role's last token, and \"other\" rests on the other pairs.",
+						   (long long)ev->items->n_unequal, (long long)ev->items->n_pair);
+}
+
 static sn_status limit_norms(sn_result *out, const sn_evidence *ev)
 {
 	int n = 0;
@@ -110,6 +119,7 @@ sn_status sn_localize_limits(sn_result *out, const sn_evidence *ev)
 	SN_TRY(limit_training(out, ev));
 	SN_TRY(limit_baselines(out, ev));
 	SN_TRY(limit_erasure(out, ev));
+	SN_TRY(limit_lengths(out, ev));
 	SN_TRY(limit_norms(out, ev));
 	SN_TRY(limit_placebo(out, ev));
 	SN_TRY(limit_memory(out, ev));

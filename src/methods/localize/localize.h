@@ -161,7 +161,7 @@ typedef struct sn_evidence {
 	sn_quantity e_nats, e_sub_nats; /* numerators */
 	sn_share *flip, *flip_sub;      /* [n_layer * (n_role + 1)], [n_layer * n_role]; both-correct pairs */
 	int64_t n_flip_pair;
-	bool subject_only; /* main pairs differ within the subject's span alone */
+	bool subject_only; /* main pairs differ only where patching the subject exchanges them */
 
 	/* erasure */
 	int n_erased;

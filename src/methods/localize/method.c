@@ -7,7 +7,7 @@
 #include <string.h>
 
 typedef struct localize_param {
-	const char *phenomenon, *effort;
+	const char *phenomenon, *effort, *lengths;
 	double delta;
 	int64_t resamples, random_models;
 } localize_param;
@@ -33,6 +33,14 @@ static const sn_param params[] = {
 	  .off = OFF(delta),
 	  .min = 0.001,
 	  .max = 0.999 },
+	{ .name = "lengths",
+	  .help =
+		  "pairs whose members differ in their number of tokens: dropped (equal), or kept (any), and then every role "
+		  "is patched at its last token",
+	  .def = "equal",
+	  .choices = "equal|any",
+	  .type = SN_TYPE_TEXT,
+	  .off = OFF(lengths) },
 	{ .name = "resamples",
 	  .help = "bootstrap draws of lemmas",
 	  .def = "2000",
@@ -62,7 +70,8 @@ static sn_status set_provenance(sn_result *out, const sn_evidence *ev)
 	SN_TRY(sn_result_set(out, "prefixes", "%lld probe prefixes, %lld pair members, %lld tried, %lld dropped",
 						 (long long)items->n_probe, (long long)ev->n_member, (long long)items->n_generated,
 						 (long long)items->n_dropped));
-	SN_TRY(sn_result_set(out, "pairs", "%lld directions", (long long)items->n_pair));
+	SN_TRY(sn_result_set(out, "pairs", "%lld directions, %lld between prefixes that differ in their number of tokens",
+						 (long long)items->n_pair, (long long)items->n_unequal));
 	SN_TRY(sn_result_set(out, "choice words", "%d pairs, single tokens", items->n_choice));
 	SN_TRY(sn_result_set(out, "lemmas", "%d in %d folds", items->n_lemma, items->n_fold));
 	return sn_result_set(out, "first token", "lead-in or BOS; no role stands at position 0");
@@ -100,9 +109,7 @@ static sn_status localize(sn_ctx *ctx, sn_model *model, const localize_param *p,
 	SN_TRY(sn_phenomenon_open(&phenomenon, ctx, p->phenomenon, arena));
 	sn_effort effort = effort_of(p->effort);
 	sn_items_size size = sn_items_preset(effort);
-	/* pairs that only serve as a comparison cost as much as the main pairs: fewer do */
-	if (effort != SN_EFFORT_THOROUGH)
-		size.pair[SN_PAIR_ATTRACTOR] = size.pair[SN_PAIR_PLACEBO] = size.pair[SN_PAIR_MAIN] / 4;
+	size.any_length = strcmp(p->lengths, "any") == 0;
 	sn_items *items;
 	sn_progress(ctx, "making items", 0, 1);
 	SN_TRY(sn_items_make(&items, ctx, phenomenon, sn_model_tokenizer(model), &size, sn_ctx_seed(ctx), arena));

@@ -24,20 +24,27 @@ static sn_status factors(sn_patch *patch, const sn_evidence *ev, int cell, sn_ar
 	return SN_OK;
 }
 
+/* Role r at boundary l: its whole span, or its last token where the spans of some pairs differ in length. */
+static sn_spot role_spot(const sn_evidence *ev, int l, int r)
+{
+	sn_spot spot = sn_spot_role(l, ev->n_layer - 1, r);
+	if (ev->items->n_unequal > 0) spot.place = SN_PLACE_ROLE_LAST;
+	return spot;
+}
+
 static void full_patches(sn_patch *patch, const sn_evidence *ev)
 {
 	for (int c = 0; c < ev->n_layer * (ev->n_role + 1); c++) {
 		int l = c / (ev->n_role + 1), r = c % (ev->n_role + 1);
-		sn_spot spot = sn_spot_role(l, ev->n_layer - 1, r < ev->n_role ? r : 0);
-		if (r == ev->n_role) spot.place = SN_PLACE_OTHER;
-		patch[c] = (sn_patch){ .spot = spot };
+		patch[c] = (sn_patch){ .spot = role_spot(ev, l, r < ev->n_role ? r : 0) };
+		if (r == ev->n_role) patch[c].spot.place = SN_PLACE_OTHER;
 	}
 }
 
 static sn_status sub_patches(sn_patch *patch, const sn_evidence *ev, sn_arena *arena)
 {
 	for (int c = 0; c < ev->n_layer * ev->n_role; c++) {
-		patch[c] = (sn_patch){ .spot = sn_spot_role(c / ev->n_role, ev->n_layer - 1, c % ev->n_role) };
+		patch[c] = (sn_patch){ .spot = role_spot(ev, c / ev->n_role, c % ev->n_role) };
 		if (ev->projection[c * ev->items->n_fold].d > 0) SN_TRY(factors(&patch[c], ev, c, arena));
 	}
 	return SN_OK;
@@ -49,10 +56,11 @@ static bool same_until(const sn_evidence *ev, const sn_pair *pair, int64_t n, in
 {
 	const sn_items *items = ev->items;
 	for (int64_t p = 0; p < n; p++) {
+		const int32_t *base = items->token + items->start[pair[p].base];
+		const int32_t *source = items->token + items->start[pair[p].source];
 		int32_t end = items->span[pair[p].base * items->n_role + r][1];
-		if (end > 0 && memcmp(items->token + items->start[pair[p].base], items->token + items->start[pair[p].source],
-							  (size_t)end * sizeof *items->token) != 0)
-			return false;
+		if (end > items->start[pair[p].source + 1] - items->start[pair[p].source]) return false;
+		if (end > 0 && memcmp(base, source, (size_t)end * sizeof *base) != 0) return false;
 	}
 	return true;
 }
@@ -65,7 +73,7 @@ static sn_status choose_patches(sn_patch **chosen, int *n_chosen, int *place, co
 	SN_NEW(*chosen, arena, sn_patch, n_patch);
 	for (int c = 0; c < n_patch; c++) {
 		place[c] = -1;
-		if (patch[c].spot.place == SN_PLACE_ROLE && same_until(ev, pair, n, patch[c].spot.arg)) continue;
+		if (patch[c].spot.place != SN_PLACE_OTHER && same_until(ev, pair, n, patch[c].spot.arg)) continue;
 		place[c] = *n_chosen;
 		(*chosen)[(*n_chosen)++] = patch[c];
 	}

@@ -95,19 +95,24 @@ static sn_status list_prefixes(sn_evidence *ev)
 	return SN_OK;
 }
 
-/* Whether the members of every main pair differ within the subject's span alone. */
+/* Whether the members of a pair differ only where patching the subject exchanges them: within its span, or at its last
+ * token if there are pairs of unequal lengths. */
+static bool differs_in_subject_only(const sn_items *items, const sn_pair *pair)
+{
+	const int32_t *base = items->token + items->start[pair->base], *source = items->token + items->start[pair->source];
+	int64_t n = items->start[pair->base + 1] - items->start[pair->base];
+	const int32_t *span = items->span[pair->base * items->n_role];
+	int32_t first = items->n_unequal > 0 ? span[1] - 1 : span[0];
+	if (n != items->start[pair->source + 1] - items->start[pair->source]) return false;
+	for (int64_t t = 0; t < n; t++)
+		if ((t < first || t >= span[1]) && base[t] != source[t]) return false;
+	return true;
+}
+
 static bool differ_in_subject_only(const sn_items *items)
 {
-	for (int64_t p = 0; p < items->n_pair; p++) {
-		if (items->pair[p].kind != SN_PAIR_MAIN) continue;
-		int64_t base = items->pair[p].base, source = items->pair[p].source,
-				length = items->start[base + 1] - items->start[base];
-		const int32_t *span = items->span[base * items->n_role];
-		for (int64_t t = 0; t < length; t++)
-			if ((t < span[0] || t >= span[1]) &&
-				items->token[items->start[base] + t] != items->token[items->start[source] + t])
-				return false;
-	}
+	for (int64_t p = 0; p < items->n_pair; p++)
+		if (items->pair[p].kind == SN_PAIR_MAIN && !differs_in_subject_only(items, &items->pair[p])) return false;
 	return true;
 }
 
