@@ -20,11 +20,14 @@ static sn_status read_one(sn_tensor_file *file, const char *source, const uint8_
 	source = sn_arena_string(file->arena, source);
 	if (!source) return SN_ENOMEM;
 	file->size += size;
-	if (!file->format) file->format = "safetensors";
+	bool zip = begins(bytes, size, "PK\3\4"), legacy = sn_torch_legacy_is(bytes, size);
+	if (!file->format) file->format = zip || legacy ? "PyTorch" : "safetensors";
 	if (begins(bytes, size, "version https://git-lfs"))
 		return sn_fail(file->ctx, SN_EPARSE,
 					   "%s: this is a Git LFS pointer to the file, not the file; run `git lfs pull` in its folder",
 					   source);
+	if (zip) return sn_torch_read(file, source, bytes, size);
+	if (legacy) return sn_torch_legacy_read(file, source, bytes, size);
 	return sn_safetensors_read(file, source, bytes, size);
 }
 

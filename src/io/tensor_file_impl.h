@@ -22,6 +22,11 @@ struct sn_tensor_file {
 
 /* Each reads one file (its bytes stay mapped) and appends its tensors; source lives as long as file. */
 SN_CHECKED sn_status sn_safetensors_read(sn_tensor_file *file, const char *source, const uint8_t *bytes, size_t size);
+SN_CHECKED sn_status sn_torch_read(sn_tensor_file *file, const char *source, const uint8_t *bytes, size_t size);
+/* The form of torch.save before version 1.6: pickles one behind the other, then the numbers. */
+SN_CHECKED sn_status sn_torch_legacy_read(sn_tensor_file *file, const char *source, const uint8_t *bytes, size_t size);
+/* Returns whether the bytes begin as that form does. */
+bool sn_torch_legacy_is(const uint8_t *bytes, size_t size);
 
 /* What the index of sharded files says. */
 typedef struct sn_shards {

@@ -11,6 +11,7 @@
 #include "io/safetensors.h"
 
 #define TINY SN_TESTS "/golden/tiny/gqa-tied/"
+#define TORCH SN_TESTS "/golden/torch/"
 
 typedef struct faulty {
 	int64_t left; /* allocations until one fails; negative: none does */
@@ -71,6 +72,25 @@ static sn_status use_safetensors(sn_ctx *ctx)
 	sn_safetensors *file;
 	SN_TRY(sn_safetensors_open(&file, ctx, TINY "model.safetensors"));
 	sn_safetensors_close(file);
+	return SN_OK;
+}
+
+static sn_status use_tensors(sn_ctx *ctx, const char *path)
+{
+	sn_tensor_file *file;
+	SN_TRY(sn_tensor_file_open(&file, ctx, path));
+	sn_tensor_file_close(file);
+	return SN_OK;
+}
+
+static sn_status use_torch(sn_ctx *ctx) { return use_tensors(ctx, TORCH "module.bin"); }
+static sn_status use_torch_legacy(sn_ctx *ctx) { return use_tensors(ctx, TORCH "module-legacy.bin"); }
+
+static sn_status use_folder(sn_ctx *ctx)
+{
+	sn_tensor_file *file;
+	SN_TRY(sn_tensor_file_open_folder(&file, ctx, TORCH "sharded"));
+	sn_tensor_file_close(file);
 	return SN_OK;
 }
 
@@ -148,6 +168,9 @@ static sn_status use_conllu(sn_ctx *ctx)
 	}
 FAULTS(gguf)
 FAULTS(safetensors)
+FAULTS(torch)
+FAULTS(torch_legacy)
+FAULTS(folder)
 FAULTS(writer)
 FAULTS(json)
 FAULTS(npy)
@@ -160,6 +183,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gguf_survives_every_failed_allocation),
 		cmocka_unit_test(safetensors_survives_every_failed_allocation),
+		cmocka_unit_test(torch_survives_every_failed_allocation),
+		cmocka_unit_test(torch_legacy_survives_every_failed_allocation),
+		cmocka_unit_test(folder_survives_every_failed_allocation),
 		cmocka_unit_test(writer_survives_every_failed_allocation),
 		cmocka_unit_test(json_survives_every_failed_allocation),
 		cmocka_unit_test(npy_survives_every_failed_allocation),
