@@ -388,16 +388,29 @@ typedef struct sn_tokens {
 	int32_t *id;
 	int64_t (*span)[2];   /* [n] byte offsets [first, last) into the text; a token that is part of a character spans all
 	                         of it */
+	uint8_t *type;        /* [n] segment (token type) that the model's template gives */
+	int8_t *text;         /* [n] which text the span is of: 0, 1; -1: a token that was added */
 } sn_tokens;
 
-enum { SN_ADD_SPECIAL = 1, SN_PARSE_SPECIAL = 2 };   /* add BOS/EOS as the model asks; read "<|im_end|>" in the text as
-                                                        one token */
+/* add BOS/EOS as the model asks; read "<|im_end|>" in the text as one token; read U+FFFD where a text is not UTF-8;
+ * leave out special tokens in sn_detokenize */
+enum { SN_ADD_SPECIAL = 1, SN_PARSE_SPECIAL = 2, SN_REPLACE_INVALID = 4, SN_SKIP_SPECIAL = 8 };
 
 /* Tokenizes UTF-8 text; out's arrays come from arena. Tokens that SN_ADD_SPECIAL adds have empty spans at the text's
  * ends. Bytes that the vocabulary lacks yield its unknown token if it has one, otherwise none, which a note says.
- * SN_EPARSE names the byte offset of invalid UTF-8. */
+ * SN_EPARSE names the byte offset of invalid UTF-8, unless SN_REPLACE_INVALID asks to read U+FFFD for each sequence of
+ * wrong bytes, which its token then spans. */
 SN_API SN_CHECKED sn_status sn_tokenize(sn_ctx *ctx, const sn_tokenizer *tokenizer, const char *text, size_t size,
                                         int flags, sn_arena *arena, sn_tokens *out);
+/* Tokenizes a pair of texts by the template that the model has for pairs: spans are offsets into the text that
+ * out->text names. Otherwise as sn_tokenize. */
+SN_API SN_CHECKED sn_status sn_tokenize_pair(sn_ctx *ctx, const sn_tokenizer *tokenizer, const char *const text[2],
+                                             const size_t size[2], int flags, sn_arena *arena, sn_tokens *out);
+/* Puts the text of n tokens together (from arena, NUL-terminated, *size bytes without it), as the tokenizer's decoder
+ * says: the words that pieces make, bytes where bytes were written, U+FFFD where they are no UTF-8. Without a decoder
+ * tokens stand with spaces between. SN_ENOTFOUND: an id that is no token's. */
+SN_API SN_CHECKED sn_status sn_detokenize(sn_ctx *ctx, const sn_tokenizer *tokenizer, int64_t n, const int32_t *id,
+                                          int flags, sn_arena *arena, const char **text, size_t *size);
 /* Returns a token's text as bytes (from arena, NUL-terminated, *size without it): "Ġthe" is " the". NULL: no such id,
  * or no memory. */
 SN_API const char *sn_token_text(sn_ctx *ctx, const sn_tokenizer *tokenizer, int32_t id, sn_arena *arena, size_t *size);

@@ -33,15 +33,25 @@ sn_status sn_bpe_init(sn_bpe *bpe, sn_arena *arena, const sn_vocab *vocab, int64
 	SN_NEW(bpe->merge, arena, sn_merge, slots);
 	bpe->mask = (uint32_t)slots - 1;
 	bpe->vocab = vocab;
-	for (int b = 0; b < 256; b++) bpe->byte_id[b] = sn_vocab_find(vocab, &(char){ (char)b }, 1);
+	for (int b = 0; b < 256; b++) {
+		char name[8];
+		sn_byte_token_name((unsigned char)b, name);
+		bpe->byte_id[b] = sn_vocab_find(vocab, &(char){ (char)b }, 1);
+		bpe->fallback_id[b] = sn_vocab_find(vocab, name, SN_BYTE_TOKEN_SIZE);
+	}
 	return SN_OK;
 }
 
-bool sn_bpe_add_merge(sn_bpe *bpe, uint32_t rank, const char *left, size_t left_size, size_t size)
+bool sn_bpe_add_merge(sn_bpe *bpe, uint32_t rank, sn_slice left, sn_slice right, sn_buf *scratch)
 {
-	int32_t a = sn_vocab_find(bpe->vocab, left, left_size);
-	int32_t b = sn_vocab_find(bpe->vocab, left + left_size, size - left_size);
-	int32_t id = sn_vocab_find(bpe->vocab, left, size);
+	size_t skip = right.size >= bpe->prefix.size ? bpe->prefix.size : 0;
+	scratch->size = 0;
+	sn_buf_add(scratch, left.data, left.size);
+	sn_buf_add(scratch, right.data + skip, right.size - skip);
+	if (scratch->failed) return false;
+	int32_t a = sn_vocab_find(bpe->vocab, left.data, left.size);
+	int32_t b = sn_vocab_find(bpe->vocab, right.data, right.size);
+	int32_t id = sn_vocab_find(bpe->vocab, scratch->data, scratch->size);
 	if (a < 0 || b < 0 || id < 0) return false;
 	uint64_t pair = (uint64_t)(uint32_t)a << 32 | (uint32_t)b;
 	bpe->merge[slot_of(bpe, pair)] = (sn_merge){ pair, rank + 1, id };
@@ -77,9 +87,31 @@ static size_t symbol_end(const sn_bpe *bpe, const char *word, size_t size, size_
 	return to;
 }
 
-static int32_t symbol_id(const sn_bpe *bpe, const char *symbol, size_t size)
+/* The token of bytes [from, to) of a word, written as a symbol at that place is. */
+static int32_t symbol_id(const sn_bpe *bpe, const char *word, size_t size, size_t from, size_t to)
 {
-	return size == 1 ? bpe->byte_id[(unsigned char)*symbol] : sn_vocab_find(bpe->vocab, symbol, size);
+	sn_slice prefix = from > 0 ? bpe->prefix : (sn_slice){ 0 }, suffix = to == size ? bpe->suffix : (sn_slice){ 0 };
+	if (prefix.size + suffix.size == 0 && to - from == 1) return bpe->byte_id[(unsigned char)word[from]];
+	if (prefix.size + suffix.size == 0) return sn_vocab_find(bpe->vocab, word + from, to - from);
+	char symbol[2 * SN_LONGEST_AFFIX + 4];
+	SN_ASSERT(prefix.size <= SN_LONGEST_AFFIX && suffix.size <= SN_LONGEST_AFFIX && to - from <= 4);
+	if (prefix.size) memcpy(symbol, prefix.data, prefix.size);
+	memcpy(symbol + prefix.size, word + from, to - from);
+	if (suffix.size) memcpy(symbol + prefix.size + (to - from), suffix.data, suffix.size);
+	return sn_vocab_find(bpe->vocab, symbol, prefix.size + (to - from) + suffix.size);
+}
+
+static bool falls_back(const sn_bpe *bpe, const char *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (bpe->fallback_id[(unsigned char)bytes[i]] < 0) return false;
+	return bpe->byte_fallback;
+}
+
+static void put_symbol(sn_symbol *s, int32_t *n, int32_t id, size_t from, size_t to)
+{
+	s[*n] = (sn_symbol){ NULL, id, (uint32_t)from, (uint32_t)to, *n - 1, *n + 1 };
+	++*n;
 }
 
 /* Cuts the word into its first symbols; returns how many. */
@@ -89,12 +121,14 @@ static int32_t cut(const sn_bpe *bpe, sn_symbol *s, const char *word, size_t siz
 	bool was_unknown = false;
 	for (size_t from = 0, to; from < size; from = to) {
 		to = symbol_end(bpe, word, size, from);
-		int32_t id = symbol_id(bpe, word + from, to - from);
-		bool unknown = id < 0 && bpe->unk >= 0;
-		if (unknown && was_unknown && bpe->fuse_unk)
+		int32_t id = symbol_id(bpe, word, size, from, to);
+		bool bytes = id < 0 && falls_back(bpe, word + from, to - from), unknown = id < 0 && !bytes && bpe->unk >= 0;
+		if (bytes)
+			for (size_t i = from; i < to; i++) put_symbol(s, &n, bpe->fallback_id[(unsigned char)word[i]], i, i + 1);
+		else if (unknown && was_unknown && bpe->fuse_unk)
 			s[n - 1].to = (uint32_t)to;
 		else
-			s[n] = (sn_symbol){ NULL, unknown ? bpe->unk : id, (uint32_t)from, (uint32_t)to, n - 1, n + 1 }, n++;
+			put_symbol(s, &n, unknown ? bpe->unk : id, from, to);
 		was_unknown = unknown;
 	}
 	s[n - 1].next = -1;
@@ -179,27 +213,22 @@ static sn_status merge_by_heap(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work
 	return SN_OK;
 }
 
-sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, const char *word, size_t size,
-						int64_t *count)
+sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, const char *word, size_t size, sn_parts *out)
 {
-	*count = 0;
 	if (size == 0) return SN_OK;
+	int32_t whole = bpe->ignore_merges ? sn_vocab_find(bpe->vocab, word, size) : -1;
+	SN_TRY(sn_parts_reserve(out, ctx, out->n + (whole >= 0 ? 1 : size)));
+	if (whole >= 0) {
+		sn_parts_put(out, whole, 0, size);
+		return SN_OK;
+	}
 	SN_TRY(make_room(ctx, work, SN_MAX(size, (size_t)SCANNED)));
 	sn_symbol *s = work->symbol;
-	int32_t whole = bpe->ignore_merges ? sn_vocab_find(bpe->vocab, word, size) : -1;
-	if (whole >= 0) {
-		s[0] = (sn_symbol){ NULL, whole, 0, (uint32_t)size, -1, -1 };
-		return *count = 1, SN_OK;
-	}
 	int32_t n = cut(bpe, s, word, size);
 	if (n <= SCANNED)
 		merge_by_scanning(bpe, s);
 	else
 		SN_TRY(merge_by_heap(bpe, ctx, work, n));
-	for (int32_t i = 0; i >= 0;) { /* close ranks; a symbol's place is never behind its new one */
-		int32_t next = s[i].next;
-		s[(*count)++] = s[i];
-		i = next;
-	}
+	for (int32_t i = 0; i >= 0; i = s[i].next) sn_parts_put(out, s[i].id, s[i].from, s[i].to);
 	return SN_OK;
 }

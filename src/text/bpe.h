@@ -3,6 +3,7 @@
 #ifndef SN_TEXT_BPE_H
 #define SN_TEXT_BPE_H
 
+#include "text/model.h"
 #include "text/vocab.h"
 
 typedef struct sn_merge {
@@ -13,16 +14,20 @@ typedef struct sn_merge {
 
 typedef struct sn_bpe {
 	const sn_vocab *vocab;
-	bool byte_level;      /* a word's first symbols are its bytes; otherwise its characters */
-	bool ignore_merges;   /* a word that is a token as a whole stays one */
-	bool fuse_unk;        /* neighbouring unknown symbols become one token */
-	int32_t unk;          /* stands for a symbol that is no token; -1: such a symbol yields nothing */
-	int32_t byte_id[256]; /* token of each single byte, or -1 */
-	sn_merge *merge;      /* [mask + 1], open addressing */
+	bool byte_level;          /* a word's first symbols are its bytes; otherwise its characters */
+	sn_slice prefix;          /* what a symbol that does not begin the word is written with ("##"); or empty */
+	sn_slice suffix;          /* what the symbol that ends the word is written with ("</w>"); or empty */
+	bool byte_fallback;       /* a character that is no token becomes its bytes ("<0xD0>"), if all of them are tokens */
+	bool ignore_merges;       /* a word that is a token as a whole stays one */
+	bool fuse_unk;            /* neighbouring unknown symbols become one token */
+	int32_t unk;              /* stands for a symbol that is no token; -1: such a symbol yields nothing */
+	int32_t byte_id[256];     /* token of each single byte, or -1 */
+	int32_t fallback_id[256]; /* token "<0x..>" of each byte, or -1 */
+	sn_merge *merge;          /* [mask + 1], open addressing */
 	uint32_t mask;
 } sn_bpe;
 
-/* Part of a word: a token while encoding, and what is left at the end. */
+/* Part of a word while it is encoded. */
 typedef struct sn_symbol {
 	const sn_merge *merge; /* joins it with the next; NULL: nothing does */
 	int32_t id;            /* -1: no token */
@@ -37,16 +42,19 @@ typedef struct sn_bpe_work {
 	size_t room, heap_room, heap_size;
 } sn_bpe_work;
 
+enum { SN_LONGEST_AFFIX = 64 }; /* of a prefix or suffix, in bytes */
+
 /* Makes room for n_merge merges and looks up the single bytes; the other members are the caller's. */
 SN_CHECKED sn_status sn_bpe_init(sn_bpe *bpe, sn_arena *arena, const sn_vocab *vocab, int64_t n_merge);
-/* Adds the merge of two tokens (bytes as in the vocabulary, left[0..left_size) directly followed by the right one up to
- * size). Returns false if one of the three is no token. A later merge of the same pair replaces an earlier one. */
-bool sn_bpe_add_merge(sn_bpe *bpe, uint32_t rank, const char *left, size_t left_size, size_t size);
+/* Adds the merge of two tokens (bytes as in the vocabulary) into the third, which is the two put together without the
+ * right one's prefix. Returns false if one of the three is no token. A later merge of the same pair replaces an earlier
+ * one. scratch: room to work in, reused from call to call. */
+bool sn_bpe_add_merge(sn_bpe *bpe, uint32_t rank, sn_slice left, sn_slice right, sn_buf *scratch);
 
-/* Encodes a word (valid UTF-8 unless byte-level; size < 2^31): *count symbols from work->symbol[0] on, in order, those
- * without a token included (id -1). SN_ENOMEM. Cost: quadratic up to 32 symbols, n log n beyond. */
+/* Appends the tokens of a word (valid UTF-8 unless byte-level; size < 2^31) to out, what has no token included (id -1).
+ * SN_ENOMEM. Cost: quadratic up to 32 symbols, n log n beyond. */
 SN_CHECKED sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, const char *word, size_t size,
-								   int64_t *count);
+								   sn_parts *out);
 void sn_bpe_work_free(sn_ctx *ctx, sn_bpe_work *work);
 
 #endif

@@ -2,6 +2,8 @@
  * numbered from 256 on. */
 #include "text/byte_level.h"
 
+#include <string.h>
+
 static bool is_printable(int byte)
 {
 	return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
@@ -29,4 +31,41 @@ int64_t sn_byte_decode(const sn_byte_alphabet *alphabet, const char *text, size_
 		out[n++] = (char)alphabet->byte_of[code];
 	}
 	return n;
+}
+
+uint32_t sn_byte_char(unsigned char byte)
+{
+	if (is_printable(byte)) return byte;
+	/* 256 and on: bytes 0 to 32, then 127 to 160, then 173 */
+	return 256 + (byte <= ' ' ? byte : byte <= 0xa0 ? byte - 0x7fu + 33 : 67);
+}
+
+void sn_byte_encode(const char *bytes, size_t size, sn_buf *out)
+{
+	for (size_t i = 0; i < size; i++) {
+		char text[4];
+		sn_buf_add(out, text, (size_t)sn_utf8_put(sn_byte_char((unsigned char)bytes[i]), text));
+	}
+}
+
+void sn_byte_token_name(unsigned char byte, char out[8])
+{
+	static const char digits[] = "0123456789ABCDEF";
+	memcpy(out, "<0x00>", 7);
+	out[3] = digits[byte >> 4];
+	out[4] = digits[byte & 15];
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9') return c - '0';
+	if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int sn_byte_token(sn_slice t)
+{
+	if (t.size != SN_BYTE_TOKEN_SIZE || memcmp(t.data, "<0x", 3) != 0 || t.data[5] != '>') return -1;
+	int high = hex_value(t.data[3]), low = hex_value(t.data[4]);
+	return high < 0 || low < 0 ? -1 : 16 * high + low;
 }

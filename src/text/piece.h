@@ -9,7 +9,7 @@ typedef struct sn_piece {
 	size_t size;
 	const int64_t (
 		*origin)[2]; /* [size] for each byte the span of the user's text that its character stands for; NULL: */
-	int64_t base;    /* byte i is byte base + i of the user's text, unchanged */
+	int64_t base;    /* byte i is byte base + i of the user's text, unchanged; otherwise where the piece begins there */
 } sn_piece;
 
 /* What receives pieces, one after the other. */
@@ -17,7 +17,8 @@ typedef sn_status sn_piece_fn(void *payload, sn_piece piece);
 
 static inline sn_piece sn_piece_part(sn_piece p, size_t from, size_t to)
 {
-	return (sn_piece){ p.text + from, to - from, p.origin ? p.origin + from : NULL, p.base + (int64_t)from };
+	if (!p.origin) return (sn_piece){ p.text + from, to - from, NULL, p.base + (int64_t)from };
+	return (sn_piece){ p.text + from, to - from, p.origin + from, from < to ? p.origin[from][0] : p.base };
 }
 
 /* Puts into span the place in the user's text of bytes [from, to), whole characters; from < to. */

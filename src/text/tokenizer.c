@@ -3,65 +3,31 @@
 #include "text/tokenizer_impl.h"
 
 #include "text/classes.h"
+#include "text/repair.h"
 
 #include <string.h>
 
-sn_status sn_tokenizer_new(sn_tokenizer **out, sn_ctx *ctx, const char *source)
+/* ---- models ---- */
+
+sn_status sn_encode_bpe(const sn_tokenizer *t, sn_ctx *ctx, sn_model_work *work, const char *word, size_t size)
 {
-	*out = NULL;
-	sn_tokenizer *t = sn_alloc(ctx, sizeof *t);
-	if (!t) return SN_ENOMEM;
-	t->ctx = ctx;
-	t->bpe.unk = -1;
-	sn_status status = sn_arena_open(&t->arena, ctx);
-	if (status == SN_OK && !(t->source = sn_arena_string(t->arena, source))) status = SN_ENOMEM;
-	if (status == SN_OK)
-		*out = t;
-	else
-		sn_tokenizer_close(t);
-	return status;
+	return sn_bpe_encode(&t->bpe, ctx, &work->bpe, word, size, &work->out);
 }
 
-void sn_tokenizer_close(sn_tokenizer *t)
+sn_status sn_encode_wordpiece(const sn_tokenizer *t, sn_ctx *ctx, sn_model_work *work, const char *word, size_t size)
 {
-	if (!t) return;
-	for (int i = 0; i < t->n_stage; i++) sn_regex_close(t->ctx, t->stage[i].regex);
-	sn_arena_close(t->arena);
-	sn_free(t->ctx, t);
+	return sn_wordpiece_encode(&t->wordpiece, ctx, word, size, &work->out);
 }
 
-sn_status sn_tokenizer_add_stage(sn_tokenizer *t, sn_stage stage)
+sn_status sn_encode_wordlevel(const sn_tokenizer *t, sn_ctx *ctx, sn_model_work *work, const char *word, size_t size)
 {
-	if (t->n_stage < SN_MAX_STAGES) {
-		t->stage[t->n_stage++] = stage;
-		return SN_OK;
-	}
-	sn_regex_close(t->ctx, stage.regex);
-	return sn_fail(t->ctx, SN_EPARSE, "%s: more than %d pre-tokenizer stages", t->source, SN_MAX_STAGES);
+	return sn_wordlevel_encode(&t->wordpiece, ctx, word, size, &work->out);
 }
 
-/* Appends the bytes that a text of the vocabulary file stands for. */
-static void add_decoded(sn_buf *buf, sn_slice text, const sn_byte_alphabet *alphabet)
+static void work_free(sn_model_work *work, sn_ctx *ctx)
 {
-	size_t old = buf->size;
-	sn_buf_add(buf, text.data, text.size);
-	if (buf->failed || !alphabet) return;
-	int64_t n = sn_byte_decode(alphabet, text.data, text.size, buf->data + old);
-	if (n >= 0) buf->size = old + (size_t)n;
-}
-
-sn_status sn_tokenizer_add_merge(sn_tokenizer *t, int64_t number, sn_slice left, sn_slice right,
-								 const sn_byte_alphabet *alphabet, sn_buf *scratch)
-{
-	scratch->size = 0;
-	add_decoded(scratch, left, alphabet);
-	size_t left_size = scratch->size;
-	add_decoded(scratch, right, alphabet);
-	if (scratch->failed) return SN_ENOMEM;
-	if (sn_bpe_add_merge(&t->bpe, (uint32_t)number, scratch->data, left_size, scratch->size)) return SN_OK;
-	return sn_fail(t->ctx, SN_EPARSE,
-				   "%s: merge %lld, '%.*s' + '%.*s': both and what they make must be in the vocabulary", t->source,
-				   (long long)number, (int)SN_MIN(left.size, 80), left.data, (int)SN_MIN(right.size, 80), right.data);
+	sn_bpe_work_free(ctx, &work->bpe);
+	sn_parts_free(&work->out, ctx);
 }
 
 /* ---- encoding ---- */
@@ -72,9 +38,11 @@ typedef struct encoder {
 	const char *text; /* the user's */
 	bool special;
 	sn_matcher matcher;
-	sn_bpe_work work;
+	sn_model_work work;
 	sn_buf id, span; /* int32_t; int64_t pairs */
+	sn_buf type, of; /* bytes: segment, text */
 	size_t first;    /* size of id before the text's first token */
+	uint8_t type_now, of_now;
 	int64_t dropped, first_dropped;
 } encoder;
 
@@ -82,57 +50,70 @@ static void put_token(encoder *e, int32_t id, const int64_t span[2])
 {
 	sn_buf_add(&e->id, &id, sizeof id);
 	sn_buf_add(&e->span, span, 2 * sizeof *span);
+	sn_buf_add(&e->type, &e->type_now, 1);
+	sn_buf_add(&e->of, &e->of_now, 1);
 }
 
-/* Returns how many white-space characters text begins (step 1) or ends (step -1) with. */
-static int64_t count_spaces(const char *text, size_t size, int step)
+/* Returns how many white-space characters text begins (step 1) or ends (step -1) with; written: GPT-2's letter for the
+ * space counts too. */
+static int64_t count_spaces(const char *text, size_t size, int step, bool written)
 {
 	int64_t n = 0;
 	size_t at = step > 0 ? 0 : size;
 	while (step > 0 ? at < size : at > 0) {
 		uint32_t code = step > 0 ? sn_utf8_next(text, size, &at) : sn_utf8_before(text, &at);
-		if (!sn_is_space(code)) break;
+		if (!sn_is_space(code) && !(written && code == 0x120)) break;
 		n++;
 	}
 	return n;
 }
 
-/* Moves a span's ends over leading and trailing characters of the text. */
+static bool is_inside(const char *text, size_t at) { return ((unsigned char)text[at] & 0xc0) == 0x80; }
+
+/* Moves a span's ends over leading and trailing characters of the text, which may not be valid. */
 static void trim_span(const encoder *e, int64_t leading, int64_t trailing, int64_t span[2])
 {
 	bool first = e->id.size == e->first || span[0] == 0;
 	size_t from = (size_t)span[0], to = (size_t)span[1];
 	if (leading == 1 && first && e->t->first_space_added) leading = 0;
-	while (leading-- > 0 && from < to) (void)sn_utf8_next(e->text, to, &from);
-	while (trailing-- > 0 && to > from) (void)sn_utf8_before(e->text, &to);
+	for (; leading > 0 && from < to; leading--)
+		for (from++; from < to && is_inside(e->text, from);) from++;
+	for (; trailing > 0 && to > from; trailing--)
+		for (to--; to > from && is_inside(e->text, to);) to--;
 	span[0] = (int64_t)from;
 	span[1] = (int64_t)to;
 }
 
-/* The same for part of a word, where only the byte 0x20 is a space: the others are written with printing characters. */
-static void trim_word_span(const encoder *e, const char *token, size_t size, int64_t span[2])
+/* The same for part of a word. Where words are bytes only 0x20 is a space: the others are written with printing
+ * characters. */
+static void trim_word_span(const encoder *e, const char *part, size_t size, int64_t span[2])
 {
 	int64_t leading = 0, trailing = 0, n = (int64_t)size;
 	if (!e->t->trim_spans) return;
-	while (leading < n && token[leading] == ' ') leading++;
-	while (trailing < n && token[n - 1 - trailing] == ' ') trailing++;
+	if (!e->t->byte_level) {
+		trim_span(e, count_spaces(part, size, 1, true), count_spaces(part, size, -1, true), span);
+		return;
+	}
+	while (leading < n && part[leading] == ' ') leading++;
+	while (trailing < n && part[n - 1 - trailing] == ' ') trailing++;
 	trim_span(e, leading, trailing, span);
 }
 
 static sn_status encode_word(void *payload, sn_piece word)
 {
 	encoder *e = payload;
-	int64_t n, span[2];
-	SN_TRY(sn_bpe_encode(&e->t->bpe, e->ctx, &e->work, word.text, word.size, &n));
-	for (int64_t i = 0; i < n; i++) {
-		const sn_symbol *s = &e->work.symbol[i];
-		sn_piece_span(&word, s->from, s->to, span);
-		if (s->id < 0) {
+	int64_t span[2];
+	e->work.out.n = 0;
+	SN_TRY(e->t->encode(e->t, e->ctx, &e->work, word.text, word.size));
+	for (size_t i = 0; i < e->work.out.n; i++) {
+		sn_part part = e->work.out.part[i];
+		sn_piece_span(&word, part.from, part.to, span);
+		if (part.id < 0) {
 			if (e->dropped++ == 0) e->first_dropped = span[0];
 			continue;
 		}
-		trim_word_span(e, word.text + s->from, s->to - s->from, span);
-		put_token(e, s->id, span);
+		trim_word_span(e, word.text + part.from, part.to - part.from, span);
+		put_token(e, part.id, span);
 	}
 	return e->id.failed || e->span.failed ? SN_ENOMEM : SN_OK;
 }
@@ -149,7 +130,8 @@ static sn_status encode_added(void *payload, const sn_added *token, sn_piece pie
 	int64_t span[2];
 	sn_piece_span(&piece, 0, piece.size, span);
 	if (e->t->trim_spans)
-		trim_span(e, count_spaces(piece.text, piece.size, 1), count_spaces(piece.text, piece.size, -1), span);
+		trim_span(e, count_spaces(piece.text, piece.size, 1, true), count_spaces(piece.text, piece.size, -1, true),
+				  span);
 	put_token(e, token->id, span);
 	return SN_OK;
 }
@@ -163,19 +145,38 @@ static sn_status encode_normalized(void *payload, sn_piece piece)
 static sn_status encode_raw(void *payload, sn_piece piece)
 {
 	encoder *e = payload;
-	return sn_normalize(e->ctx, e->t->normalizer, e->t->n_normalizer, piece, encode_normalized, e);
+	return sn_normalize(e->ctx, &e->matcher, e->t->normalizer, e->t->n_normalizer, piece, encode_normalized, e);
 }
 
-static sn_status encode(encoder *e, const char *text, size_t size, int flags)
+static sn_status encode_whole(void *payload, sn_piece piece)
 {
-	const sn_tokenizer *t = e->t;
-	bool add = flags & SN_ADD_SPECIAL;
-	sn_piece all = { .text = text, .size = size };
-	for (int i = 0; add && i < t->n_before; i++) put_token(e, t->before[i], (int64_t[2]){ 0, 0 });
+	encoder *e = payload;
 	e->first = e->id.size;
-	SN_TRY(sn_added_split(&t->added[0], all, e->special, encode_added, encode_raw, e));
-	for (int i = 0; add && i < t->n_after; i++) put_token(e, t->after[i], (int64_t[2]){ (int64_t)size, (int64_t)size });
-	return e->id.failed || e->span.failed ? SN_ENOMEM : SN_OK;
+	return sn_added_split(&e->t->added[0], piece, e->special, encode_added, encode_raw, e);
+}
+
+/* ---- templates ---- */
+
+enum { OF_NONE = 2 };
+
+static sn_status encode_template(encoder *e, const sn_template *template, const char *const text[2],
+								 const size_t size[2], int flags)
+{
+	int64_t end = 0;
+	for (int i = 0; i < template->n; i++) {
+		int32_t id = template->item[i].id;
+		e->type_now = template->item[i].type;
+		e->of_now = id >= 0 ? OF_NONE : id == SN_TEMPLATE_B;
+		if (id >= 0) {
+			if (flags & SN_ADD_SPECIAL) put_token(e, id, (int64_t[2]){ end, end });
+			continue;
+		}
+		e->text = text[e->of_now];
+		sn_piece all = { .text = e->text, .size = size[e->of_now] };
+		SN_TRY(sn_repair(e->ctx, all, flags & SN_REPLACE_INVALID, encode_whole, e));
+		end = (int64_t)all.size;
+	}
+	return e->id.failed || e->span.failed || e->type.failed || e->of.failed ? SN_ENOMEM : SN_OK;
 }
 
 static sn_status keep(const encoder *e, sn_arena *arena, sn_tokens *out)
@@ -183,42 +184,48 @@ static sn_status keep(const encoder *e, sn_arena *arena, sn_tokens *out)
 	out->n = (int64_t)(e->id.size / sizeof *out->id);
 	SN_NEW(out->id, arena, int32_t, out->n);
 	out->span = sn_arena_take(arena, e->span.size);
+	SN_NEW(out->type, arena, uint8_t, out->n);
+	SN_NEW(out->text, arena, int8_t, out->n);
 	if (!out->span) return SN_ENOMEM;
 	if (out->n == 0) return SN_OK;
 	memcpy(out->id, e->id.data, e->id.size);
 	memcpy(out->span, e->span.data, e->span.size);
+	memcpy(out->type, e->type.data, e->type.size);
+	for (int64_t i = 0; i < out->n; i++) out->text[i] = e->of.data[i] == OF_NONE ? -1 : e->of.data[i];
 	return SN_OK;
 }
 
-static sn_status check_text(sn_ctx *ctx, const char *text, size_t size)
-{
-	if (size > INT32_MAX)
-		return sn_fail(ctx, SN_EARG, "a text of %zu bytes; at most 2147483647 can be tokenized at once: split it",
-					   size);
-	int64_t bad = sn_utf8_check(text, size);
-	if (bad < 0) return SN_OK;
-	return sn_fail(ctx, SN_EPARSE, "the text is not UTF-8 at byte %lld (0x%02x): convert it to UTF-8 first",
-				   (long long)bad, (unsigned char)text[bad]);
-}
-
-sn_status sn_tokenize(sn_ctx *ctx, const sn_tokenizer *tokenizer, const char *text, size_t size, int flags,
-					  sn_arena *arena, sn_tokens *out)
+static sn_status tokenize(sn_ctx *ctx, const sn_tokenizer *t, const sn_template *template, const char *const text[2],
+						  const size_t size[2], int flags, sn_arena *arena, sn_tokens *out)
 {
 	*out = (sn_tokens){ 0 };
-	SN_TRY(check_text(ctx, text, size));
-	encoder e = {
-		.ctx = ctx, .t = tokenizer, .text = text, .special = flags & SN_PARSE_SPECIAL, .id.ctx = ctx, .span.ctx = ctx
-	};
-	sn_status status = encode(&e, text, size, flags);
+	encoder e = { .ctx = ctx, .t = t, .special = flags & SN_PARSE_SPECIAL };
+	e.id.ctx = e.span.ctx = e.type.ctx = e.of.ctx = ctx;
+	sn_status status = encode_template(&e, template, text, size, flags);
 	if (status == SN_OK) status = keep(&e, arena, out);
 	if (status == SN_OK && e.dropped)
 		sn_note(ctx, "%lld symbols of the text are not in the vocabulary and yield no token, the first at byte %lld",
 				(long long)e.dropped, (long long)e.first_dropped);
 	sn_matcher_free(&e.matcher);
-	sn_bpe_work_free(ctx, &e.work);
+	work_free(&e.work, ctx);
 	sn_buf_free(&e.id);
 	sn_buf_free(&e.span);
+	sn_buf_free(&e.type);
+	sn_buf_free(&e.of);
 	return status;
+}
+
+sn_status sn_tokenize(sn_ctx *ctx, const sn_tokenizer *tokenizer, const char *text, size_t size, int flags,
+					  sn_arena *arena, sn_tokens *out)
+{
+	return tokenize(ctx, tokenizer, &tokenizer->single, (const char *const[2]){ text, "" }, (size_t[2]){ size, 0 },
+					flags, arena, out);
+}
+
+sn_status sn_tokenize_pair(sn_ctx *ctx, const sn_tokenizer *tokenizer, const char *const text[2], const size_t size[2],
+						   int flags, sn_arena *arena, sn_tokens *out)
+{
+	return tokenize(ctx, tokenizer, &tokenizer->pair, text, size, flags, arena, out);
 }
 
 /* ---- asking ---- */
@@ -227,10 +234,20 @@ const char *sn_token_text(sn_ctx *ctx, const sn_tokenizer *tokenizer, int32_t id
 {
 	sn_slice token = sn_vocab_token(&tokenizer->vocab, id);
 	*size = token.size;
-	if (token.data) return sn_arena_copy(arena, token.data, token.size);
-	(void)sn_fail(ctx, SN_ENOTFOUND, "no token has the id %d; %s has ids from 0 to %d", id, tokenizer->source,
-				  tokenizer->vocab.n - 1);
-	return NULL;
+	if (!token.data) {
+		(void)sn_fail(ctx, SN_ENOTFOUND, "no token has the id %d; %s has ids from 0 to %d", id, tokenizer->source,
+					  tokenizer->vocab.n - 1);
+		return NULL;
+	}
+	char *text = sn_arena_copy(arena, token.data, token.size);
+	if (!text || !tokenizer->written_bytes) return text;
+	sn_byte_alphabet alphabet;
+	sn_byte_alphabet_init(&alphabet);
+	int64_t n = sn_byte_decode(&alphabet, token.data, token.size, text);
+	if (n < 0) return memcpy(text, token.data, token.size);
+	*size = (size_t)n;
+	text[n] = '\0';
+	return text;
 }
 
 int32_t sn_tokenizer_size(const sn_tokenizer *tokenizer) { return tokenizer->vocab.n; }

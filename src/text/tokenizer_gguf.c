@@ -1,5 +1,6 @@
 /* A tokenizer from the metadata of a GGUF file. */
 #include "io/hub.h"
+#include "text/classes.h"
 #include "text/tokenizer_impl.h"
 
 #include <string.h>
@@ -32,7 +33,9 @@ static sn_status add_family(sn_tokenizer *t, const char *name)
 	for (int i = 0; i < SN_COUNT(families); i++)
 		if (strcmp(families[i].name, name) == 0) f = &families[i];
 	if (!f) return unknown_family(t, name);
-	if (f->digits) SN_TRY(sn_tokenizer_add_stage(t, (sn_stage){ .kind = SN_STAGE_DIGITS, .behavior = SN_ISOLATED }));
+	if (f->digits)
+		SN_TRY(sn_tokenizer_add_stage(
+			t, (sn_stage){ .kind = SN_STAGE_SPLIT_CLASS, .in_class = sn_is_number, .behavior = SN_ISOLATED }));
 	sn_stage words = { .kind = SN_STAGE_BYTE_LEVEL };
 	SN_TRY(sn_regex_open(&words.regex, t->ctx, f->pattern, strlen(f->pattern), false, t->source));
 	return sn_tokenizer_add_stage(t, words);
@@ -50,12 +53,15 @@ static sn_status add_tokens(sn_tokenizer *t, const sn_tokenizer_spec *spec)
 	int64_t n = 0;
 	for (int64_t i = 0; i < spec->n_token; i++) n += is_added(spec, i);
 	SN_NEW(t->added[0].token, t->arena, sn_added, n);
+	SN_NEW(t->flag, t->arena, uint8_t, spec->n_token);
 	for (int32_t i = 0; i < spec->n_token; i++) {
 		if (!is_added(spec, i)) continue;
 		if (sn_utf8_check(spec->token[i].data, spec->token[i].size) >= 0)
 			return sn_fail(t->ctx, SN_EPARSE, "%s: token %d is to be found in texts, but is not UTF-8", t->source, i);
+		bool special = spec->type[i] == SN_TOKEN_CONTROL;
+		t->flag[i] = SN_IS_ADDED | (special ? SN_IS_SPECIAL : 0);
 		t->added[0].token[t->added[0].n++] =
-			(sn_added){ .text = sn_vocab_token(&t->vocab, i), .id = i, .special = spec->type[i] == SN_TOKEN_CONTROL };
+			(sn_added){ .text = sn_vocab_token(&t->vocab, i), .id = i, .special = special };
 	}
 	sn_added_index(&t->added[0]);
 	return SN_OK;
@@ -74,7 +80,7 @@ static sn_status build_vocab(sn_tokenizer *t, const sn_tokenizer_spec *spec, con
 }
 
 static sn_status add_merge(sn_tokenizer *t, int64_t i, sn_slice merge, const sn_byte_alphabet *alphabet,
-						   sn_buf *scratch)
+						   sn_buf scratch[3])
 {
 	const char *space = merge.size ? memchr(merge.data, ' ', merge.size) : NULL;
 	size_t left = space ? (size_t)(space - merge.data) : 0, right = space ? merge.size - left - 1 : 0;
@@ -87,21 +93,20 @@ static sn_status add_merge(sn_tokenizer *t, int64_t i, sn_slice merge, const sn_
 
 static sn_status add_merges(sn_tokenizer *t, const sn_tokenizer_spec *spec, const sn_byte_alphabet *alphabet)
 {
-	sn_buf scratch = { .ctx = t->ctx };
+	sn_buf scratch[3] = { { .ctx = t->ctx }, { .ctx = t->ctx }, { .ctx = t->ctx } };
 	sn_status status = sn_bpe_init(&t->bpe, t->arena, &t->vocab, spec->n_merge);
 	for (int64_t i = 0; i < spec->n_merge && status == SN_OK; i++)
-		status = add_merge(t, i, spec->merge[i], alphabet, &scratch);
-	sn_buf_free(&scratch);
+		status = add_merge(t, i, spec->merge[i], alphabet, scratch);
+	for (int k = 0; k < 3; k++) sn_buf_free(&scratch[k]);
 	return status;
 }
 
-static sn_status set_added_id(sn_tokenizer *t, const char *name, int32_t id, int32_t *list, int *n)
+static sn_status add_around(sn_tokenizer *t, const char *name, int32_t id, bool after)
 {
 	if (id < 0 || id >= t->vocab.n)
 		return sn_fail(t->ctx, SN_EPARSE, "%s: tokenizer.ggml.%s is %d, but the tokens are 0 to %d", t->source, name,
 					   id, t->vocab.n - 1);
-	list[(*n)++] = id;
-	return SN_OK;
+	return sn_tokenizer_surround(t, id, after);
 }
 
 static sn_status build(sn_tokenizer *t, const sn_tokenizer_spec *spec)
@@ -114,14 +119,15 @@ static sn_status build(sn_tokenizer *t, const sn_tokenizer_spec *spec)
 					   spec->model ? spec->model : "");
 	SN_TRY(add_family(t, pre));
 	SN_TRY(build_vocab(t, spec, &alphabet));
-	t->bpe.byte_level = true;
+	t->bpe.byte_level = t->byte_level = t->decodes = true;
+	t->encode = sn_encode_bpe;
+	SN_TRY(sn_tokenizer_add_decoder(t, (sn_decoder){ .kind = SN_DECODE_BYTE_LEVEL }));
 	SN_TRY(add_merges(t, spec, &alphabet));
 	SN_TRY(add_tokens(t, spec));
-	if (spec->add_bos) SN_TRY(set_added_id(t, "bos_token_id", spec->bos, t->before, &t->n_before));
-	if (spec->add_eos) SN_TRY(set_added_id(t, "eos_token_id", spec->eos, t->after, &t->n_after));
-	t->kind = sn_arena_format(t->arena, "byte-level BPE, %d tokens, %lld merges, pre-tokenizer %s", t->vocab.n,
-							  (long long)spec->n_merge, pre);
-	return t->kind ? SN_OK : SN_ENOMEM;
+	if (spec->add_bos) SN_TRY(add_around(t, "bos_token_id", spec->bos, false));
+	if (spec->add_eos) SN_TRY(add_around(t, "eos_token_id", spec->eos, true));
+	const char *more = sn_arena_format(t->arena, "%lld merges, pre-tokenizer %s", (long long)spec->n_merge, pre);
+	return more ? sn_tokenizer_finish(t, "BPE", more) : SN_ENOMEM;
 }
 
 sn_status sn_tokenizer_open(sn_tokenizer **out, sn_ctx *ctx, const sn_tokenizer_spec *spec)

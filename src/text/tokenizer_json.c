@@ -11,7 +11,7 @@ static sn_status unknown_type(const sn_json *doc, const json_t *stage, const cha
 							  int n)
 {
 	char names[256] = "";
-	for (int i = 0, used = 0; i < n; i++)
+	for (int i = 0, used = 0; i < n && used < (int)sizeof names; i++)
 		used += sn_format(names + used, sizeof names - (size_t)used, "%s%s", i ? ", " : "", known[i].type);
 	return sn_json_fail(doc, stage, "type", SN_EUNKNOWN, "'%s'; known: %s", type, names);
 }
@@ -37,59 +37,48 @@ sn_status sn_read_json_sequence(sn_tokenizer *t, const sn_json *doc, const json_
 	return SN_OK;
 }
 
-/* ---- "normalizer" ---- */
-
-static sn_status add_normalizer(sn_tokenizer *t, sn_normalizer normalizer)
+sn_status sn_read_json_pattern(sn_tokenizer *t, const sn_json *doc, const json_t *stage, sn_regex **out)
 {
-	if (t->n_normalizer == SN_MAX_STAGES)
-		return sn_fail(t->ctx, SN_EPARSE, "%s: more than %d normalizers", t->source, SN_MAX_STAGES);
-	t->normalizer[t->n_normalizer++] = normalizer;
-	return SN_OK;
+	json_t *pattern;
+	SN_TRY(sn_json_object(doc, stage, "pattern", &pattern));
+	const json_t *regex = json_object_get(pattern, "Regex"), *text = regex ? regex : json_object_get(pattern, "String");
+	if (!json_is_string(text))
+		return sn_json_fail(doc, pattern, NULL, SN_EPARSE, "expected {\"Regex\": text} or {\"String\": text}");
+	return sn_regex_open(out, t->ctx, json_string_value(text), json_string_length(text), !regex, t->source);
 }
 
-static sn_status read_plain(sn_tokenizer *t, const sn_json *doc, const json_t *stage)
+sn_status sn_read_json_text(sn_tokenizer *t, const sn_json *doc, const json_t *stage, const char *key,
+							const char *missing, sn_slice *out)
 {
-	static const char *const names[] = {
-		[SN_NFC] = "NFC", [SN_NFD] = "NFD", [SN_NFKC] = "NFKC", [SN_NFKD] = "NFKD", [SN_LOWERCASE] = "Lowercase",
-	};
-	const char *type;
-	SN_TRY(sn_json_string(doc, stage, "type", &type));
-	int i = 1;
-	while (i + 1 < SN_COUNT(names) && strcmp(names[i], type) != 0) i++;
-	return add_normalizer(t, (sn_normalizer)i);
-}
-
-static sn_status read_normalizer(sn_tokenizer *t, const sn_json *doc, const json_t *stage);
-
-static sn_status read_sequence(sn_tokenizer *t, const sn_json *doc, const json_t *stage)
-{
-	return sn_read_json_sequence(t, doc, stage, "normalizers", read_normalizer);
-}
-
-static sn_status read_normalizer(sn_tokenizer *t, const sn_json *doc, const json_t *stage)
-{
-	static const sn_json_stage known[] = {
-		{ "Lowercase", read_plain }, { "NFC", read_plain },  { "NFD", read_plain },
-		{ "NFKC", read_plain },      { "NFKD", read_plain }, { "Sequence", read_sequence },
-	};
-	return sn_read_json_stage(t, doc, stage, known, SN_COUNT(known));
+	const char *text;
+	if (missing)
+		SN_TRY(sn_json_string_or(doc, stage, key, missing, &text));
+	else
+		SN_TRY(sn_json_string(doc, stage, key, &text));
+	out->size = strlen(text);
+	out->data = sn_arena_copy(t->arena, text, out->size);
+	return out->data ? SN_OK : SN_ENOMEM;
 }
 
 /* ---- documents ---- */
 
+/* Vocabulary texts stand for bytes, or not: a model file without byte-level stages may still have such a decoder. */
 static sn_status build(sn_tokenizer *t, const sn_json *doc)
 {
+	const char *model;
+	json_t *added;
 	if (!json_is_object(doc->root))
 		return sn_json_fail(doc, doc->root, NULL, SN_EPARSE, "expected an object, found %s",
 							sn_json_type_name(doc->root));
-	SN_TRY(read_normalizer(t, doc, json_object_get(doc->root, "normalizer")));
+	SN_TRY(sn_read_normalizer(t, doc, json_object_get(doc->root, "normalizer")));
 	SN_TRY(sn_read_pre_tokenizer(t, doc, json_object_get(doc->root, "pre_tokenizer")));
-	SN_TRY(sn_read_json_model(t, doc));
+	SN_TRY(sn_read_json_model(t, doc, &model));
+	SN_TRY(sn_json_array_or(doc, doc->root, "added_tokens", &added));
+	SN_TRY(sn_read_json_added(t, doc, added));
+	SN_TRY(sn_read_decoder(t, doc, json_object_get(doc->root, "decoder")));
 	SN_TRY(sn_read_post_processor(t, doc, json_object_get(doc->root, "post_processor")));
-	t->kind =
-		sn_arena_format(t->arena, "%sBPE, %d tokens, %d pre-tokenizer stage%s", t->bpe.byte_level ? "byte-level " : "",
-						t->vocab.n, t->n_stage, t->n_stage == 1 ? "" : "s");
-	return t->kind ? SN_OK : SN_ENOMEM;
+	const char *more = sn_arena_format(t->arena, "%d pre-tokenizer stage%s", t->n_stage, t->n_stage == 1 ? "" : "s");
+	return more ? sn_tokenizer_finish(t, model, more) : SN_ENOMEM;
 }
 
 static sn_status open_doc(sn_tokenizer **out, sn_ctx *ctx, const sn_json *doc)

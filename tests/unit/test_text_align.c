@@ -85,7 +85,7 @@ static void added_ids_belong_to_no_word(void **state)
 	int64_t span[][2] = { { 0, 0 }, { 0, 1 }, { 1, 3 }, { 3, 3 } };
 	int32_t id[] = { 1, tokens.id[0], tokens.id[1], 2 }, range[2][2];
 	const int64_t word[][2] = { { 0, 1 }, { 2, 3 } };
-	sn_tokens around = { 4, id, span };
+	sn_tokens around = { .n = 4, .id = id, .span = span };
 	assert_ok(f.ctx, sn_align_words(f.ctx, "a b", 3, &around, 2, word, range, NULL));
 	assert_int_equal(range[0][0], 1);
 	assert_int_equal(range[0][1], 2);

@@ -40,6 +40,7 @@ static void build(toy *v, sn_ctx *ctx, uint64_t seed)
 {
 	sn_rng rng = sn_rng_make(seed, 0);
 	sn_vocab_entry entry[TOKENS] = { 0 };
+	sn_buf scratch = { .ctx = ctx };
 	*v = (toy){ .bpe = { .byte_level = true, .unk = -1 } };
 	assert_ok(ctx, sn_arena_open(&v->arena, ctx));
 	for (; v->n < LETTERS; v->n++) v->text[v->n][0] = (char)('a' + v->n);
@@ -48,9 +49,11 @@ static void build(toy *v, sn_ctx *ctx, uint64_t seed)
 	assert_ok(ctx, sn_vocab_build(&v->vocab, v->arena, TOKENS, entry, NULL, "toy"));
 	assert_ok(ctx, sn_bpe_init(&v->bpe, v->arena, &v->vocab, MERGES));
 	for (int i = 0; i < MERGES; i++) {
-		const char *joined = v->text[LETTERS + i];
-		assert_true(sn_bpe_add_merge(&v->bpe, (uint32_t)i, joined, strlen(v->text[v->left[i]]), strlen(joined)));
+		const char *left = v->text[v->left[i]], *right = v->text[v->right[i]];
+		assert_true(sn_bpe_add_merge(&v->bpe, (uint32_t)i, (sn_slice){ left, strlen(left) },
+									 (sn_slice){ right, strlen(right) }, &scratch));
 	}
+	sn_buf_free(&scratch);
 }
 
 /* The definition: the best-ranked pair of neighbours anywhere, its leftmost occurrence, again and again. */
@@ -72,16 +75,17 @@ static int merge_naively(const toy *v, const char *word, int n, int *id)
 static void check_word(sn_ctx *ctx, const toy *v, sn_bpe_work *work, const char *word, int size)
 {
 	int id[LONGEST], n = merge_naively(v, word, size, id);
-	int64_t count;
+	sn_parts parts = { 0 };
 	uint32_t at = 0;
-	assert_ok(ctx, sn_bpe_encode(&v->bpe, ctx, work, word, (size_t)size, &count));
-	assert_int_equal(count, n);
+	assert_ok(ctx, sn_bpe_encode(&v->bpe, ctx, work, word, (size_t)size, &parts));
+	assert_int_equal(parts.n, n);
 	for (int i = 0; i < n; i++) {
-		assert_int_equal(work->symbol[i].id, id[i]);
-		assert_int_equal(work->symbol[i].from, at);
-		at = work->symbol[i].to;
+		assert_int_equal(parts.part[i].id, id[i]);
+		assert_int_equal(parts.part[i].from, at);
+		at = parts.part[i].to;
 	}
 	assert_int_equal(at, size);
+	sn_parts_free(&parts, ctx);
 }
 
 static void merging_is_what_its_definition_says(void **state)

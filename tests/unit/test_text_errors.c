@@ -10,64 +10,82 @@
 
 /* Documents are written with ' for ". */
 #define BPE(rest) "{'model':{'type':'BPE'" rest "}}"
+#define TEN "1234567890"
+#define LONG TEN TEN TEN TEN TEN TEN TEN TEN
+#define A "{'Sequence':{'id':'A','type_id':0}}"
 #define MODEL(inside, after) "{'model':{'type':'BPE','vocab':{'a':0,'b':1,'ab':2},'merges':['a b']" inside "}" after "}"
+
+static const struct {
+	const char *json;
+	sn_status status;
+	const char *text;
+} bad_document[] = {
+	{ "{", SN_EPARSE, "line 1" },
+	{ "[]", SN_EPARSE, "expected an object, found an array" },
+	{ "{}", SN_ENOTFOUND, "model: expected an object" },
+	{ "{'model':{'type':'Morphemes'}}", SN_EUNKNOWN, "model.type: 'Morphemes'; known: BPE" },
+	{ BPE(""), SN_ENOTFOUND, "model.vocab" },
+	{ BPE(",'vocab':{},'merges':[]"), SN_EPARSE, "0 tokens" },
+	{ BPE(",'vocab':{'a':-1},'merges':[]"), SN_EPARSE, "model.vocab.a: expected an id" },
+	{ BPE(",'vocab':{'a':1000000000},'merges':[]"), SN_EPARSE, "expected an id from 0 to 1025" },
+	{ BPE(",'vocab':{'a':0,'b':0},'merges':[]"), SN_EPARSE, "the id 0, which 'a' has too" },
+	{ BPE(",'vocab':{'a':0},'merges':['a b']"), SN_EPARSE, "merge 0, 'a' + 'b'" },
+	{ BPE(",'vocab':{'a':0},'merges':['aa']"), SN_EPARSE, "model.merges[0]" },
+	{ BPE(",'vocab':{'a':0},'merges':[['a']]"), SN_EPARSE, "model.merges[0]" },
+	{ MODEL(",'unk_token':'u'", ""), SN_EPARSE, "model.unk_token: 'u' is not in the vocabulary" },
+	{ MODEL(",'dropout':0.1", ""), SN_EUNKNOWN, "model.dropout: 0.1" },
+	{ MODEL(",'end_of_word_suffix':'" LONG "'", ""), SN_EPARSE, "model.end_of_word_suffix: 80 bytes" },
+	{ MODEL(",'byte_fallback':1", ""), SN_EPARSE, "model.byte_fallback" },
+	{ MODEL("", ",'normalizer':{'type':'NFX'}"), SN_EUNKNOWN, "normalizer.type: 'NFX'; known: BertNormalizer" },
+	{ MODEL("", ",'normalizer':{'type':'Replace','pattern':{'Regex':'['},'content':''}"), SN_EPARSE,
+	  "not a regular expression" },
+	{ MODEL("", ",'normalizer':{'type':'Prepend'}"), SN_ENOTFOUND, "normalizer.prepend" },
+	{ MODEL("", ",'pre_tokenizer':{'type':'Space'}"), SN_EUNKNOWN,
+	  "pre_tokenizer.type: 'Space'; known: BertPreTokenizer, ByteLevel" },
+	{ MODEL("", ",'pre_tokenizer':{'type':'Metaspace','replacement':'ab'}"), SN_EPARSE,
+	  "pre_tokenizer.replacement: 'ab'; expected one character" },
+	{ MODEL("", ",'pre_tokenizer':{'type':'Metaspace','prepend_scheme':'last'}"), SN_EUNKNOWN,
+	  "'last'; known: never, always, first" },
+	{ MODEL("", ",'pre_tokenizer':{'type':'FixedLength','length':0}"), SN_EPARSE, "pre_tokenizer.length: 0" },
+	{ MODEL("", ",'decoder':{'type':'Sequence','decoders':[{'type':'Fuse'},{'type':'Melt'}]}"), SN_EUNKNOWN,
+	  "decoder.decoders[1].type: 'Melt'; known: BPEDecoder" },
+	{ MODEL("", ",'decoder':{'type':'Strip','content':''}"), SN_EPARSE, "decoder.content" },
+	{ MODEL("", ",'pre_tokenizer':{'type':'Split','behavior':'Gone','pattern':{'Regex':'a'}}"), SN_EUNKNOWN,
+	  "'Gone'; known: Removed" },
+	{ MODEL("", ",'pre_tokenizer':{'type':'Split','behavior':'Isolated','pattern':{'Regex':'(a'}}"), SN_EPARSE,
+	  "not a regular expression" },
+	{ MODEL("", ",'pre_tokenizer':{'type':'Split','behavior':'Isolated','pattern':{}}"), SN_EPARSE,
+	  "pre_tokenizer.pattern" },
+	{ MODEL("", ",'post_processor':{'type':'Other'}"), SN_EUNKNOWN,
+	  "post_processor.type: 'Other'; known: BertProcessing" },
+	{ MODEL("", ",'post_processor':{'type':'BertProcessing','cls':['x',9],'sep':['x',9]}"), SN_EPARSE,
+	  "9 is no token" },
+	{ MODEL("", ",'post_processor':{'type':'TemplateProcessing','single':[]}"), SN_EPARSE, "post_processor.single" },
+	{ MODEL("", ",'post_processor':{'type':'TemplateProcessing','single':[" A "," A "]}"), SN_EPARSE, "'A' once more" },
+	{ MODEL("", ",'post_processor':{'type':'TemplateProcessing','single':[" A "],'pair':[" A "]}"), SN_EPARSE,
+	  "post_processor.pair: 1 texts" },
+	{ MODEL("", ",'post_processor':{'type':'TemplateProcessing','single':[{'Sequence':{'id':'C'}}]}"), SN_EPARSE,
+	  "'C'; expected A" },
+	{ MODEL("", ",'added_tokens':[{'id':0,'content':'<x>'}]"), SN_EPARSE, "added_tokens[0].id: 0 for '<x>'" },
+	{ MODEL("", ",'added_tokens':[{'id':5,'content':'a'}]"), SN_EPARSE, "the vocabulary gives 'a' the id 0" },
+	{ MODEL("", ",'added_tokens':[{'id':5,'content':''}]"), SN_EPARSE, "added_tokens[0].content" },
+	{ MODEL("", ",'added_tokens':[{'id':50000,'content':'<x>'}]"), SN_EPARSE, "added_tokens[0].id: 50000" },
+};
 
 static void bad_documents_are_refused_by_the_path_of_what_is_wrong(void **state)
 {
-	static const struct {
-		const char *json;
-		sn_status status;
-		const char *text;
-	} bad[] = {
-		{ "{", SN_EPARSE, "line 1" },
-		{ "[]", SN_EPARSE, "expected an object, found an array" },
-		{ "{}", SN_ENOTFOUND, "model: expected an object" },
-		{ "{'model':{'type':'Unigram'}}", SN_EUNKNOWN, "model.type: 'Unigram'; known: BPE" },
-		{ BPE(""), SN_ENOTFOUND, "model.vocab" },
-		{ BPE(",'vocab':{},'merges':[]"), SN_EPARSE, "0 tokens" },
-		{ BPE(",'vocab':{'a':-1},'merges':[]"), SN_EPARSE, "model.vocab.a: expected an id" },
-		{ BPE(",'vocab':{'a':1000000000},'merges':[]"), SN_EPARSE, "expected an id from 0 to 1025" },
-		{ BPE(",'vocab':{'a':0,'b':0},'merges':[]"), SN_EPARSE, "the id 0, which 'a' has too" },
-		{ BPE(",'vocab':{'a':0},'merges':['a b']"), SN_EPARSE, "merge 0, 'a' + 'b'" },
-		{ BPE(",'vocab':{'a':0},'merges':['aa']"), SN_EPARSE, "model.merges[0]" },
-		{ BPE(",'vocab':{'a':0},'merges':[['a']]"), SN_EPARSE, "model.merges[0]" },
-		{ MODEL(",'unk_token':'u'", ""), SN_EPARSE, "model.unk_token: 'u' is not in the vocabulary" },
-		{ MODEL(",'dropout':0.1", ""), SN_EUNKNOWN, "model.dropout: 0.1" },
-		{ MODEL(",'end_of_word_suffix':'</w>'", ""), SN_EUNKNOWN, "model.end_of_word_suffix: '</w>'" },
-		{ MODEL(",'byte_fallback':true", ""), SN_EUNKNOWN, "model.byte_fallback" },
-		{ MODEL("", ",'normalizer':{'type':'Nmt'}"), SN_EUNKNOWN, "normalizer.type: 'Nmt'; known: Lowercase, NFC" },
-		{ MODEL("", ",'pre_tokenizer':{'type':'Metaspace'}"), SN_EUNKNOWN,
-		  "pre_tokenizer.type: 'Metaspace'; known: ByteLevel, Digits" },
-		{ MODEL("", ",'pre_tokenizer':{'type':'Sequence','pretokenizers':[{'type':'ByteLevel'},{'type':'Digits'}]}"),
-		  SN_EUNKNOWN, "pre_tokenizer.pretokenizers[1]: a stage after ByteLevel" },
-		{ MODEL("", ",'pre_tokenizer':{'type':'Split','behavior':'Gone','pattern':{'Regex':'a'}}"), SN_EUNKNOWN,
-		  "'Gone'; known: Removed" },
-		{ MODEL("", ",'pre_tokenizer':{'type':'Split','behavior':'Isolated','pattern':{'Regex':'(a'}}"), SN_EPARSE,
-		  "not a regular expression" },
-		{ MODEL("", ",'pre_tokenizer':{'type':'Split','behavior':'Isolated','pattern':{}}"), SN_EPARSE,
-		  "pre_tokenizer.pattern" },
-		{ MODEL("", ",'post_processor':{'type':'Other'}"), SN_EUNKNOWN,
-		  "post_processor.type: 'Other'; known: BertProcessing" },
-		{ MODEL("", ",'post_processor':{'type':'BertProcessing','cls':['x',9],'sep':['x',9]}"), SN_EPARSE,
-		  "9 is no token" },
-		{ MODEL("", ",'post_processor':{'type':'TemplateProcessing','single':[]}"), SN_EPARSE,
-		  "post_processor.single" },
-		{ MODEL("", ",'added_tokens':[{'id':0,'content':'<x>'}]"), SN_EPARSE, "added_tokens[0].id: 0 for '<x>'" },
-		{ MODEL("", ",'added_tokens':[{'id':5,'content':'a'}]"), SN_EPARSE, "the vocabulary gives 'a' the id 0" },
-		{ MODEL("", ",'added_tokens':[{'id':5,'content':''}]"), SN_EPARSE, "added_tokens[0].content" },
-		{ MODEL("", ",'added_tokens':[{'id':50000,'content':'<x>'}]"), SN_EPARSE, "added_tokens[0].id: 50000" },
-	};
 	sn_ctx *ctx = test_ctx(state);
-	for (int i = 0; i < SN_COUNT(bad); i++) {
+	for (int i = 0; i < SN_COUNT(bad_document); i++) {
 		sn_tokenizer *t = NULL;
 		char json[1024];
-		sn_format(json, sizeof json, "%s", bad[i].json);
+		sn_format(json, sizeof json, "%s", bad_document[i].json);
 		for (char *quote = json; (quote = strchr(quote, '\''));) *quote = '"';
 		sn_status status = sn_tokenizer_parse_json(&t, ctx, (sn_slice){ json, strlen(json) }, "tokenizer.json");
 		assert_null(t);
-		if (status != bad[i].status || !strstr(sn_error(ctx), bad[i].text) ||
+		if (status != bad_document[i].status || !strstr(sn_error(ctx), bad_document[i].text) ||
 			strncmp(sn_error(ctx), "tokenizer.json: ", 16))
-			fail_msg("%s: status %d, '%s'; expected %d, '%s'", json, status, sn_error(ctx), bad[i].status, bad[i].text);
+			fail_msg("%s: status %d, '%s'; expected %d, '%s'", json, status, sn_error(ctx), bad_document[i].status,
+					 bad_document[i].text);
 	}
 }
 
