@@ -12,7 +12,6 @@ SMALL = dict(vocab_size=N_VOCAB, hidden_size=16, intermediate_size=24, num_hidde
              max_position_embeddings=32, bos_token_id=1, eos_token_id=2, pad_token_id=0)
 GROUPED = dict(SMALL, num_key_value_heads=2)
 TWO_HEADS = dict(SMALL, num_attention_heads=2)   # of 8, where a part of each is rotated
-WIDE = dict(SMALL, hidden_size=32)
 TRAITS = dict(
     embed="model.embed_tokens", layers="model.layers", final="model.norm", head="lm_head",
     attn="self_attn", q="self_attn.q_proj", k="self_attn.k_proj", v="self_attn.v_proj", o="self_attn.o_proj",
@@ -119,6 +118,10 @@ FAMILY = {
     "gemma3": traits(scale=1 / 3, q_norm="self_attn.q_norm", **GEMMA_POST),
 }
 FAMILY["phi3-longrope"] = FAMILY["phi3"]
+# GGUF files have no place for a scale, a pattern of layers or StarCoder 2's window: readers take the published models'.
+FAMILY["gemma2-gguf"] = dict(FAMILY["gemma2"], scale=8 ** -0.5)
+FAMILY["gemma3-gguf"] = dict(FAMILY["gemma3"], scale=8 ** -0.5)
+FAMILY["starcoder2-gguf"] = FAMILY["starcoder2"]
 
 
 def rope(theta, kind="default", **more):
@@ -132,7 +135,7 @@ def llama(kind, max_positions=256, **more):
 
 
 def falcon(**more):
-    return hf.FalconForCausalLM, hf.FalconConfig(**{**SMALL, **more}, ffn_hidden_size=40)
+    return hf.FalconForCausalLM, hf.FalconConfig(**{**SMALL, **more})
 
 
 def stablelm(values, n_kv, **more):
@@ -146,8 +149,7 @@ def phi3(values, n_kv, **more):
 
 OPT_SIZES = dict(vocab_size=N_VOCAB, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, ffn_dim=24,
                  max_position_embeddings=32, bos_token_id=1, eos_token_id=2, pad_token_id=0)
-GPT2_SIZES = dict(vocab_size=N_VOCAB, n_positions=32, n_embd=16, n_layer=2, n_head=4, n_inner=24, bos_token_id=1,
-                  eos_token_id=2)
+GPT2_SIZES = dict(vocab_size=N_VOCAB, n_positions=32, n_embd=16, n_layer=2, n_head=4, bos_token_id=1, eos_token_id=2)
 
 
 def variants():
@@ -181,7 +183,7 @@ def variants():
             query_pre_attn_scalar=9, rope_parameters=linear)),
         "olmo2": (hf.Olmo2ForCausalLM, hf.Olmo2Config(**GROUPED, rope_parameters=rope(500000.0))),
         "phi": (hf.PhiForCausalLM, hf.PhiConfig(**TWO_HEADS, rope_parameters=rope(10000.0, partial_rotary_factor=0.5))),
-        "phi3": phi3(WIDE, 2, rope_parameters=rope(10000.0, partial_rotary_factor=0.75)),
+        "phi3": phi3(TWO_HEADS, 1, rope_parameters=rope(10000.0, partial_rotary_factor=0.75)),
         "phi3-longrope": phi3(
             TWO_HEADS, 1, original_max_position_embeddings=4, rope_parameters=rope(
                 10000.0, "longrope", short_factor=[1.0, 1.25, 1.5, 2.0], long_factor=[1.5, 2.5, 4.0, 8.0],
@@ -192,23 +194,31 @@ def variants():
             vocab_size=N_VOCAB, max_position_embeddings=32, hidden_size=16, num_layers=3, num_heads=4, window_size=3,
             intermediate_size=24, attention_types=[[["global", "local"], 1], [["global"], 1]], bos_token_id=1,
             eos_token_id=2)),
-        "gptj": (hf.GPTJForCausalLM, hf.GPTJConfig(**dict(GPT2_SIZES, n_head=2), rotary_dim=4)),
+        "gptj": (hf.GPTJForCausalLM, hf.GPTJConfig(**dict(GPT2_SIZES, n_head=2), n_inner=24, rotary_dim=4)),
         "opt": (hf.OPTForCausalLM, hf.OPTConfig(**OPT_SIZES, word_embed_proj_dim=16)),
         "opt-350m": (hf.OPTForCausalLM, hf.OPTConfig(**OPT_SIZES, word_embed_proj_dim=12, do_layer_norm_before=False)),
         "bloom": (hf.BloomForCausalLM, hf.BloomConfig(
             vocab_size=N_VOCAB, hidden_size=16, n_layer=2, n_head=4, bos_token_id=1, eos_token_id=2)),
         "falcon-7b": falcon(multi_query=True, parallel_attn=True, bias=False, alibi=False),
         "falcon-40b": falcon(new_decoder_architecture=True, num_kv_heads=2, bias=False, alibi=False),
-        "falcon-rw": falcon(multi_query=False, parallel_attn=False, bias=True, alibi=True),
+        "falcon-rw": falcon(multi_query=False, parallel_attn=False, bias=True, alibi=True, ffn_hidden_size=40),
         "llama3-rope": llama("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
                              original_max_position_embeddings=64),
         "llama-linear": llama("linear", factor=4.0),
         "llama-dynamic": llama("dynamic", 4, factor=3.0),
         "llama-yarn": llama("yarn", factor=4.0, original_max_position_embeddings=64),
         "smollm3": (hf.SmolLM3ForCausalLM, hf.SmolLM3Config(
-            **dict(GROUPED, num_hidden_layers=3), no_rope_layer_interval=2, rope_parameters=rope(2000000.0))),
+            **dict(GROUPED, num_hidden_layers=4), no_rope_layer_interval=4, rope_parameters=rope(2000000.0))),
+        "starcoder2-gguf": (hf.Starcoder2ForCausalLM, hf.Starcoder2Config(
+            **GROUPED, sliding_window=None, use_bias=True, rope_parameters=rope(10000.0))),
+        "gemma2-gguf": (hf.Gemma2ForCausalLM, hf.Gemma2Config(
+            **GROUPED, head_dim=8, sliding_window=3, query_pre_attn_scalar=8, attn_logit_softcapping=5.0,
+            final_logit_softcapping=4.0, rope_parameters=rope(10000.0))),
+        "gemma3-gguf": (hf.Gemma3ForCausalLM, hf.Gemma3TextConfig(
+            **dict(GROUPED, num_hidden_layers=7), head_dim=8, sliding_window=3, query_pre_attn_scalar=8,
+            rope_parameters=linear)),
         "stablelm": stablelm(TWO_HEADS, 2),
-        "stablelm-parallel": stablelm(WIDE, 2, qk_layernorm=True, use_parallel_residual=True, use_qkv_bias=True),
+        "stablelm-parallel": stablelm(TWO_HEADS, 1, qk_layernorm=True, use_parallel_residual=True, use_qkv_bias=True),
     }
 
 

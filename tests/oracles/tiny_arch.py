@@ -18,16 +18,18 @@ from safetensors import safe_open
 import arch_decoders
 import arch_encdec
 import arch_encoders
+import arch_gguf
 from common import GOLDEN, versions, write_json, write_safetensors
 from llama import token_loss
 
 torch.set_num_threads(1)
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
-VERSIONS = versions("torch", "transformers", "safetensors", "numpy")
+VERSIONS = versions("torch", "transformers", "safetensors", "gguf", "numpy")
 MADE_BY = "tests/oracles/tiny_arch.py"
 ROWS, ENCODER_ROWS = [7, 3], [6, 4]
-FEW_SITES = {"bert-gamma", "xlm-roberta", "mt5"}   # the computation is another variant's, the files are not
+FEW_SITES = {"bert-gamma", "xlm-roberta", "mt5", "starcoder2-gguf", "gemma2-gguf", "gemma3-gguf", "llama-linear",
+             "llama-yarn", "llama-dynamic"}   # but for the rotation these compute what another variant does
 
 
 def gain(name):
@@ -103,7 +105,7 @@ def check_folder(folder, model, calls, runs):
 
 def kept(folder, row, name):
     """The first row has every site, the second those from which the others of the position follow."""
-    few = "resid_" in name or name.startswith("unembed") or name == "logits"
+    few = "resid_" in name or "hook_rot_" in name or name.startswith("unembed") or name == "logits"
     local = name.endswith(("hook_in", "hook_out", "hook_result", "hook_scale", "hook_normalized"))
     return few or folder.name not in FEW_SITES and (row == 0 or not local)
 
@@ -139,6 +141,12 @@ def make(family, name, kind, config):
     runs = [family.run(name, model, *ids) for ids in zip(rows, *([encoder_rows] if encoder_rows else []))]
     check_folder(folder, model, calls, runs)
     write_sites(folder, rows, encoder_rows, runs, loss=family is not arch_encoders)
+    if name in arch_gguf.NAMES:
+        arch_gguf.write(folder, name, config)
+        arch_gguf.check(folder, name, model)
+    if name.endswith("-gguf"):
+        for file in ("config.json", "model.safetensors"):
+            (folder / file).unlink()
 
 
 def main():
