@@ -5,13 +5,21 @@
 #include <stdlib.h>
 
 #include "io/gguf_file.h"
+#include "io/pool.h"
 
-enum { MIN_KEY = 8 + 1 + 4 + 1, MIN_TENSOR = 8 + 1 + 4 + 4 + 8, DEFAULT_ALIGNMENT = 32, MAX_ALIGNMENT = 1 << 24 };
+enum {
+	MIN_KEY = 8 + 1 + 4 + 1,
+	MIN_TENSOR = 8 + 1 + 4 + 4 + 8,
+	MANY = 1024,
+	DEFAULT_ALIGNMENT = 32,
+	MAX_ALIGNMENT = 1 << 24
+};
 
 typedef struct cursor {
 	sn_gguf *file;
 	size_t pos;
 	sn_slice name; /* key or tensor being read, for error texts */
+	sn_pool pool;  /* of tensors' names */
 } cursor;
 
 static size_t left(const cursor *c) { return c->file->size - c->pos; }
@@ -196,7 +204,7 @@ static sn_status read_type(cursor *c, sn_gguf_tensor *t)
 static sn_status read_tensor(cursor *c, sn_gguf_tensor *t)
 {
 	SN_TRY(take_name(c, "the name of a tensor"));
-	t->name = sn_arena_copy(c->file->arena, c->name.data, c->name.size);
+	t->name = sn_pool_copy(&c->pool, c->name.data, c->name.size);
 	if (!t->name) return SN_ENOMEM;
 	SN_TRY(read_dims(c, t));
 	SN_TRY(read_type(c, t));
@@ -241,6 +249,12 @@ static sn_status check_tensors(sn_gguf *file)
 		if (t[i].offset - t[i - 1].offset < t[i - 1].size)
 			return sn_fail(file->ctx, SN_EPARSE, "%s: tensors '%s' and '%s' overlap at byte %llu; the file is damaged",
 						   file->source, t[i - 1].name, t[i].name, (unsigned long long)t[i].offset);
+	return sn_gguf_sort_tensors(file);
+}
+
+sn_status sn_gguf_sort_tensors(sn_gguf *file)
+{
+	sn_gguf_tensor *t = file->tensor;
 	qsort(t, (size_t)file->n_tensor, sizeof *t, compare_tensor_names);
 	for (int64_t i = 1; i < file->n_tensor; i++)
 		if (strcmp(t[i - 1].name, t[i].name) == 0)
@@ -268,11 +282,12 @@ static sn_status read_tensors(cursor *c)
 
 /* ---- the file ---- */
 
-static sn_status read_count(cursor *c, const char *what, size_t least, int64_t *out)
+/* Each takes at least so many bytes; and a count that would take more memory than the file has bytes is no model's. */
+static sn_status read_count(cursor *c, const char *what, size_t least, size_t memory, int64_t *out)
 {
 	uint64_t n;
 	SN_TRY(take_u64(c, what, &n));
-	if (n > left(c) / least)
+	if (n > left(c) / least || (n > MANY && n > left(c) / memory))
 		return sn_fail(c->file->ctx, SN_EPARSE,
 					   "%s: byte %zu: %s is %llu, more than the file's %zu bytes can hold; it is damaged "
 					   "or its download is incomplete",
@@ -293,8 +308,8 @@ static sn_status read_header(cursor *c)
 		return sn_fail(file->ctx, SN_EPARSE,
 					   "%s: byte 4: expected GGUF version 2 or 3, found %u%s; convert the model again", file->source,
 					   file->version, file->version >= 1u << 24 ? " (a big-endian file)" : "");
-	SN_TRY(read_count(c, "the number of tensors", MIN_TENSOR, &file->n_tensor));
-	SN_TRY(read_count(c, "the number of keys", MIN_KEY, &file->n_key));
+	SN_TRY(read_count(c, "the number of tensors", MIN_TENSOR, sizeof *file->tensor, &file->n_tensor));
+	SN_TRY(read_count(c, "the number of keys", MIN_KEY, sizeof *file->key, &file->n_key));
 	SN_TRY(read_keys(c));
 	return read_tensors(c);
 }
@@ -314,7 +329,7 @@ static sn_status read_file(sn_gguf *file, const void *bytes, size_t size)
 {
 	file->data = bytes;
 	file->size = size;
-	cursor c = { .file = file, .name = { "header", 6 } };
+	cursor c = { .file = file, .name = { "header", 6 }, .pool = { .arena = file->arena } };
 	return read_header(&c);
 }
 
@@ -326,12 +341,18 @@ static sn_status finish(sn_gguf **out, sn_status status)
 	return status;
 }
 
-sn_status sn_gguf_open(sn_gguf **out, sn_ctx *ctx, const char *path)
+sn_status sn_gguf_open_part(sn_gguf **out, sn_ctx *ctx, const char *path)
 {
 	sn_status status = new_file(out, ctx, path);
 	if (status == SN_OK) status = sn_map_open(&(*out)->map, ctx, path);
 	if (status == SN_OK) status = read_file(*out, (*out)->map.data, (*out)->map.size);
 	return finish(out, status);
+}
+
+sn_status sn_gguf_open(sn_gguf **out, sn_ctx *ctx, const char *path)
+{
+	SN_TRY(sn_gguf_open_part(out, ctx, path));
+	return finish(out, sn_gguf_open_others(*out));
 }
 
 sn_status sn_gguf_open_bytes(sn_gguf **out, sn_ctx *ctx, const char *source, const void *bytes, size_t size)
@@ -343,8 +364,11 @@ sn_status sn_gguf_open_bytes(sn_gguf **out, sn_ctx *ctx, const char *source, con
 
 void sn_gguf_close(sn_gguf *file)
 {
-	if (!file) return;
-	sn_map_close(file->ctx, &file->map);
-	sn_arena_close(file->arena);
-	sn_free(file->ctx, file);
+	while (file) {
+		sn_gguf *next = file->next;
+		sn_map_close(file->ctx, &file->map);
+		sn_arena_close(file->arena);
+		sn_free(file->ctx, file);
+		file = next;
+	}
 }

@@ -28,14 +28,16 @@ typedef struct sn_gguf_tensor {
 	const uint8_t *data; /* into the mapping */
 } sn_gguf_tensor;
 
-/* Opens a file; cost: its header. Names of tensors and keys are unique and tensors do not overlap, or it is refused. */
+/* Opens a file; cost: its header. Names of tensors and keys are unique and tensors do not overlap, or it is refused.
+ * One part of a split model (NAME-00002-of-00003.gguf, as its keys split.* say too) opens all of them, which lie in the
+ * same folder: tensors are those of all parts, keys and path those of the first. */
 SN_CHECKED sn_status sn_gguf_open(sn_gguf **out, sn_ctx *ctx, const char *path);
 /* The same for bytes in memory, borrowed until close; source stands for the path in error texts. */
 SN_CHECKED sn_status sn_gguf_open_bytes(sn_gguf **out, sn_ctx *ctx, const char *source, const void *bytes, size_t size);
 void sn_gguf_close(sn_gguf *file);
 const char *sn_gguf_path(const sn_gguf *file);
 uint32_t sn_gguf_version(const sn_gguf *file);
-/* Returns the size of the file in bytes. */
+/* Returns the size of the file, or of all parts, in bytes. */
 size_t sn_gguf_size(const sn_gguf *file);
 
 int64_t sn_gguf_tensor_count(const sn_gguf *file);

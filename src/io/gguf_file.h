@@ -1,4 +1,5 @@
-/* What an opened GGUF file holds: shared by gguf.c, which reads it, and gguf_value.c, which answers questions. */
+/* What an opened GGUF file holds: shared by gguf.c, which reads one, gguf_split.c, which joins the files of a split
+ * model, and gguf_value.c, which answers questions. */
 #ifndef SN_IO_GGUF_FILE_H
 #define SN_IO_GGUF_FILE_H
 
@@ -51,6 +52,14 @@ struct sn_gguf {
 	int64_t n_key, n_tensor;
 	gguf_key *key;          /* ascending names */
 	sn_gguf_tensor *tensor; /* ascending names */
+	sn_gguf *next;          /* of a split model: the next of the other parts, or NULL */
 };
+
+/* Opens one file, whatever it says about others. */
+SN_CHECKED sn_status sn_gguf_open_part(sn_gguf **out, sn_ctx *ctx, const char *path);
+/* Opens the other parts of a split model, if file is one of its parts, and joins them to it. */
+SN_CHECKED sn_status sn_gguf_open_others(sn_gguf *file);
+/* Sorts the tensors by name; fails if one is there twice. */
+SN_CHECKED sn_status sn_gguf_sort_tensors(sn_gguf *file);
 
 #endif

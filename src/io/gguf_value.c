@@ -23,7 +23,14 @@ size_t sn_gguf_kind_size(gguf_kind kind)
 
 const char *sn_gguf_path(const sn_gguf *file) { return file->source; }
 uint32_t sn_gguf_version(const sn_gguf *file) { return file->version; }
-size_t sn_gguf_size(const sn_gguf *file) { return file->size; }
+
+size_t sn_gguf_size(const sn_gguf *file)
+{
+	size_t size = 0;
+	for (; file; file = file->next) size += file->size;
+	return size;
+}
+
 int64_t sn_gguf_tensor_count(const sn_gguf *file) { return file->n_tensor; }
 int64_t sn_gguf_key_count(const sn_gguf *file) { return file->n_key; }
 const sn_gguf_tensor *sn_gguf_tensor_at(const sn_gguf *file, int64_t i) { return &file->tensor[i]; }

@@ -67,6 +67,14 @@ static sn_status use_gguf(sn_ctx *ctx)
 	return SN_OK;
 }
 
+static sn_status use_split(sn_ctx *ctx)
+{
+	sn_gguf *file;
+	SN_TRY(sn_gguf_open(&file, ctx, SN_TESTS "/golden/gguf_split/model-00002-of-00003.gguf"));
+	sn_gguf_close(file);
+	return SN_OK;
+}
+
 static sn_status use_safetensors(sn_ctx *ctx)
 {
 	sn_safetensors *file;
@@ -167,6 +175,7 @@ static sn_status use_conllu(sn_ctx *ctx)
 		fail_each(use_##name);                                                                                         \
 	}
 FAULTS(gguf)
+FAULTS(split)
 FAULTS(safetensors)
 FAULTS(torch)
 FAULTS(torch_legacy)
@@ -182,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gguf_survives_every_failed_allocation),
+		cmocka_unit_test(split_survives_every_failed_allocation),
 		cmocka_unit_test(safetensors_survives_every_failed_allocation),
 		cmocka_unit_test(torch_survives_every_failed_allocation),
 		cmocka_unit_test(torch_legacy_survives_every_failed_allocation),
