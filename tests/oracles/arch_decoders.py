@@ -117,7 +117,7 @@ FAMILY = {
     "gemma2": traits(scale=1 / 3, softcap=5.0, logit_softcap=4.0, **GEMMA_POST),
     "gemma3": traits(scale=1 / 3, q_norm="self_attn.q_norm", **GEMMA_POST),
 }
-FAMILY["phi3-longrope"] = FAMILY["phi3"]
+FAMILY["phi3-longrope"], FAMILY["gpt2-published"] = FAMILY["phi3"], FAMILY["gpt2"]
 # GGUF files have no place for a scale, a pattern of layers or StarCoder 2's window: readers take the published models'.
 FAMILY["gemma2-gguf"] = dict(FAMILY["gemma2"], scale=8 ** -0.5)
 FAMILY["gemma3-gguf"] = dict(FAMILY["gemma3"], scale=8 ** -0.5)
@@ -158,6 +158,7 @@ def variants():
     return {
         "llama": (hf.LlamaForCausalLM, hf.LlamaConfig(**GROUPED, rope_parameters=rope(10000.0))),
         "gpt2": (hf.GPT2LMHeadModel, hf.GPT2Config(**GPT2_SIZES)),
+        "gpt2-published": (hf.GPT2LMHeadModel, hf.GPT2Config(**GPT2_SIZES)),
         "gpt_neox": (hf.GPTNeoXForCausalLM, hf.GPTNeoXConfig(
             **TWO_HEADS, hidden_act="gelu", rope_parameters=rope(10000.0, partial_rotary_factor=0.25))),
         "gpt_neox-serial": (hf.GPTNeoXForCausalLM, hf.GPTNeoXConfig(
@@ -266,6 +267,37 @@ def old_gemma3(values):
 OLD_CONFIG = {"gpt_neox": old_neox, "llama-linear": old_linear, "llama3-rope": old_rope, "llama-dynamic": old_linear,
               "qwen2": old_qwen2, "gemma3": old_gemma3, "phi": old_rope, "stablelm": old_rope,
               "phi3-longrope": old_linear, "qwen3": old_rope, "mistral": old_rope}
+
+
+def buffers(name, **shapes):
+    """A rename that adds what older versions saved beside each block's weights: masks and frequencies."""
+    def add(tensors):
+        made = {"tril": torch.ones(1, 1, 32, 32).tril(), "minus": torch.tensor(-1e9), "frequency": torch.ones(2)}
+        for i in range(2):
+            tensors |= {f"{name.format(i)}.{key}": made[what].to(kind, copy=True) for key, (what, kind) in shapes.items()}
+        return tensors
+    return add
+
+
+def without_prefix(tensors):
+    """Saved from the model without its head, as bigscience/bloom-560m was."""
+    return {name.removeprefix("transformer."): x for name, x in tensors.items()}
+
+
+def gpt2_published(tensors):
+    """openai-community/gpt2: without prefix, with the causal masks."""
+    return without_prefix(buffers("transformer.h.{}.attn", bias=("tril", torch.float32))(tensors))
+
+
+MASKS = dict(bias=("tril", torch.bool), masked_bias=("minus", torch.float32))
+RENAME = {
+    "gpt2-published": gpt2_published,
+    "bloom": without_prefix,
+    "gptj": buffers("transformer.h.{}.attn", **MASKS),
+    "gpt_neo": buffers("transformer.h.{}.attn.attention", **MASKS),
+    "gpt_neox": buffers("gpt_neox.layers.{}.attention", bias=("tril", torch.uint8), masked_bias=MASKS["masked_bias"]),
+    "llama-dynamic": buffers("model.layers.{}.self_attn.rotary_emb", inv_freq=("frequency", torch.float32)),
+}
 
 
 def head_counts(config):

@@ -79,6 +79,16 @@ def old_t5(values):
 OLD_CONFIG = {"t5-v1_1": old_t5, "mt5": old_t5}
 
 
+def duplicated(tensors):
+    """t5-small's file has the embeddings three times, and a bias of the cross-attention that nothing reads."""
+    for side in ("encoder", "decoder"):
+        tensors[f"{side}.embed_tokens.weight"] = tensors["shared.weight"].clone()
+    return tensors | {"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": torch.ones(8, N_HEAD)}
+
+
+RENAME = {"t5": duplicated}
+
+
 def bucket(distance, causal, n_bucket, longest):
     """T5's bucket of key position - query position: half of them one a distance, then logarithmic."""
     first = 0 if causal or distance <= 0 else n_bucket // 2

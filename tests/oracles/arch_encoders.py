@@ -96,8 +96,11 @@ def old_deberta(values):
 OLD_CONFIG = {"modernbert": old_modernbert, "deberta-v2": old_deberta, "bert-gamma": dict, "bert-base-only": dict}
 
 
-def gamma_names(tensors):
-    """Norms of checkpoints converted from TensorFlow."""
+def as_published(tensors):
+    """bert-base-uncased: converted from TensorFlow, with gamma and beta and with what pre-training left."""
+    left = {"bert.pooler.dense.weight": (16, 16), "bert.pooler.dense.bias": (16,), "cls.seq_relationship.weight": (2, 16),
+            "cls.seq_relationship.bias": (2,)}
+    tensors |= {name: torch.ones(shape) for name, shape in left.items()}
     ends = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
     for name in list(tensors):
         for new, old in ends.items():
@@ -111,7 +114,7 @@ def with_positions(tensors):
     return tensors | {"embeddings.position_ids": torch.arange(32)[None]}
 
 
-RENAME = {"bert-gamma": gamma_names, "bert-base-only": with_positions}
+RENAME = {"bert-gamma": as_published, "bert-base-only": with_positions}
 
 
 def bucket(distance, n_bucket, longest):
@@ -182,8 +185,7 @@ def watch_ends(site, family, model, base):
 
 
 def finish_ends(site, family, base, n_layer):
-    """A projection after the embedding norm: the summands have fewer columns than the residual stream and are no
-    sites; hook_full_embed and embed.ln are in the small space."""
+    """With a projection after the embedding norm, the sites before it have fewer columns than the residual stream."""
     value = site.value
     total = sum(value[hook] for hook in family["sum"])
     scale, normalized = value["embed.ln.hook_scale"], value["embed.ln.hook_normalized"]
@@ -191,8 +193,6 @@ def finish_ends(site, family, base, n_layer):
     into = site.put("hook_full_embed", value["embed.ln.out"])
     if "projection" in family:
         into = base.get_submodule(family["projection"])(into)
-        for hook in family["sum"]:
-            del value[hook]
     out = "hook_normalized_resid_post" if family["form"] == "post" else "hook_resid_post"
     for i in range(n_layer):
         same(into, value[f"blocks.{i}.hook_resid_pre"], f"blocks.{i}.hook_resid_pre")

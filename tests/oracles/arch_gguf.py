@@ -141,7 +141,8 @@ def extra(config, kind):
 
 
 def skipped(kind, name):
-    return kind == "bert" and (name.startswith("pooler") or name.endswith("position_ids"))
+    mask = kind in {"gptneox", "gpt2"} and name.endswith((".attention.bias", "masked_bias", ".attn.bias"))
+    return mask or kind == "bert" and (name.startswith("pooler") or name.endswith("position_ids"))
 
 
 def write(folder, variant, config):
@@ -157,8 +158,7 @@ def write(folder, variant, config):
         writer.add_rope_scaling_attn_factors(float(np.sqrt(1 + np.log(scale / original) / np.log(original))))
     for name, x in stacked(load_file(folder / "model.safetensors")).items():
         if not skipped(kind, name):
-            short = name.removeprefix("transformer.") if kind == "bloom" else name
-            full = names.get_name(short, try_suffixes=(".weight", ".bias"))
+            full = names.get_name(name, try_suffixes=(".weight", ".bias"))
             assert full, f"{kind} has no tensor {name}"
             writer.add_tensor(full, np.ascontiguousarray(stored(config, kind, name, x).numpy()))
     for full, x in extra(config, kind).items():
@@ -175,7 +175,7 @@ def check(folder, variant, model):
     if gguf.MODEL_ARCH_NAMES[NAMES[variant]] not in READABLE:
         return
     read = load_gguf_checkpoint(str(folder / "model.gguf"), return_tensors=True, model_to_load=model)["tensors"]
-    weights = load_file(folder / "model.safetensors")
+    weights = dict(model.named_parameters())
     known = {name: x for name, x in weights.items() if variant not in UNREAD or UNREAD[variant] not in name}
     wrong = [name for name, x in known.items() if name not in read or not torch.allclose(read[name].float(), x)]
     assert not wrong, f"{folder}/model.gguf: {wrong}"

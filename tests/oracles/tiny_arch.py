@@ -27,9 +27,10 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 VERSIONS = versions("torch", "transformers", "safetensors", "gguf", "numpy")
 MADE_BY = "tests/oracles/tiny_arch.py"
+EPSILON = {"rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "norm_epsilon"}
 ROWS, ENCODER_ROWS = [7, 3], [6, 4]
-FEW_SITES = {"bert-gamma", "xlm-roberta", "mt5", "starcoder2-gguf", "gemma2-gguf", "gemma3-gguf", "llama-linear",
-             "llama-yarn", "llama-dynamic"}   # but for the rotation these compute what another variant does
+FEW_SITES = {"gpt2-published", "bert-gamma", "xlm-roberta", "mt5", "starcoder2-gguf", "gemma2-gguf", "gemma3-gguf",
+             "llama-linear", "llama-yarn", "llama-dynamic"}   # but for the rotation these compute what another variant does
 
 
 def gain(name):
@@ -38,9 +39,12 @@ def gain(name):
 
 
 def random_model(kind, config, seed):
-    """No weight is at the value it has before training: norm weights are away from 1, biases from 0, embeddings not
-    small; a constructor's zeros would hide a missing term."""
+    """No weight is at the value it has before training: norm weights are away from 1, biases from 0; a constructor's
+    zeros would hide a missing term. The norms' epsilon is large or, where it is fixed, embeddings are small: a wrong
+    one must show."""
     config._attn_implementation = "eager"
+    for name in EPSILON & set(dir(config)):
+        setattr(config, name, 2e-3)
     torch.manual_seed(seed)
     model = kind(config).eval()
     unscaled = config.model_type in ("gpt_neo", "t5", "mt5")
@@ -55,7 +59,7 @@ def random_model(kind, config, seed):
                 gemma = "Gemma" in type(module).__name__
                 tensor.copy_(0.3 * normal + (norm and name.endswith("weight") and not gemma))
             elif isinstance(module, torch.nn.Embedding):
-                tensor.copy_(0.7 * normal)
+                tensor.copy_(normal * (0.7 if EPSILON & set(dir(config)) else 0.2))
             else:
                 fan_in = tensor.shape[0 if type(module).__name__ == "Conv1D" else 1]
                 tensor.copy_(normal * (1 if unscaled else gain(name)) / math.sqrt(fan_in))
