@@ -108,6 +108,7 @@ static sn_parser make_parser(sn_cli *cli, const found *f, const char *name, void
 	} else {
 		p.target[p.n_target++] = (sn_target){ { f->method->param, f->method->n_param }, param };
 		p.target[p.n_target++] = (sn_target){ sn_method_input_table(f->method), input };
+		p.max_operand = f->method->needs & SN_NEEDS_MODEL ? 1 : 0;
 	}
 	p.target[p.n_target++] = (sn_target){ sn_common_table, &cli->common };
 	return p;
@@ -118,6 +119,16 @@ static sn_status check_words(const sn_parser *p, const found *f)
 	SN_TRY(sn_parse_check(p));
 	if (f->command && p->n_operand < f->command->min_operand)
 		return sn_fail(p->ctx, SN_EARG, "expected %s; see `sonde %s --help`", f->command->operands, p->command);
+	return SN_OK;
+}
+
+/* A method's model may stand without its --model: `sonde model check MODEL`. */
+static sn_status take_model(const sn_parser *p, const found *f, sn_method_input *input)
+{
+	if (f->command || p->n_operand == 0) return SN_OK;
+	if (input->model)
+		return sn_fail(p->ctx, SN_EARG, "two models: \"%s\" and --model %s; name one", p->operand[0], input->model);
+	input->model = p->operand[0];
 	return SN_OK;
 }
 
@@ -172,6 +183,7 @@ static sn_status parse_and_run(sn_cli *cli, const found *f, int argc, char **arg
 	sn_parser p = make_parser(cli, f, full, param, &input);
 	SN_TRY(sn_parse_words(&p, argc, argv));
 	if (cli->common.help) return print_help(cli, f);
+	SN_TRY(take_model(&p, f, &input));
 	SN_TRY(check_words(&p, f));
 	cli->param = param;
 	cli->method = f->method;

@@ -10,7 +10,8 @@
 	X(sn_method_behaviour_pairs)                                                                                      \
 	X(sn_method_probe_linear)                                                                                         \
 	X(sn_method_causal_patch)                                                                                         \
-	X(sn_method_causal_erase)
+	X(sn_method_causal_erase)                                                                                         \
+	X(sn_method_model_check)
 
 #define DECLARE(row) extern const sn_method row;
 METHODS(DECLARE)

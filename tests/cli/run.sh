@@ -82,6 +82,8 @@ check "model sites" 0 -- "$sonde" model sites "$tiny" --format csv
 holds "every site of a block" grep -q '^blocks.\*.hook_resid_post,2,"\[positions, 16\]"$' "$work/out"
 check "model sites, expanded" 0 -- "$sonde" model sites "$tiny" --expand
 holds "one row a layer" grep -q '^blocks.1.hook_resid_post ' "$work/out"
+check "a check that fails" 1 'No better than chance' -- "$sonde" model check "$tiny" --quiet
+check "two models" 2 'two models' -- "$sonde" model check "$tiny" --model "$tiny"
 check "no model" 2 'no such model' -- "$sonde" model info "$work/none.gguf"
 head -c 200 "$tiny/model.gguf" >"$work/cut.gguf"
 check "a truncated model" 2 'cut.gguf' -- "$sonde" model info "$work/cut.gguf"

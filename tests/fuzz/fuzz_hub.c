@@ -12,7 +12,7 @@ static void check_choice(const sn_hub_listing *listing, sn_arena *arena, const c
 	int n;
 	if (!fuzz_ok(sn_hub_choose(fuzz_ctx(), arena, "o/n", listing, pattern, &file, &n))) return;
 	fuzz_require(n > 0 && n <= listing->n);
-	for (int i = 0; i < n; i++) fuzz_require(file[i][0] != '/' && !strstr(file[i], ".."));
+	for (int i = 0; i < n; i++) fuzz_require(sn_hub_file_name_ok(file[i]));
 }
 
 static void check_name(const char *text, sn_arena *arena)
