@@ -6,22 +6,24 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MAX_ROWS = 8 };
+
 /* Attention rows come a place at a time: each query's keys go to their rows of [heads, queries, keys]. */
-typedef struct square { float *x; int64_t n_query, n_key; int32_t row; } square;
+typedef struct square { float *x; int64_t n_query, n_key; } square;
 
 static sn_status square_take(sn_ctx *ctx, void *state, const sn_block *block)
 {
-	square *s = state;
-	(void)ctx;
-	if (block->row[0] != s->row) return SN_OK;
+	const square *s = (square *)state + block->row[0];
 	int64_t n_key = block->x.dim[1];
+	(void)ctx;
+	if (!s->x) return SN_OK;
 	for (int64_t h = 0; h < block->x.dim[0]; h++)
 		memcpy(s->x + (h * s->n_query + block->pos[0]) * s->n_key, (float *)block->x.data + h * n_key,
-		       (size_t)n_key * sizeof(float));
+		       (size_t)SN_MIN(n_key, s->n_key) * sizeof(float));
 	return SN_OK;
 }
 
-static const sn_sink square_sink = { .size = sizeof(square), .take = square_take };
+static const sn_sink square_sink = { .size = sizeof(square) * MAX_ROWS, .take = square_take };
 
 static sn_status run_tap(site_oracle *o, const sn_site *site, const sn_sink *sink, void *state)
 {
@@ -42,6 +44,20 @@ static double compare(const float *x, const float *expected, int64_t n)
 	return sqrt(norm > 0 ? diff / norm : diff);
 }
 
+/* Reads the rows PREFIXtokens, PREFIXstart; false where the file has none. */
+static bool read_rows(const site_oracle *o, const char *prefix, sn_batch *out)
+{
+	char name[32];
+	snprintf(name, sizeof name, "%sstart", prefix);
+	const sn_safetensor *start = sn_safetensors_find(o->file, name);
+	if (!start) return false;
+	snprintf(name, sizeof name, "%stokens", prefix);
+	*out = (sn_batch){ .n = (int32_t)start->count - 1, .start = (const int64_t *)start->data,
+	                   .token = (const int32_t *)sn_safetensors_find(o->file, name)->data };
+	assert_true(out->n <= MAX_ROWS);
+	return true;
+}
+
 void site_oracle_open(site_oracle *o, sn_ctx *ctx, const char *folder, const char *file)
 {
 	char path[512];
@@ -51,10 +67,7 @@ void site_oracle_open(site_oracle *o, sn_ctx *ctx, const char *folder, const cha
 	assert_ok(ctx, sn_safetensors_open(&o->file, ctx, path));
 	snprintf(path, sizeof path, "%s%s%s", folder, *file ? "/" : "", file);
 	assert_ok(ctx, sn_model_open(&o->model, ctx, path));
-	const sn_safetensor *start = sn_safetensors_find(o->file, "start");
-	o->batch = (sn_batch){ .n = (int32_t)start->count - 1,
-	                       .token = (const int32_t *)sn_safetensors_find(o->file, "tokens")->data,
-	                       .start = (const int64_t *)start->data };
+	assert_true(read_rows(o, "", &o->batch));
 }
 
 void site_oracle_close(site_oracle *o)
@@ -64,56 +77,84 @@ void site_oracle_close(site_oracle *o)
 	sn_arena_close(o->arena);
 }
 
-/* Returns the row's values of a site as [n, width], or [heads, queries, keys] for scores and patterns. */
-static const float *tap_row(site_oracle *o, const sn_safetensor *t, const sn_site *site, int row)
+static const sn_safetensor *find_row(const site_oracle *o, int row, const char *site)
 {
-	int64_t n = o->batch.start[row + 1] - o->batch.start[row], width = sn_site_width(o->model, site);
-	if (width == 0) {
-		square s = { SN_TAKE(o->arena, float, t->count), t->dim[1], t->dim[2], row };
-		assert_ok(o->ctx, run_tap(o, site, &square_sink, &s));
-		return s.x;
-	}
-	int64_t places = o->batch.start[o->batch.n];
-	sn_keep keep = { SN_TAKE(o->arena, float, places * width), places, width };
-	assert_int_equal(t->count, n * width);
-	assert_ok(o->ctx, run_tap(o, site, &sn_sink_keep, &keep));
-	return keep.x + o->batch.start[row] * width;
+	char name[112];
+	snprintf(name, sizeof name, "row%d/%s", row, site);
+	return sn_safetensors_find(o->file, name);
 }
 
-/* Returns whether the tensor is a site's value. */
-static bool check_tensor(site_oracle *o, const sn_safetensor *t)
+static void check_row(site_oracle *o, const sn_safetensor *t, const float *x)
 {
-	int row, used = 0;
-	if (sscanf(t->name, "row%d/%n", &row, &used) != 1 || !used || !strstr(t->name, "hook")) return false;
-	sn_site site;
-	assert_ok(o->ctx, sn_site_parse(o->ctx, o->model, t->name + used, &site));
-	double error = compare(tap_row(o, t, &site, row), (const float *)t->data, t->count);
+	double error = compare(x, (const float *)t->data, t->count);
 	if (!(error <= 1e-5)) fail_msg("%s: relative error %g", t->name, error);
 	if (error > o->worst) {
 		o->worst = error;
 		o->site = t->name;
 	}
-	return true;
+}
+
+static void check_square(site_oracle *o, const char *name, const sn_site *site)
+{
+	square s[MAX_ROWS] = { { NULL, 0, 0 } };
+	for (int row = 0; row < o->batch.n; row++) {
+		const sn_safetensor *t = find_row(o, row, name);
+		if (t) s[row] = (square){ SN_TAKE(o->arena, float, t->count), t->dim[1], t->dim[2] };
+	}
+	assert_ok(o->ctx, run_tap(o, site, &square_sink, s));
+	for (int row = 0; row < o->batch.n; row++)
+		if (s[row].x) check_row(o, find_row(o, row, name), s[row].x);
+}
+
+static void check_places(site_oracle *o, const char *name, const sn_site *site, int64_t width)
+{
+	const sn_batch *rows = &o->batch;
+	int64_t n = rows->start[rows->n];
+	sn_keep keep = { SN_TAKE(o->arena, float, n * width), n, width };
+	assert_ok(o->ctx, run_tap(o, site, &sn_sink_keep, &keep));
+	for (int row = 0; row < rows->n; row++) {
+		const sn_safetensor *t = find_row(o, row, name);
+		if (!t) continue;
+		assert_int_equal(t->count, (rows->start[row + 1] - rows->start[row]) * width);
+		check_row(o, t, keep.x + rows->start[row] * width);
+	}
 }
 
 int64_t site_oracle_sites(site_oracle *o)
 {
 	int64_t checked = 0;
-	for (int64_t i = 0; i < sn_safetensors_count(o->file); i++)
-		checked += check_tensor(o, sn_safetensors_at(o->file, i));
+	for (int64_t i = 0; i < sn_safetensors_count(o->file); i++) {
+		const char *name = sn_safetensors_at(o->file, i)->name;
+		if (strncmp(name, "row", 3) != 0 || !strstr(name, "hook")) continue;
+		const char *site_name = strchr(name, '/') + 1;
+		assert_non_null(find_row(o, 0, site_name));
+		if (name[3] != '0') continue;
+		sn_site site;
+		assert_ok(o->ctx, sn_site_parse(o->ctx, o->model, site_name, &site));
+		int64_t width = sn_site_width(o->model, &site);
+		if (width == 0) check_square(o, site_name, &site);
+		else check_places(o, site_name, &site, width);
+		checked++;
+	}
 	return checked;
+}
+
+/* Some files keep the residual streams only. */
+static bool has_all(const site_oracle *o)
+{
+	return find_row(o, 0, "blocks.0.attn.hook_z");
 }
 
 static void check_claim(site_oracle *o, const sn_site *site)
 {
-	char name[96], key[112];
+	char name[96];
 	sn_site_format(site, name, sizeof name);
-	snprintf(key, sizeof key, "row0/%s", name);
-	if (!sn_safetensors_find(o->file, key)) fail_msg("the model has %s, the oracle does not", name);
+	if (!find_row(o, 0, name)) fail_msg("the model has %s, the oracle does not", name);
 }
 
 void site_oracle_claims(site_oracle *o)
 {
+	if (!has_all(o)) return;
 	char pattern[96];
 	sn_site *site;
 	for (int kind = 1; kind < SN_SITE_COUNT; kind++) {

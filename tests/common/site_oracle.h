@@ -19,9 +19,10 @@ typedef struct site_oracle {
 /* Opens folder/sites.safetensors and the model folder/file ("" for file: the folder itself). */
 void site_oracle_open(site_oracle *o, sn_ctx *ctx, const char *folder, const char *file);
 void site_oracle_close(site_oracle *o);
-/* Taps every site the file names: relative L2 error at most 1e-5, masked scores aside. Returns how many tensors. */
+/* Taps every site the file names: relative L2 error at most 1e-5, masked scores aside. Returns how many sites. */
 int64_t site_oracle_sites(site_oracle *o);
-/* Every site of every kind that the model says it has must be in the file for its first row. */
+/* Every site of every kind that the model says it has must be in the file for its first row, unless the file keeps the
+ * residual streams only. */
 void site_oracle_claims(site_oracle *o);
 /* SN_LOSS of each row against the file's mean next-token loss, to 1e-5; nothing where the file has no loss. */
 void site_oracle_loss(site_oracle *o);

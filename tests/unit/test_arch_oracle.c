@@ -18,7 +18,7 @@ static void check_file(sn_ctx *ctx, const char *variant, const char *folder, con
 {
 	site_oracle o;
 	site_oracle_open(&o, ctx, folder, file);
-	assert_true(site_oracle_sites(&o) >= 12);
+	assert_true(site_oracle_sites(&o) >= 8);
 	site_oracle_claims(&o);
 	site_oracle_loss(&o);
 	site_oracle_logits(&o);
