@@ -135,7 +135,8 @@ def llama(kind, max_positions=256, **more):
 
 
 def falcon(**more):
-    return hf.FalconForCausalLM, hf.FalconConfig(**{**SMALL, **more})
+    sizes = {key: value for key, value in SMALL.items() if key != "intermediate_size"}
+    return hf.FalconForCausalLM, hf.FalconConfig(**{**sizes, **more})
 
 
 def stablelm(values, n_kv, **more):

@@ -32,7 +32,8 @@ FAMILY = {
         head_norm="vocab_layer_norm", **{"in": "ffn.lin1"}),
     "electra-generator": dict(BERT, base="electra", projection="embeddings_project", head="generator_lm_head",
                               head_norm="generator_predictions.LayerNorm"),
-    "electra-discriminator": dict({k: v for k, v in BERT.items() if k not in ("head", "head_norm")}, base="electra"),
+    "electra-discriminator": dict({k: v for k, v in BERT.items() if k != "head_norm"}, base="electra",
+                                  head="discriminator_predictions.dense_prediction"),
     "albert": dict(
         BERT, base="albert", layers="encoder.albert_layer_groups.0.albert_layers", attn="attention",
         projection="encoder.embedding_hidden_mapping_in", q="attention.query", k="attention.key", v="attention.value",
@@ -178,8 +179,9 @@ def watch_ends(site, family, model, base):
     site.norm(base.get_submodule(family["embed_norm"]), "embed.ln")
     if "final" in family:
         site.norm(base.get_submodule(family["final"]), "ln_final")
-    if "head" in family:
+    if "head_norm" in family:
         site.norm(model.get_submodule(family["head_norm"]), "mlm_head.ln")
+    if "head" in family:
         site.into(model.get_submodule(family["head"]), "unembed.hook_in")
         site.out_of(model.get_submodule(family["head"]), "unembed.hook_out")
 
@@ -197,6 +199,7 @@ def finish_ends(site, family, base, n_layer):
     for i in range(n_layer):
         same(into, value[f"blocks.{i}.hook_resid_pre"], f"blocks.{i}.hook_resid_pre")
         into = value[f"blocks.{i}.{out}"]
-    if "head" in family:
+    if "head_norm" in family:
         same(value["mlm_head.ln.out"], value["unembed.hook_in"], "unembed.hook_in")
+    if "head" in family:
         same(value["unembed.hook_out"], value["logits"], "logits")
