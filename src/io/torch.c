@@ -56,17 +56,27 @@ static sn_status check_byte_order(const archive *a, const sn_tensor_file *file, 
 				   source, (int)SN_MIN(e->size, (size_t)20), (const char *)e->data);
 }
 
-sn_status sn_torch_read(sn_tensor_file *file, const char *source, const uint8_t *bytes, size_t size)
+static sn_status read_archive(sn_tensor_file *file, sn_arena *arena, const char *source, const uint8_t *bytes,
+							  size_t size)
 {
 	archive a = { 0 };
 	sn_pickle state;
-	SN_TRY(sn_zip_read(&a.zip, file->arena, source, bytes, size));
+	SN_TRY(sn_zip_read(&a.zip, arena, source, bytes, size));
 	const sn_zip_entry *pickle = find_pickle(&a);
 	if (!pickle)
 		return sn_fail(file->ctx, SN_EPARSE,
 					   "%s: a ZIP archive, but not one of torch.save: expected an entry NAME/data.pkl, found none",
 					   source);
 	SN_TRY(check_byte_order(&a, file, source));
-	SN_TRY(sn_torch_pickle(&state, file, source, (size_t)(pickle->data - bytes), pickle->data, pickle->size));
+	SN_TRY(sn_torch_pickle(&state, file, arena, source, (size_t)(pickle->data - bytes), pickle->data, pickle->size));
 	return sn_torch_state(file, source, state.root, find_storage, &a);
+}
+
+sn_status sn_torch_read(sn_tensor_file *file, const char *source, const uint8_t *bytes, size_t size)
+{
+	sn_arena *scratch;
+	SN_TRY(sn_arena_open(&scratch, file->ctx));
+	sn_status status = read_archive(file, scratch, source, bytes, size);
+	sn_arena_close(scratch);
+	return status;
 }

@@ -9,9 +9,10 @@
 /* Where a storage's numbers are: sets *data and *size (bytes), or returns false. */
 typedef bool sn_torch_find(void *arg, sn_slice key, const uint8_t **data, size_t *size);
 
-/* Reads a pickle of the file with the globals that state dictionaries need. */
-SN_CHECKED sn_status sn_torch_pickle(sn_pickle *out, sn_tensor_file *file, const char *source, size_t start,
-									 const uint8_t *bytes, size_t size);
+/* Reads a pickle of the file with the globals that state dictionaries need; its values are the arena's, and take no
+ * more memory than the file has bytes (and half a MiB). */
+SN_CHECKED sn_status sn_torch_pickle(sn_pickle *out, const sn_tensor_file *file, sn_arena *arena, const char *source,
+									 size_t start, const uint8_t *bytes, size_t size);
 /* Appends the tensors of a state dictionary to file; other values in it are passed over. Every view is checked to lie
  * inside its storage. SN_EPARSE names the tensor, or says that there is none. */
 SN_CHECKED sn_status sn_torch_state(sn_tensor_file *file, const char *source, const sn_pickle_value *root,

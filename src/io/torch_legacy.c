@@ -14,6 +14,7 @@ typedef struct place {
 
 typedef struct legacy {
 	sn_tensor_file *file;
+	sn_arena *arena;
 	const char *source;
 	const uint8_t *bytes;
 	size_t size, pos;
@@ -41,7 +42,7 @@ bool sn_torch_legacy_is(const uint8_t *bytes, size_t size) { return magic_size(b
 
 static sn_status next_pickle(legacy *l, sn_pickle *out)
 {
-	SN_TRY(sn_torch_pickle(out, l->file, l->source, l->pos, l->bytes + l->pos, l->size - l->pos));
+	SN_TRY(sn_torch_pickle(out, l->file, l->arena, l->source, l->pos, l->bytes + l->pos, l->size - l->pos));
 	l->pos += out->size;
 	return SN_OK;
 }
@@ -77,7 +78,7 @@ static place *find_place(const legacy *l, sn_slice key)
 /* The keys in the dictionary, with the size of their numbers; one key may stand there often. */
 static sn_status collect(legacy *l, const sn_pickle *state)
 {
-	SN_NEW(l->storage, l->file->arena, place, state->n_persistent);
+	SN_NEW(l->storage, l->arena, place, state->n_persistent);
 	for (size_t i = 0; i < state->n_persistent; i++) {
 		sn_torch_storage s;
 		if (!sn_torch_storage_read(&s, state->persistent[i]))
@@ -114,15 +115,23 @@ static bool find_storage(void *arg, sn_slice key, const uint8_t **data, size_t *
 	return true;
 }
 
+static sn_status read_legacy(legacy *l)
+{
+	sn_pickle state, keys;
+	SN_TRY(check_machine(l));
+	SN_TRY(next_pickle(l, &state));
+	SN_TRY(collect(l, &state));
+	SN_TRY(next_pickle(l, &keys));
+	if (keys.root->kind != SN_PICKLE_LIST) return damaged(l, "a list of the storages' keys");
+	for (uint32_t i = 0; i < keys.root->n; i++) SN_TRY(locate(l, keys.root->item[i]));
+	return sn_torch_state(l->file, l->source, state.root, find_storage, l);
+}
+
 sn_status sn_torch_legacy_read(sn_tensor_file *file, const char *source, const uint8_t *bytes, size_t size)
 {
 	legacy l = { .file = file, .source = source, .bytes = bytes, .size = size, .pos = magic_size(bytes, size) };
-	sn_pickle state, keys;
-	SN_TRY(check_machine(&l));
-	SN_TRY(next_pickle(&l, &state));
-	SN_TRY(collect(&l, &state));
-	SN_TRY(next_pickle(&l, &keys));
-	if (keys.root->kind != SN_PICKLE_LIST) return damaged(&l, "a list of the storages' keys");
-	for (uint32_t i = 0; i < keys.root->n; i++) SN_TRY(locate(&l, keys.root->item[i]));
-	return sn_torch_state(file, source, state.root, find_storage, &l);
+	SN_TRY(sn_arena_open(&l.arena, file->ctx));
+	sn_status status = read_legacy(&l);
+	sn_arena_close(l.arena);
+	return status;
 }

@@ -18,8 +18,9 @@
 /* X(name) of what _rebuild_tensor_v3 gets. */
 #define DTYPES(X)                                                                                                      \
 	X("float32")                                                                                                       \
-	X("float16") X("bfloat16") X("float64") X("int64") X("int32") X("int16") X("int8") X("uint8") X("bool")            \
-		X("uint16") X("uint32") X("uint64") X("float8_e4m3fn") X("float8_e5m2") X("float8_e8m0fnu") X("complex64")
+	X("float16")                                                                                                       \
+	X("bfloat16") X("float64") X("int64") X("int32") X("int16") X("int8") X("uint8") X("bool") X("uint16") X("uint32") \
+		X("uint64") X("float8_e4m3fn") X("float8_e5m2") X("float8_e8m0fnu") X("complex64")
 
 #define STORAGE_NAME(name, type) name,
 #define DTYPE_NAME(name) "torch." name,
@@ -36,13 +37,13 @@ static const char *const globals[] = { "collections.OrderedDict",
 									   "torch.storage.UntypedStorage",
 									   STORAGES(STORAGE_NAME) DTYPES(DTYPE_NAME) NULL };
 
-enum { SMALL = 1 << 20, MAX_WRAPPERS = 4 };
+enum { SMALL = 1 << 19, MAX_WRAPPERS = 4 };
 
-sn_status sn_torch_pickle(sn_pickle *out, sn_tensor_file *file, const char *source, size_t start, const uint8_t *bytes,
-						  size_t size)
+sn_status sn_torch_pickle(sn_pickle *out, const sn_tensor_file *file, sn_arena *arena, const char *source, size_t start,
+						  const uint8_t *bytes, size_t size)
 {
-	sn_pickle_options options = { globals, SMALL + 2 * file->size };
-	return sn_pickle_read(out, file->arena, source, start, bytes, size, &options);
+	sn_pickle_options options = { globals, SMALL + file->size };
+	return sn_pickle_read(out, arena, source, start, bytes, size, &options);
 }
 
 /* ---- storages ---- */
