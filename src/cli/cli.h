@@ -85,6 +85,12 @@ bool sn_help_family(sn_buf *buf, const char *family);
 void sn_help_command(sn_buf *buf, const sn_command *command);
 void sn_help_method(sn_buf *buf, const sn_method *method);
 
+/* ---- manual pages (troff, section 1) ---- */
+
+void sn_man_overview(sn_buf *buf);
+void sn_man_command(sn_buf *buf, const sn_command *command);
+void sn_man_method(sn_buf *buf, const sn_method *method);
+
 /* ---- output ---- */
 
 /* Writes what stands in out to standard output. SN_EDISK, SN_EIO. */

@@ -203,6 +203,19 @@ static sn_status print_overview(sn_cli *cli, const char *family)
 	return sn_cli_flush(cli);
 }
 
+/* `sonde --man [COMMAND]`: for the build, which installs the pages. */
+static sn_status print_man(sn_cli *cli, int argc, char **argv)
+{
+	found f = find(argc, argv);
+	if (f.command)
+		sn_man_command(&cli->out, f.command);
+	else if (f.method)
+		sn_man_method(&cli->out, f.method);
+	else
+		sn_man_overview(&cli->out);
+	return sn_cli_flush(cli);
+}
+
 static bool is_help(const char *word) { return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0; }
 
 static bool is_family(const char *word)
@@ -219,6 +232,7 @@ static int other_words(sn_cli *cli, int argc, char **argv, sn_status *status)
 		sn_buf_format(&cli->out, "sonde %s\n", sn_version());
 		return *status = sn_cli_flush(cli), -1;
 	}
+	if (strcmp(argv[0], "--man") == 0) return *status = print_man(cli, argc - 1, argv + 1), -1;
 	if (!is_family(argv[0])) return unknown_command(NULL, argv[0]);
 	if (argc == 1 || is_help(argv[1])) return *status = print_overview(cli, argv[0]), -1;
 	return unknown_command(argv[0], argv[1]);

@@ -5,7 +5,7 @@
 static const sn_param input_rows[] = {
 	{ .name = "model",
 	  .unit = "MODEL",
-	  .help = "GGUF file, Hugging Face folder, or ORG/NAME fetched by `sonde model pull`",
+	  .help = "GGUF file, Hugging Face folder, or ORG/NAME fetched by `sonde model pull`; also without --model",
 	  .type = SN_TYPE_TEXT,
 	  .off = offsetof(sn_method_input, model),
 	  .required = true },
