@@ -76,6 +76,7 @@ bool sn_is_mark(uint32_t code)
 {
 	if (code < 0x300) return false;
 	if (code == 0x1cf2 || code == 0x1cf3) return true; /* letters since Unicode 12 */
+	if (code == 0x111c9) return false; /* punctuation then */
 	utf8proc_category_t c = category_of(code);
 	return c >= UTF8PROC_CATEGORY_MN && c <= UTF8PROC_CATEGORY_ME && sn_newer(code) != 9;
 }

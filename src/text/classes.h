@@ -19,8 +19,8 @@ bool sn_is_nonspacing_mark(uint32_t code); /* Mn */
 bool sn_is_mark(uint32_t code); /* Mn, Mc, Me */
 int32_t sn_combining_class(uint32_t code);
 
-/* Returns 0, or the last Unicode version (8 or 9) in which a character that is now punctuation, a mark, a format
- * character or decomposable was not yet there. */
+/* Returns 9 for a character that came after Unicode 9; 8 for punctuation, marks and format characters that came with
+ * it; otherwise 0. */
 int sn_newer(uint32_t code);
 
 /* Decodes the character of valid UTF-8 that ends before *pos > 0 and moves *pos to its beginning. */

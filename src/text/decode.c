@@ -217,17 +217,13 @@ static sn_status decode_replace(job *j)
 {
 	for (size_t i = 0; i < j->n; i++) {
 		sn_slice text = sn_texts_at(j->in, i), by = j->decoder->by;
-		size_t done = 0, match[2];
-		for (size_t from = 0; from <= text.size;) {
-			bool found;
-			SN_TRY(sn_regex_find(j->decoder->regex, j->ctx, &j->matcher, text.data, text.size, from, &found, match));
+		sn_walk walk = { .text = text.data, .size = text.size };
+		size_t done = 0;
+		for (bool found;; done = walk.match[1]) {
+			SN_TRY(sn_regex_next(j->decoder->regex, j->ctx, &j->matcher, &walk, &found));
 			if (!found) break;
-			sn_buf_add(&j->out.bytes, text.data + done, match[0] - done);
+			sn_buf_add(&j->out.bytes, text.data + done, walk.match[0] - done);
 			if (by.size) sn_buf_add(&j->out.bytes, by.data, by.size);
-			done = from = match[1];
-			if (match[0] < match[1]) continue;
-			if (from == text.size) break;
-			(void)sn_utf8_next(text.data, text.size, &from);
 		}
 		if (done < text.size) sn_buf_add(&j->out.bytes, text.data + done, text.size - done);
 		sn_texts_end(&j->out);

@@ -123,18 +123,15 @@ static int32_t count_chars(sn_piece p, size_t from, size_t to)
 
 sn_status sn_replace(sn_changes *c, const sn_normalizer *normalizer, sn_piece p)
 {
-	size_t done = 0, match[2];
-	bool found = true;
-	for (size_t from = 0; from <= p.size && found && !c->list.failed;) {
-		SN_TRY(sn_regex_find(normalizer->regex, c->ctx, c->matcher, p.text, p.size, from, &found, match));
+	sn_walk walk = { .text = p.text, .size = p.size };
+	size_t done = 0;
+	for (bool found; !c->list.failed;) {
+		SN_TRY(sn_regex_next(normalizer->regex, c->ctx, c->matcher, &walk, &found));
 		if (!found) break;
-		keep_until(c, p, &done, match[0]);
-		if (match[1] > match[0]) sn_change(c, SN_DROPPED, -count_chars(p, match[0], match[1]));
+		keep_until(c, p, &done, walk.match[0]);
+		done = walk.match[1];
+		if (done > walk.match[0]) sn_change(c, SN_DROPPED, -count_chars(p, walk.match[0], done));
 		put_text(c, normalizer->text, 1);
-		done = from = match[1];
-		if (match[0] < match[1]) continue;
-		if (from == p.size) break;
-		(void)sn_utf8_next(p.text, p.size, &from); /* an empty match: look on behind the next character */
 	}
 	keep_until(c, p, &done, p.size);
 	return SN_OK;

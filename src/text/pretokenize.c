@@ -27,12 +27,12 @@ static sn_status send(const route *to, sn_piece piece)
 
 /* ---- matches and what lies between them ---- */
 
-/* A run of segments that stays one piece: [from, to), the last segment added was a match or not. */
+/* A run of segments that stays one piece: [from, to); n of them, the last one a match or not. */
 typedef struct run {
 	const route *next;
 	sn_piece piece;
 	sn_behavior behavior;
-	size_t from, to;
+	size_t from, to, n;
 	bool was_match;
 } run;
 
@@ -44,55 +44,53 @@ static sn_status flush(run *r)
 
 static bool joins(const run *r, bool match)
 {
-	if (r->from == r->to) return false; /* nothing to join yet */
+	if (r->n == 0) return true;
 	if (r->behavior == SN_MERGED_WITH_PREVIOUS) return match && !r->was_match;
 	if (r->behavior == SN_MERGED_WITH_NEXT) return r->was_match && !match;
 	return r->behavior == SN_CONTIGUOUS && match == r->was_match;
 }
 
-/* Adds the segment from the end of the run to `to`. */
+/* Adds the segment from the end of the run to `to`. An empty match counts as a segment too. */
 static sn_status segment(run *r, size_t to, bool match)
 {
-	if (to == r->to) return SN_OK;
 	if (!joins(r, match)) {
 		SN_TRY(flush(r));
 		r->from = r->to;
+		r->n = 0;
 	}
 	r->to = to;
 	r->was_match = match;
+	r->n++;
 	return SN_OK;
 }
 
 /* ---- splits ---- */
 
-/* The next match at or after from; an empty one counts only for where it is. */
-static sn_status next_match(const sn_stage *stage, const route *next, sn_piece p, size_t from, bool *found,
-							size_t match[2])
+/* The next character of the class, as a match. */
+static void next_of_class(const sn_stage *stage, sn_walk *w, bool *found)
 {
-	if (stage->regex) return sn_regex_find(stage->regex, next->ctx, next->matcher, p.text, p.size, from, found, match);
-	for (*found = false; from < p.size && !*found;) {
-		match[0] = from;
-		uint32_t code = sn_utf8_next(p.text, p.size, &from);
+	for (*found = false; w->from < w->size && !*found;) {
+		w->match[0] = w->from;
+		uint32_t code = sn_utf8_next(w->text, w->size, &w->from);
 		*found = stage->in_class ? stage->in_class(code) : code == stage->delimiter;
-		match[1] = from;
+		w->match[1] = w->from;
 	}
-	return SN_OK;
 }
 
 static sn_status split_as(const sn_stage *stage, const route *next, sn_piece p, sn_behavior behavior)
 {
 	run r = { .next = next, .piece = p, .behavior = behavior };
-	for (size_t at = 0; at < p.size;) {
-		bool found;
-		size_t match[2];
-		SN_TRY(next_match(stage, next, p, at, &found, match));
+	sn_walk walk = { .text = p.text, .size = p.size };
+	for (bool found;;) {
+		if (stage->regex)
+			SN_TRY(sn_regex_next(stage->regex, next->ctx, next->matcher, &walk, &found));
+		else
+			next_of_class(stage, &walk, &found);
 		if (!found) break;
-		SN_TRY(segment(&r, match[0], stage->invert));
-		SN_TRY(segment(&r, match[1], !stage->invert));
-		at = match[1];
-		if (match[0] == match[1] && at < p.size) (void)sn_utf8_next(p.text, p.size, &at);
+		if (walk.match[0] > r.to) SN_TRY(segment(&r, walk.match[0], stage->invert));
+		SN_TRY(segment(&r, walk.match[1], !stage->invert));
 	}
-	SN_TRY(segment(&r, p.size, stage->invert));
+	if (r.to < p.size) SN_TRY(segment(&r, p.size, stage->invert));
 	return flush(&r);
 }
 
@@ -134,7 +132,7 @@ static sn_status fixed_length(const sn_stage *stage, const route *next, sn_piece
 /* Returns the script's number; 0: any. */
 static int script_of(const sn_stage *stage, uint32_t code)
 {
-	if (code == ' ') return 0;
+	if (code == ' ' || sn_newer(code) == 9) return 0;
 	if (code == 0x30fc) code = 0x30a1; /* the sign for a long vowel goes with kana */
 	int32_t low = 0, high = stage->n_script;
 	while (low < high) {

@@ -102,3 +102,22 @@ sn_status sn_regex_find(const sn_regex *regex, sn_ctx *ctx, sn_matcher *matcher,
 				   "%s: the regular expression fails at byte %zu of a piece: %s", regex->where, from,
 				   (const char *)reason);
 }
+
+sn_status sn_regex_next(const sn_regex *regex, sn_ctx *ctx, sn_matcher *matcher, sn_walk *w, bool *found)
+{
+	size_t match[2] = { 0 };
+	for (*found = false; w->from <= w->size;) {
+		SN_TRY(sn_regex_find(regex, ctx, matcher, w->text, w->size, w->from, found, match));
+		if (!*found) return SN_OK;
+		if (match[0] < match[1] || !w->any || match[1] != w->match[1]) {
+			w->match[0] = match[0];
+			w->match[1] = w->from = match[1];
+			w->any = true;
+			return SN_OK;
+		}
+		*found = false;
+		if (w->from == w->size) return SN_OK;
+		(void)sn_utf8_next(w->text, w->size, &w->from);
+	}
+	return SN_OK;
+}

@@ -22,4 +22,15 @@ void sn_matcher_free(sn_matcher *matcher);
 SN_CHECKED sn_status sn_regex_find(const sn_regex *regex, sn_ctx *ctx, sn_matcher *matcher, const char *text,
 								   size_t size, size_t from, bool *found, size_t match[2]);
 
+/* A walk over all matches of an expression in a text. Set text and size, and the rest to zero. */
+typedef struct sn_walk {
+	const char *text;
+	size_t size;
+	size_t match[2]; /* the match found */
+	size_t from;
+	bool any; /* a match has been found */
+} sn_walk;
+/* Finds the next match. An empty one right behind the match before it is none. Errors as of sn_regex_find. */
+SN_CHECKED sn_status sn_regex_next(const sn_regex *regex, sn_ctx *ctx, sn_matcher *matcher, sn_walk *walk, bool *found);
+
 #endif

@@ -54,15 +54,15 @@ static void put_token(encoder *e, int32_t id, const int64_t span[2])
 	sn_buf_add(&e->of, &e->of_now, 1);
 }
 
-/* Returns how many white-space characters text begins (step 1) or ends (step -1) with; written: GPT-2's letter for the
- * space counts too. */
-static int64_t count_spaces(const char *text, size_t size, int step, bool written)
+/* Returns how many white-space characters text begins (step 1) or ends (step -1) with; GPT-2's letter for the space
+ * counts too. */
+static int64_t count_spaces(const char *text, size_t size, int step)
 {
 	int64_t n = 0;
 	size_t at = step > 0 ? 0 : size;
 	while (step > 0 ? at < size : at > 0) {
 		uint32_t code = step > 0 ? sn_utf8_next(text, size, &at) : sn_utf8_before(text, &at);
-		if (!sn_is_space(code) && !(written && code == 0x120)) break;
+		if (!sn_is_space(code) && code != 0x120) break;
 		n++;
 	}
 	return n;
@@ -84,18 +84,19 @@ static void trim_span(const encoder *e, int64_t leading, int64_t trailing, int64
 	span[1] = (int64_t)to;
 }
 
-/* The same for part of a word. Where words are bytes only 0x20 is a space: the others are written with printing
- * characters. */
-static void trim_word_span(const encoder *e, const char *part, size_t size, int64_t span[2])
+/* The same for a token of a word, by the token's text. Where words are bytes only 0x20 is a space: the others are
+ * written with printing characters. */
+static void trim_word_span(const encoder *e, int32_t id, int64_t span[2])
 {
-	int64_t leading = 0, trailing = 0, n = (int64_t)size;
-	if (!e->t->trim_spans) return;
+	sn_slice token = sn_vocab_token(&e->t->vocab, id);
+	int64_t leading = 0, trailing = 0, n = (int64_t)token.size;
 	if (!e->t->byte_level) {
-		trim_span(e, count_spaces(part, size, 1, true), count_spaces(part, size, -1, true), span);
+		trim_span(e, count_spaces(token.data, token.size, 1), count_spaces(token.data, token.size, -1),
+				  span);
 		return;
 	}
-	while (leading < n && part[leading] == ' ') leading++;
-	while (trailing < n && part[n - 1 - trailing] == ' ') trailing++;
+	while (leading < n && token.data[leading] == ' ') leading++;
+	while (trailing < n && token.data[n - 1 - trailing] == ' ') trailing++;
 	trim_span(e, leading, trailing, span);
 }
 
@@ -112,7 +113,7 @@ static sn_status encode_word(void *payload, sn_piece word)
 			if (e->dropped++ == 0) e->first_dropped = span[0];
 			continue;
 		}
-		trim_word_span(e, word.text + part.from, part.to - part.from, span);
+		if (e->t->trim_spans) trim_word_span(e, part.id, span);
 		put_token(e, part.id, span);
 	}
 	return e->id.failed || e->span.failed ? SN_ENOMEM : SN_OK;
@@ -130,7 +131,7 @@ static sn_status encode_added(void *payload, const sn_added *token, sn_piece pie
 	int64_t span[2];
 	sn_piece_span(&piece, 0, piece.size, span);
 	if (e->t->trim_spans)
-		trim_span(e, count_spaces(piece.text, piece.size, 1, true), count_spaces(piece.text, piece.size, -1, true),
+		trim_span(e, count_spaces(piece.text, piece.size, 1), count_spaces(piece.text, piece.size, -1),
 				  span);
 	put_token(e, token->id, span);
 	return SN_OK;
