@@ -59,12 +59,12 @@ sn_status sn_added_split(const sn_added_set *set, sn_piece p, bool special,
 			continue;
 		}
 		size_t from = at, to = at + token->text.size;
-		at = to; /* a token found but refused is not looked into */
+		at = to; /* neither a token found but refused nor the white space that one takes along is looked over */
 		if ((token->special && !special) || (token->single_word && inside_a_word(p, from, to))) continue;
 		strip(token, p, done, &from, &to);
 		if (done < from) SN_TRY(rest(payload, sn_piece_part(p, done, from)));
 		SN_TRY(found(payload, token, sn_piece_part(p, from, to)));
-		done = at = to;
+		done = to;
 	}
 	return done < p.size ? rest(payload, sn_piece_part(p, done, p.size)) : SN_OK;
 }

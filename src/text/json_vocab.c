@@ -49,7 +49,7 @@ static sn_status enter_added(const sn_json *doc, json_t *vocab, const json_t *to
 	if (entry[id].text.data && !same_text(entry[id].text, text))
 		return sn_json_fail(doc, token, "id", SN_EPARSE, "%lld for '%s', but the vocabulary has '%s' there",
 							(long long)id, content, entry[id].text.data);
-	entry[id] = (sn_vocab_entry){ text, true };
+	entry[id] = (sn_vocab_entry){ text, true, !entry[id].text.data };
 	return SN_OK;
 }
 
@@ -163,7 +163,7 @@ static sn_status read_added(sn_tokenizer *t, const sn_json *doc, const json_t *t
 	a.id = (int32_t)id;
 	a.text = sn_vocab_token(&t->vocab, a.id);
 	if (a.normalized && t->n_normalizer) SN_TRY(normalize_added(t, &a));
-	t->flag[a.id] |= SN_IS_ADDED | (a.special ? SN_IS_SPECIAL : 0);
+	t->flag[a.id] |= SN_IS_ADDED | (a.special ? SN_IS_SPECIAL : 0) | (a.normalized ? SN_IS_NORMALIZED : 0);
 	sn_added_set *set = &t->added[a.normalized];
 	if (a.text.size) set->token[set->n++] = a;
 	return SN_OK;

@@ -73,7 +73,7 @@ static sn_status build_vocab(sn_tokenizer *t, const sn_tokenizer_spec *spec, con
 		return sn_fail(t->ctx, SN_EPARSE, "%s: the tokenizer has no tokens", t->source);
 	sn_vocab_entry *entry = sn_alloc(t->ctx, sn_size3((size_t)spec->n_token, sizeof *entry, 1));
 	if (!entry) return SN_ENOMEM;
-	for (int64_t i = 0; i < spec->n_token; i++) entry[i] = (sn_vocab_entry){ spec->token[i], is_added(spec, i) };
+	for (int64_t i = 0; i < spec->n_token; i++) entry[i] = (sn_vocab_entry){ spec->token[i], is_added(spec, i), false };
 	sn_status status = sn_vocab_build(&t->vocab, t->arena, spec->n_token, entry, alphabet, t->source);
 	sn_free(t->ctx, entry);
 	return status;

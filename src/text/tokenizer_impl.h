@@ -11,8 +11,8 @@
 #include "text/pretokenize.h"
 #include "text/wordpiece.h"
 
-/* Added tokens; those of them that decoding may skip. */
-enum { SN_IS_ADDED = 1, SN_IS_SPECIAL = 2 };
+/* Added tokens; those of them that decoding may skip; those that are looked for in normalised text. */
+enum { SN_IS_ADDED = 1, SN_IS_SPECIAL = 2, SN_IS_NORMALIZED = 4 };
 
 enum { SN_MAX_STAGES = 16, SN_MAX_TEMPLATE = 24 };
 
@@ -47,7 +47,7 @@ struct sn_tokenizer {
 	bool byte_level;       /* words are bytes, and the vocabulary holds the bytes that its texts stand for */
 	bool written_bytes;    /* words and vocabulary are bytes written in GPT-2's alphabet */
 	sn_added_set added[2]; /* looked for in the user's text; in the normalised text */
-	uint8_t *flag;         /* [vocab.n] or NULL (none): SN_IS_ADDED, SN_IS_SPECIAL */
+	uint8_t *flag;         /* [vocab.n] or NULL (none): SN_IS_ADDED and so on */
 	sn_normalizer normalizer[SN_MAX_STAGES];
 	int n_normalizer;
 	sn_stage stage[SN_MAX_STAGES];

@@ -37,7 +37,7 @@ int32_t sn_vocab_find(const sn_vocab *vocab, const char *bytes, size_t size)
 static size_t put_token(const sn_vocab_entry *entry, const sn_byte_alphabet *alphabet, char *out, bool *found)
 {
 	size_t size = entry->text.size;
-	*found = size > 0;
+	*found = size > 0 && !entry->hidden;
 	int64_t n = alphabet ? sn_byte_decode(alphabet, entry->text.data, size, out) : (int64_t)size;
 	bool decoded = n >= 0 && alphabet;
 	if (decoded && !entry->literal) return (size_t)n;

@@ -22,6 +22,7 @@ typedef struct sn_vocab {
 typedef struct sn_vocab_entry {
 	sn_slice text;
 	bool literal; /* an added token: its text stands for itself, not for bytes in the alphabet */
+	bool hidden;  /* the model does not know it: it is never found */
 } sn_vocab_entry;
 
 /* Fills vocab from n entries, copying their bytes. With an alphabet, texts are decoded to the bytes they stand for; one

@@ -16,7 +16,7 @@ HEAD = """/* Characters younger than the tables of the `tokenizers` package, whi
 #include "text/classes.h"
 
 /* clang-format off */
-/* First, last, and up to which version they were unassigned: 9, or 8 (only punctuation, marks and format characters). */
+/* First, last, and up to which version they were unassigned: 9, or 8 (only punctuation, marks, format characters). */
 static const struct {
 	uint32_t first, last;
 	int unicode;

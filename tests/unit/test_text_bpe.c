@@ -114,9 +114,10 @@ static void vocabularies_find_what_they_hold(void **state)
 	sn_vocab vocab;
 	sn_byte_alphabet alphabet;
 	sn_vocab_entry entry[] = {
-		{ { "\xc4\xa0the", 5 }, false },  { { NULL, 0 }, false }, { { "<\xc4\xa0>", 4 }, true },
-		{ { "\xe4\xb8\xad", 3 }, false }, { { "x", 1 }, false },  { { "x", 1 }, false },
-		{ { "<|end|>", 7 }, true },
+		{ { "\xc4\xa0the", 5 }, false, false }, { { NULL, 0 }, false, false },
+		{ { "<\xc4\xa0>", 4 }, true, false },   { { "\xe4\xb8\xad", 3 }, false, false },
+		{ { "x", 1 }, false, false },           { { "x", 1 }, false, false },
+		{ { "<|end|>", 7 }, true, false },      { { "<hidden>", 8 }, true, true },
 	};
 	sn_byte_alphabet_init(&alphabet);
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
@@ -129,7 +130,9 @@ static void vocabularies_find_what_they_hold(void **state)
 	assert_int_equal(sn_vocab_find(&vocab, "\xe4\xb8\xad", 3), -1); /* not in the alphabet: no bytes spell it */
 	assert_int_equal(sn_vocab_token(&vocab, 2).size, 4);
 	assert_null(sn_vocab_token(&vocab, 1).data);
-	assert_null(sn_vocab_token(&vocab, 7).data);
+	assert_int_equal(sn_vocab_find(&vocab, "<hidden>", 8), -1);
+	assert_int_equal(sn_vocab_token(&vocab, 7).size, 8);
+	assert_null(sn_vocab_token(&vocab, 8).data);
 	assert_null(sn_vocab_token(&vocab, -1).data);
 	sn_arena_close(arena);
 }
