@@ -141,7 +141,7 @@ def falcon(**more):
 
 def stablelm(values, n_kv, **more):
     return hf.StableLmForCausalLM, hf.StableLmConfig(
-        **dict(values, num_key_value_heads=n_kv), rope_parameters=rope(10000.0, partial_rotary_factor=0.25), **more)
+        **dict(values, num_key_value_heads=n_kv), rope_parameters=rope(10000.0, partial_rotary_factor=0.5), **more)
 
 
 def phi3(values, n_kv, **more):
@@ -161,7 +161,8 @@ def variants():
         "gpt2": (hf.GPT2LMHeadModel, hf.GPT2Config(**GPT2_SIZES)),
         "gpt2-published": (hf.GPT2LMHeadModel, hf.GPT2Config(**GPT2_SIZES)),
         "gpt_neox": (hf.GPTNeoXForCausalLM, hf.GPTNeoXConfig(
-            **TWO_HEADS, hidden_act="gelu", rope_parameters=rope(10000.0, partial_rotary_factor=0.25))),
+            **dict(TWO_HEADS, hidden_size=32), hidden_act="gelu",
+            rope_parameters=rope(10000.0, partial_rotary_factor=0.25))),
         "gpt_neox-serial": (hf.GPTNeoXForCausalLM, hf.GPTNeoXConfig(
             **SMALL, use_parallel_residual=False, hidden_act="gelu_fast",
             rope_parameters=rope(2000.0, partial_rotary_factor=1.0))),
@@ -275,7 +276,8 @@ def buffers(name, **shapes):
     def add(tensors):
         made = {"tril": torch.ones(1, 1, 32, 32).tril(), "minus": torch.tensor(-1e9), "frequency": torch.ones(2)}
         for i in range(2):
-            tensors |= {f"{name.format(i)}.{key}": made[what].to(kind, copy=True) for key, (what, kind) in shapes.items()}
+            tensors |= {f"{name.format(i)}.{key}": made[what].to(kind, copy=True)
+                        for key, (what, kind) in shapes.items()}
         return tensors
     return add
 

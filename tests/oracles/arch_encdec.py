@@ -40,7 +40,7 @@ def bart(form, **more):
                 **more)
 
 
-FAMILY = {"t5": t5(False), "t5-v1_1": t5(True), "mt5": t5(True),
+FAMILY = {"t5": t5(False), "t5-v1_1": t5(True), "t5-v1_1-new": t5(True), "mt5": t5(True),
           "bart": bart("post", embed_norm="layernorm_embedding"),
           "mbart": bart("serial", embed_norm="layernorm_embedding", final="layer_norm"),
           "marian": bart("post", embed_scale=4.0)}
@@ -50,8 +50,9 @@ def variants():
     """{name: (model class, config)}"""
     return {
         "t5": (hf.T5ForConditionalGeneration, hf.T5Config(**T5_SIZES)),
-        "t5-v1_1": (hf.T5ForConditionalGeneration, hf.T5Config(
-            **T5_SIZES, feed_forward_proj="gated-gelu", tie_word_embeddings=False)),
+        **{name: (hf.T5ForConditionalGeneration, hf.T5Config(
+            **T5_SIZES, feed_forward_proj="gated-gelu", tie_word_embeddings=False))
+            for name in ("t5-v1_1", "t5-v1_1-new")},
         "mt5": (hf.MT5ForConditionalGeneration, hf.MT5Config(**T5_SIZES, feed_forward_proj="gated-gelu",
                                                              tie_word_embeddings=False)),
         "bart": (hf.BartForConditionalGeneration, hf.BartConfig(**BART_SIZES)),
@@ -76,7 +77,7 @@ def old_t5(values):
     return {k: v for k, v in values.items() if k not in unsaid} | {"tie_word_embeddings": False}
 
 
-OLD_CONFIG = {"t5-v1_1": old_t5, "mt5": old_t5}
+OLD_CONFIG = {"t5-v1_1": old_t5}   # transformers 5 says tied of every T5, and scale_decoder_outputs
 
 
 def duplicated(tensors):

@@ -99,8 +99,8 @@ OLD_CONFIG = {"modernbert": old_modernbert, "deberta-v2": old_deberta, "bert-gam
 
 def as_published(tensors):
     """bert-base-uncased: converted from TensorFlow, with gamma and beta and with what pre-training left."""
-    left = {"bert.pooler.dense.weight": (16, 16), "bert.pooler.dense.bias": (16,), "cls.seq_relationship.weight": (2, 16),
-            "cls.seq_relationship.bias": (2,)}
+    left = {"bert.pooler.dense.weight": (16, 16), "bert.pooler.dense.bias": (16,),
+            "cls.seq_relationship.weight": (2, 16), "cls.seq_relationship.bias": (2,)}
     tensors |= {name: torch.ones(shape) for name, shape in left.items()}
     ends = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
     for name in list(tensors):

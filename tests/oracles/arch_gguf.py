@@ -1,5 +1,5 @@
-"""GGUF files of the tiny models: keys, names and layouts of tensors as llama.cpp's conversion writes them; F32, without a
-tokenizer."""
+"""GGUF files of the tiny models: keys, names and layouts of tensors as llama.cpp's conversion writes them; F32, without
+a tokenizer."""
 import re
 
 import gguf
@@ -40,7 +40,8 @@ def sizes(writer, config, kind):
     writer.add_embedding_length(width)
     writer.add_feed_forward_length(first(config, "intermediate_size", "ffn_hidden_size", "n_inner") or 4 * width)
     writer.add_head_count(n_head)
-    writer.add_context_length(width if kind == "bloom" else 2048 if kind == "falcon" else config.max_position_embeddings)
+    unsaid = {"bloom": width, "falcon": 2048}
+    writer.add_context_length(unsaid[kind] if kind in unsaid else config.max_position_embeddings)
     if kind == "falcon":
         writer.add_tensor_data_layout("jploski")
         writer.add_head_count_kv(config.num_kv_heads if config.new_decoder_architecture else 1)
