@@ -323,7 +323,7 @@ typedef struct sn_tokenizer sn_tokenizer;
 typedef struct sn_model_info {
 	/* "" where unknown */
 	const char *path, *name, *architecture, *format, *quantisation, *licence, *tokenizer, *training;
-	char sha256[65];              /* of the weight file; "" until sn_model_hash was called */
+	char sha256[65];              /* of the weight file(s); "" until sn_model_hash was called */
 	int n_layer, n_head, n_kv_head, d_head;
 	int64_t d_model, d_mlp, d_vocab, n_ctx, n_parameter, file_bytes;
 	int64_t weight_bytes;         /* in memory, packed for this precision */

@@ -1,6 +1,7 @@
 /* Models: made from a shape and a source of numbers; blocks are packed when first used. */
 #include "model/model.h"
 
+#include "io/parts.h"
 #include "text/tokenizer.h"
 
 #include <math.h>
@@ -170,7 +171,7 @@ const sn_tokenizer *sn_model_tokenizer(const sn_model *model) { return model->to
 sn_status sn_model_hash(sn_ctx *ctx, sn_model *model)
 {
 	if (model->info.sha256[0] || !model->info.path[0]) return SN_OK;
-	return sn_hash_file(ctx, model->info.path, model->info.sha256);
+	return sn_parts_hash(ctx, model->info.path, model->info.sha256);
 }
 
 /* ---- packing ---- */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "io/gguf.h"
+#include "io/parts.h"
 
 #define WHOLE SN_TESTS "/golden/tiny/gqa-tied/model.gguf"
 #define SPLIT SN_TESTS "/golden/gguf_split/model-"
@@ -61,6 +62,21 @@ static void a_split_model_runs(void **state)
 	sn_model_close(model);
 }
 
+/* $ sha256sum model-*.gguf | cut -c -64 | sha256sum */
+static void a_hash_covers_all_parts(void **state)
+{
+	static const char expected[] = "40408716cb2863ccd4a0fdb0193896001c25e29a51f04d432c9f8166b10358cd";
+	sn_ctx *ctx = test_ctx(state);
+	char hex[65], single[65];
+	for (int i = 0; i < SN_COUNT(part); i++) {
+		assert_ok(ctx, sn_parts_hash(ctx, part[i], hex));
+		assert_string_equal(hex, expected);
+	}
+	assert_ok(ctx, sn_parts_hash(ctx, WHOLE, hex));
+	assert_ok(ctx, sn_hash_file(ctx, WHOLE, single));
+	assert_string_equal(hex, single);
+}
+
 /* Links golden parts under other names in a folder and opens the last; it must fail so. */
 static void refuse(void **state, const char *const (*link)[2], int n, sn_status status, const char *words)
 {
@@ -103,6 +119,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_part_opens_all),
 		cmocka_unit_test(a_split_model_runs),
+		cmocka_unit_test(a_hash_covers_all_parts),
 		cmocka_unit_test(parts_must_belong_together),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);

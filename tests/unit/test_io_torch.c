@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "io/parts.h"
 #include "io/pickle.h"
 #include "io/tensor_file.h"
 
@@ -117,6 +118,18 @@ static void a_folder_gives_its_weights(void **state)
 	assert_int_equal(sn_tensor_file_open_folder(&file, ctx, SN_TESTS "/unit"), SN_ENOTFOUND);
 	assert_null(file);
 	assert_words(sn_error(ctx), "tests/unit|model.safetensors|pytorch_model.bin");
+}
+
+/* $ sha256sum pytorch_model-*.bin | cut -c -64 | sha256sum */
+static void a_hash_covers_all_shards(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	char hex[65], single[65];
+	assert_ok(ctx, sn_parts_hash(ctx, TORCH "sharded/pytorch_model.bin.index.json", hex));
+	assert_string_equal(hex, "cfcc3c984b5e219b71321c626a70c50f449f87ab598bf427931d87cd8b31d82d");
+	assert_ok(ctx, sn_parts_hash(ctx, TORCH "plain.bin", hex));
+	assert_ok(ctx, sn_hash_file(ctx, TORCH "plain.bin", single));
+	assert_string_equal(hex, single);
 }
 
 static void shared_storages_are_not_copied(void **state)
@@ -343,6 +356,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_form_of_torch_save_is_read),
 		cmocka_unit_test(a_folder_gives_its_weights),
+		cmocka_unit_test(a_hash_covers_all_shards),
 		cmocka_unit_test(shared_storages_are_not_copied),
 		cmocka_unit_test(a_call_is_refused_by_its_name),
 		cmocka_unit_test(pickles_that_do_more_than_hold_tensors_are_refused),
