@@ -1,10 +1,7 @@
-/* Byte-pair encoding: a doubly linked list of symbols; short words look for the best pair by scanning, long ones in a
- * heap. */
+/* Byte-pair encoding by a table of merges. */
 #include "text/bpe.h"
 
 #include <string.h>
-
-enum { SCANNED = 32 }; /* words of at most so many symbols are scanned */
 
 /* ---- merges ---- */
 
@@ -16,11 +13,13 @@ static uint32_t slot_of(const sn_bpe *bpe, uint64_t pair)
 	return i;
 }
 
-static const sn_merge *find_merge(const sn_bpe *bpe, int32_t left, int32_t right)
+static void find_merge(const void *model, sn_symbol *a, const sn_symbol *b)
 {
-	if (left < 0 || right < 0) return NULL;
-	const sn_merge *m = &bpe->merge[slot_of(bpe, (uint64_t)(uint32_t)left << 32 | (uint32_t)right)];
-	return m->rank ? m : NULL;
+	const sn_bpe *bpe = model;
+	if (a->id < 0 || b->id < 0) return;
+	const sn_merge *m = &bpe->merge[slot_of(bpe, (uint64_t)(uint32_t)a->id << 32 | (uint32_t)b->id)];
+	a->rank = m->rank;
+	a->joined = m->id;
 }
 
 sn_status sn_bpe_init(sn_bpe *bpe, sn_arena *arena, const sn_vocab *vocab, int64_t n_merge)
@@ -60,25 +59,6 @@ bool sn_bpe_add_merge(sn_bpe *bpe, uint32_t rank, sn_slice left, sn_slice right,
 
 /* ---- first symbols ---- */
 
-static sn_status make_room(sn_ctx *ctx, sn_bpe_work *work, size_t n)
-{
-	if (n <= work->room) return SN_OK;
-	size_t room = SN_MAX(n, 2 * work->room);
-	sn_free(ctx, work->symbol);
-	work->room = 0;
-	work->symbol = sn_alloc(ctx, sn_size3(room, sizeof *work->symbol, 1));
-	if (!work->symbol) return SN_ENOMEM;
-	work->room = room;
-	return SN_OK;
-}
-
-void sn_bpe_work_free(sn_ctx *ctx, sn_bpe_work *work)
-{
-	sn_free(ctx, work->symbol);
-	sn_free(ctx, work->heap);
-	*work = (sn_bpe_work){ 0 };
-}
-
 static size_t symbol_end(const sn_bpe *bpe, const char *word, size_t size, size_t from)
 {
 	size_t to = from + 1;
@@ -110,8 +90,7 @@ static bool falls_back(const sn_bpe *bpe, const char *bytes, size_t size)
 
 static void put_symbol(sn_symbol *s, int32_t *n, int32_t id, size_t from, size_t to)
 {
-	s[*n] = (sn_symbol){ NULL, id, (uint32_t)from, (uint32_t)to, *n - 1, *n + 1 };
-	++*n;
+	s[(*n)++] = (sn_symbol){ .id = id, .from = (uint32_t)from, .to = (uint32_t)to };
 }
 
 /* Cuts the word into its first symbols; returns how many. */
@@ -131,89 +110,10 @@ static int32_t cut(const sn_bpe *bpe, sn_symbol *s, const char *word, size_t siz
 			put_symbol(s, &n, unknown ? bpe->unk : id, from, to);
 		was_unknown = unknown;
 	}
-	s[n - 1].next = -1;
-	for (int32_t i = 0; i + 1 < n; i++) s[i].merge = find_merge(bpe, s[i].id, s[i + 1].id);
 	return n;
 }
 
-/* ---- merging ---- */
-
-/* Joins symbol i with its next, which no longer counts. */
-static void join(const sn_bpe *bpe, sn_symbol *s, int32_t i)
-{
-	sn_symbol *a = &s[i], *b = &s[a->next];
-	a->id = a->merge->id;
-	a->to = b->to;
-	a->next = b->next;
-	b->merge = NULL;
-	a->merge = NULL;
-	if (a->next >= 0) {
-		s[a->next].prev = i;
-		a->merge = find_merge(bpe, a->id, s[a->next].id);
-	}
-	if (a->prev >= 0) s[a->prev].merge = find_merge(bpe, s[a->prev].id, a->id);
-}
-
-static void merge_by_scanning(const sn_bpe *bpe, sn_symbol *s)
-{
-	for (;;) {
-		int32_t best = -1;
-		uint32_t rank = UINT32_MAX;
-		for (int32_t i = 0; i >= 0; i = s[i].next)
-			if (s[i].merge && s[i].merge->rank < rank) rank = s[best = i].merge->rank;
-		if (best < 0) return;
-		join(bpe, s, best);
-	}
-}
-
-/* The heap's keys are rank << 32 | index: the smallest is the best pair, the leftmost among equals. */
-static void heap_push(sn_bpe_work *work, const sn_symbol *s, int32_t i)
-{
-	if (i < 0 || !s[i].merge) return;
-	uint64_t key = (uint64_t)s[i].merge->rank << 32 | (uint32_t)i;
-	size_t at = work->heap_size++;
-	for (; at > 0 && work->heap[(at - 1) / 2] > key; at = (at - 1) / 2) work->heap[at] = work->heap[(at - 1) / 2];
-	work->heap[at] = key;
-}
-
-static uint64_t heap_pop(sn_bpe_work *work)
-{
-	uint64_t top = work->heap[0], last = work->heap[--work->heap_size];
-	size_t at = 0;
-	for (size_t child; (child = 2 * at + 1) < work->heap_size; at = child) {
-		if (child + 1 < work->heap_size && work->heap[child + 1] < work->heap[child]) child++;
-		if (work->heap[child] >= last) break;
-		work->heap[at] = work->heap[child];
-	}
-	work->heap[at] = last;
-	return top;
-}
-
-static sn_status merge_by_heap(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, int32_t n)
-{
-	size_t need = 3 * (size_t)n; /* n - 1 pairs at first, at most two new ones for each of at most n - 1 joins */
-	if (need > work->heap_room) {
-		sn_free(ctx, work->heap);
-		work->heap_room = 0;
-		work->heap = sn_alloc(ctx, sn_size3(need, sizeof *work->heap, 1));
-		if (!work->heap) return SN_ENOMEM;
-		work->heap_room = need;
-	}
-	sn_symbol *s = work->symbol;
-	work->heap_size = 0;
-	for (int32_t i = 0; i < n; i++) heap_push(work, s, i);
-	while (work->heap_size) {
-		uint64_t key = heap_pop(work);
-		int32_t i = (int32_t)(uint32_t)key;
-		if (!s[i].merge || s[i].merge->rank != key >> 32) continue; /* the pair has changed since */
-		join(bpe, s, i);
-		heap_push(work, s, i);
-		heap_push(work, s, s[i].prev);
-	}
-	return SN_OK;
-}
-
-sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, const char *word, size_t size, sn_parts *out)
+sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_symbols *work, const char *word, size_t size, sn_parts *out)
 {
 	if (size == 0) return SN_OK;
 	int32_t whole = bpe->ignore_merges ? sn_vocab_find(bpe->vocab, word, size) : -1;
@@ -222,13 +122,9 @@ sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, const
 		sn_parts_put(out, whole, 0, size);
 		return SN_OK;
 	}
-	SN_TRY(make_room(ctx, work, SN_MAX(size, (size_t)SCANNED)));
-	sn_symbol *s = work->symbol;
-	int32_t n = cut(bpe, s, word, size);
-	if (n <= SCANNED)
-		merge_by_scanning(bpe, s);
-	else
-		SN_TRY(merge_by_heap(bpe, ctx, work, n));
-	for (int32_t i = 0; i >= 0; i = s[i].next) sn_parts_put(out, s[i].id, s[i].from, s[i].to);
+	SN_TRY(sn_symbols_reserve(work, ctx, size));
+	int32_t n = cut(bpe, work->symbol, word, size);
+	SN_TRY(sn_symbols_merge(work, ctx, n, find_merge, bpe, &n));
+	for (int32_t i = 0; i < n; i++) sn_parts_put(out, work->symbol[i].id, work->symbol[i].from, work->symbol[i].to);
 	return SN_OK;
 }

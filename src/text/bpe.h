@@ -1,8 +1,9 @@
 /* Byte-pair encoding (Sennrich et al. 2016) of one word at a time: neighbouring symbols are joined, best-ranked pair
- * first, leftmost first among equals, until no pair is left that has a rank. */
+ * first, until no pair is left that has a rank. */
 #ifndef SN_TEXT_BPE_H
 #define SN_TEXT_BPE_H
 
+#include "text/merge.h"
 #include "text/model.h"
 #include "text/vocab.h"
 
@@ -27,21 +28,6 @@ typedef struct sn_bpe {
 	uint32_t mask;
 } sn_bpe;
 
-/* Part of a word while it is encoded. */
-typedef struct sn_symbol {
-	const sn_merge *merge; /* joins it with the next; NULL: nothing does */
-	int32_t id;            /* -1: no token */
-	uint32_t from, to;     /* bytes of the word */
-	int32_t prev, next;    /* index; -1: none */
-} sn_symbol;
-
-/* Room to work in, grown as needed. Zero-initialise; sn_bpe_work_free at the end. */
-typedef struct sn_bpe_work {
-	sn_symbol *symbol;
-	uint64_t *heap;
-	size_t room, heap_room, heap_size;
-} sn_bpe_work;
-
 enum { SN_LONGEST_AFFIX = 64 }; /* of a prefix or suffix, in bytes */
 
 /* Makes room for n_merge merges and looks up the single bytes; the other members are the caller's. */
@@ -52,9 +38,8 @@ SN_CHECKED sn_status sn_bpe_init(sn_bpe *bpe, sn_arena *arena, const sn_vocab *v
 bool sn_bpe_add_merge(sn_bpe *bpe, uint32_t rank, sn_slice left, sn_slice right, sn_buf *scratch);
 
 /* Appends the tokens of a word (valid UTF-8 unless byte-level; size < 2^31) to out, what has no token included (id -1).
- * SN_ENOMEM. Cost: quadratic up to 32 symbols, n log n beyond. */
-SN_CHECKED sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_bpe_work *work, const char *word, size_t size,
+ * SN_ENOMEM. Cost: as sn_symbols_merge. */
+SN_CHECKED sn_status sn_bpe_encode(const sn_bpe *bpe, sn_ctx *ctx, sn_symbols *work, const char *word, size_t size,
 								   sn_parts *out);
-void sn_bpe_work_free(sn_ctx *ctx, sn_bpe_work *work);
 
 #endif

@@ -11,7 +11,7 @@
 
 sn_status sn_encode_bpe(const sn_tokenizer *t, sn_ctx *ctx, sn_model_work *work, const char *word, size_t size)
 {
-	return sn_bpe_encode(&t->bpe, ctx, &work->bpe, word, size, &work->out);
+	return sn_bpe_encode(&t->bpe, ctx, &work->spm.symbols, word, size, &work->out);
 }
 
 sn_status sn_encode_wordpiece(const sn_tokenizer *t, sn_ctx *ctx, sn_model_work *work, const char *word, size_t size)
@@ -24,9 +24,23 @@ sn_status sn_encode_wordlevel(const sn_tokenizer *t, sn_ctx *ctx, sn_model_work 
 	return sn_wordlevel_encode(&t->wordpiece, ctx, word, size, &work->out);
 }
 
+sn_status sn_encode_unigram(const sn_tokenizer *t, sn_ctx *ctx, sn_model_work *work, const char *word, size_t size)
+{
+	return sn_unigram_encode(&t->unigram, ctx, &work->spm.lattice, word, size, &work->out);
+}
+
+sn_status sn_encode_spm(const sn_tokenizer *t, sn_ctx *ctx, sn_model_work *work, const char *word, size_t size)
+{
+	size_t old = work->out.n;
+	SN_TRY(sn_spm_encode(t->spm, ctx, &work->spm, word, size, &work->out));
+	for (size_t i = old; t->token_of && i < work->out.n; i++)
+		if (work->out.part[i].id >= 0) work->out.part[i].id = t->token_of[work->out.part[i].id];
+	return SN_OK;
+}
+
 static void work_free(sn_model_work *work, sn_ctx *ctx)
 {
-	sn_bpe_work_free(ctx, &work->bpe);
+	sn_spm_work_free(&work->spm, ctx);
 	sn_parts_free(&work->out, ctx);
 }
 
@@ -143,10 +157,17 @@ static sn_status encode_normalized(void *payload, sn_piece piece)
 	return sn_added_split(&e->t->added[1], piece, e->special, encode_added, encode_text, e);
 }
 
+static sn_status encode_sentencepiece(void *payload, sn_piece piece)
+{
+	encoder *e = payload;
+	return sn_spm_normalize(e->ctx, e->t->spm, piece, encode_normalized, e);
+}
+
 static sn_status encode_raw(void *payload, sn_piece piece)
 {
 	encoder *e = payload;
-	return sn_normalize(e->ctx, &e->matcher, e->t->normalizer, e->t->n_normalizer, piece, encode_normalized, e);
+	sn_piece_fn *next = e->t->spm ? encode_sentencepiece : encode_normalized;
+	return sn_normalize(e->ctx, &e->matcher, e->t->normalizer, e->t->n_normalizer, piece, next, e);
 }
 
 static sn_status encode_whole(void *payload, sn_piece piece)

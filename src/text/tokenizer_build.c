@@ -9,7 +9,7 @@ sn_status sn_tokenizer_new(sn_tokenizer **out, sn_ctx *ctx, const char *source)
 	sn_tokenizer *t = sn_alloc(ctx, sizeof *t);
 	if (!t) return SN_ENOMEM;
 	t->ctx = ctx;
-	t->bpe.unk = t->wordpiece.unk = -1;
+	t->bpe.unk = t->wordpiece.unk = t->unigram.unk = -1;
 	sn_status status = sn_arena_open(&t->arena, ctx);
 	if (status == SN_OK && !(t->source = sn_arena_string(t->arena, source))) status = SN_ENOMEM;
 	if (status == SN_OK)

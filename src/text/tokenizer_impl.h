@@ -9,6 +9,7 @@
 #include "text/decode.h"
 #include "text/normalize.h"
 #include "text/pretokenize.h"
+#include "text/spm.h"
 #include "text/wordpiece.h"
 
 /* Added tokens; those of them that decoding may skip; those that are looked for in normalised text. */
@@ -18,13 +19,13 @@ enum { SN_MAX_STAGES = 16, SN_MAX_TEMPLATE = 24 };
 
 /* What any model needs to work in; one for each text that is encoded. */
 typedef struct sn_model_work {
-	sn_bpe_work bpe;
-	sn_parts out; /* what the word has become */
+	sn_spm_work spm; /* with room for the other models that join symbols or find best ways */
+	sn_parts out;    /* what the word has become */
 } sn_model_work;
 
 /* A kind of model: appends the tokens of a word (not empty, valid UTF-8, size < 2^31) to work->out. */
 typedef sn_status sn_encode_fn(const sn_tokenizer *t, sn_ctx *ctx, sn_model_work *work, const char *word, size_t size);
-sn_encode_fn sn_encode_bpe, sn_encode_wordpiece, sn_encode_wordlevel;
+sn_encode_fn sn_encode_bpe, sn_encode_wordpiece, sn_encode_wordlevel, sn_encode_unigram, sn_encode_spm;
 
 /* A text, or two, with the tokens around them. Item: a token, or a text. */
 enum { SN_TEMPLATE_A = -1, SN_TEMPLATE_B = -2 };
@@ -44,10 +45,13 @@ struct sn_tokenizer {
 	sn_encode_fn *encode; /* the model: one of those below */
 	sn_bpe bpe;
 	sn_wordpiece wordpiece;
-	bool byte_level;       /* words are bytes, and the vocabulary holds the bytes that its texts stand for */
-	bool written_bytes;    /* words and vocabulary are bytes written in GPT-2's alphabet */
-	sn_added_set added[2]; /* looked for in the user's text; in the normalised text */
-	uint8_t *flag;         /* [vocab.n] or NULL (none): SN_IS_ADDED and so on */
+	sn_unigram unigram;
+	const sn_spm *spm;       /* it has a normalizer of its own, which comes last */
+	const int32_t *token_of; /* the token of each of its pieces; NULL: tokens are pieces */
+	bool byte_level;         /* words are bytes, and the vocabulary holds the bytes that its texts stand for */
+	bool written_bytes;      /* words and vocabulary are bytes written in GPT-2's alphabet */
+	sn_added_set added[2];   /* looked for in the user's text; in the normalised text */
+	uint8_t *flag;           /* [vocab.n] or NULL (none): SN_IS_ADDED and so on */
 	sn_normalizer normalizer[SN_MAX_STAGES];
 	int n_normalizer;
 	sn_stage stage[SN_MAX_STAGES];

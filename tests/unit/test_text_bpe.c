@@ -72,7 +72,7 @@ static int merge_naively(const toy *v, const char *word, int n, int *id)
 	}
 }
 
-static void check_word(sn_ctx *ctx, const toy *v, sn_bpe_work *work, const char *word, int size)
+static void check_word(sn_ctx *ctx, const toy *v, sn_symbols *work, const char *word, int size)
 {
 	int id[LONGEST], n = merge_naively(v, word, size, id);
 	sn_parts parts = { 0 };
@@ -94,7 +94,7 @@ static void merging_is_what_its_definition_says(void **state)
 	sn_rng rng = sn_rng_make(7, 7);
 	for (uint64_t seed = 0; seed < 40; seed++) {
 		toy v;
-		sn_bpe_work work = { 0 };
+		sn_symbols work = { 0 };
 		build(&v, ctx, seed);
 		for (int round = 0; round < 60; round++) { /* both below and above the length where a heap takes over */
 			char word[LONGEST];
@@ -102,7 +102,7 @@ static void merging_is_what_its_definition_says(void **state)
 			for (int i = 0; i < size; i++) word[i] = (char)('a' + sn_rng_below(&rng, LETTERS));
 			check_word(ctx, &v, &work, word, size);
 		}
-		sn_bpe_work_free(ctx, &work);
+		sn_symbols_free(&work, ctx);
 		sn_arena_close(v.arena);
 	}
 }
