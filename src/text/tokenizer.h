@@ -6,25 +6,30 @@
 
 #include "io/gguf.h"
 
-/* tokenizer.ggml.token_type; only CONTROL and USER_DEFINED matter here: such tokens are found in the text as they are
- * written, CONTROL ones only if SN_PARSE_SPECIAL asks. */
+/* tokenizer.ggml.token_type, and the type of SentencePiece's pieces. CONTROL and USER_DEFINED tokens are found in texts
+ * as they are written, CONTROL ones only if SN_PARSE_SPECIAL asks. */
 enum { SN_TOKEN_NORMAL = 1, SN_TOKEN_UNKNOWN, SN_TOKEN_CONTROL, SN_TOKEN_USER_DEFINED, SN_TOKEN_UNUSED, SN_TOKEN_BYTE };
 
 /* What a GGUF file says of its tokenizer; everything is borrowed for the call. */
 typedef struct sn_tokenizer_spec {
 	const char *source; /* path of the file, for errors */
-	const char *model;  /* tokenizer.ggml.model: "gpt2" */
-	const char *pre;    /* tokenizer.ggml.pre; NULL: "gpt-2" */
+	const char *model;  /* tokenizer.ggml.model: "gpt2", "llama", "t5" */
+	const char *pre;    /* tokenizer.ggml.pre, how gpt2 cuts texts into words; NULL: "gpt-2" */
 	int64_t n_token, n_merge;
-	const sn_slice *token; /* [n_token], bytes written in GPT-2's alphabet ("\u0120the") */
-	const int32_t *type;   /* [n_token] or NULL: all SN_TOKEN_NORMAL */
-	const sn_slice *merge; /* [n_merge] "left right", best first */
-	int32_t bos, eos;      /* ids; used if the flags are set */
-	bool add_bos, add_eos; /* what SN_ADD_SPECIAL adds */
+	const sn_slice *token;         /* [n_token]; gpt2: bytes written in GPT-2's alphabet ("\u0120the") */
+	const float *score;            /* [n_token] llama, t5; otherwise NULL */
+	const int32_t *type;           /* [n_token] or NULL: all SN_TOKEN_NORMAL */
+	const sn_slice *merge;         /* gpt2: [n_merge] "left right", best first */
+	int32_t bos, eos, unk;         /* ids; bos and eos are used if the flags are set, -1: no unk */
+	bool add_bos, add_eos;         /* what SN_ADD_SPECIAL adds */
+	bool add_space_prefix;         /* llama, t5: a text begins with a space more */
+	bool remove_extra_whitespaces; /* t5 */
+	sn_slice charsmap;             /* t5: precompiled_charsmap */
 } sn_tokenizer_spec;
 
-/* Opens a byte-level BPE tokenizer. SN_EUNKNOWN names a model or pre-tokenizer that is not known, and the known ones;
- * SN_EPARSE the first token or merge that is wrong. Cost: linear in the bytes (49,152 tokens: some 15 ms). Close it
+/* Opens a tokenizer: byte-level BPE (gpt2), SentencePiece's BPE by score (llama), or its unigram model (t5).
+ * SN_EUNKNOWN names a model or pre-tokenizer that is not known, and the known ones; SN_EPARSE the first token or merge
+ * that is wrong. Cost: linear in the bytes (49,152 tokens of gpt2: some 15 ms; 262,144 of llama: some 50 ms). Close it
  * before ctx. */
 SN_CHECKED sn_status sn_tokenizer_open(sn_tokenizer **out, sn_ctx *ctx, const sn_tokenizer_spec *spec);
 /* The same from an open GGUF file, which may be closed after. SN_ENOTFOUND if it has no tokenizer. */

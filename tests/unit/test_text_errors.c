@@ -1,6 +1,7 @@
 /* What is wrong with a tokenizer file or a text is said in one line with its place; short memory is survived. */
 #include "common/test.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "text/regex.h"
@@ -97,20 +98,41 @@ static void bad_documents_are_refused_by_the_path_of_what_is_wrong(void **state)
 	}
 static const sn_slice tokens[] = { S("<s>"), S("a"), S("b"), S("ab") };
 
+static const int32_t type[] = { SN_TOKEN_CONTROL, 1, 1, 1 }, control[] = { 3, 3, 3, 3 }, bytes[] = { 1, 6, 1, 1 };
+static const float scores[] = { 0, -1, -2, -3 }, infinite[] = { 0, -INFINITY, 0, 0 };
+static const sn_slice good[] = { S("a b") }, unknown[] = { S("a c") }, spaces[] = { S("a b c") },
+					  damaged[] = { S("\xff"), S("a") };
+
 static void bad_metadata_is_refused(void **state)
 {
-	static const int32_t type[] = { SN_TOKEN_CONTROL, 1, 1, 1 };
-	static const sn_slice good[] = { S("a b") }, unknown[] = { S("a c") }, spaces[] = { S("a b c") },
-						  damaged[] = { S("\xff"), S("a") };
 	const struct {
 		sn_tokenizer_spec spec;
 		sn_status status;
 		const char *text;
 	} bad[] = {
 		{ { 0 }, SN_EUNKNOWN, "tokenizer.ggml.model" },
-		{ { .model = "llama" }, SN_EUNKNOWN, "'llama'; known: gpt2" },
+		{ { .model = "rwkv" }, SN_EUNKNOWN, "'rwkv'; known: gpt2, llama, t5" },
+		{ { .model = "llama" }, SN_EPARSE, "no tokens" },
+		{ { .model = "llama", .n_token = 4, .token = tokens }, SN_EPARSE, "no scores" },
+		{ { .model = "t5", .n_token = 4, .token = tokens, .score = infinite },
+		  SN_EPARSE,
+		  "piece 1, 'a', has no finite score" },
+		{ { .model = "t5", .n_token = 4, .token = tokens, .score = scores, .type = control },
+		  SN_EPARSE,
+		  "can be used" },
+		{ { .model = "t5", .n_token = 4, .token = tokens, .score = scores, .type = bytes },
+		  SN_EPARSE,
+		  "piece 1, 'a', is no byte" },
+		{ { .model = "t5", .n_token = 4, .token = tokens, .score = scores, .charsmap = { "abc", 3 } },
+		  SN_EPARSE,
+		  "precompiled_charsmap: a trie of 0 bytes in 3" },
+		{ { .model = "llama", .n_token = 2, .token = damaged, .score = scores }, SN_EPARSE, "is not UTF-8" },
 		{ { .model = "gpt2" }, SN_EPARSE, "no tokens" },
-		{ { .model = "gpt2", .pre = "tekken" }, SN_EUNKNOWN, "'tekken'; known: gpt-2" },
+		{ { .model = "gpt2", .n_token = 4, .token = tokens, .pre = "none" },
+		  SN_EUNKNOWN,
+		  "'none'; known: gpt-2 gpt2 phi-2" },
+		{ { .model = "gpt2", .n_token = 4, .token = tokens, .pre = "gpt-2 gpt2" }, SN_EUNKNOWN, "'gpt-2 gpt2'; known" },
+		{ { .model = "gpt2", .n_token = 4, .token = tokens, .pre = "" }, SN_EUNKNOWN, "''; known" },
 		{ { .model = "gpt2", .n_token = 4, .token = tokens, .n_merge = 1, .merge = unknown },
 		  SN_EPARSE,
 		  "merge 0, 'a' + 'c'" },
@@ -134,6 +156,12 @@ static void bad_metadata_is_refused(void **state)
 		assert_null(t);
 		if (!strstr(sn_error(ctx), bad[i].text)) fail_msg("'%s' lacks '%s'", sn_error(ctx), bad[i].text);
 	}
+}
+
+static void what_a_file_adds_is_asked_for(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_tokenizer *t;
 	sn_tokenizer_spec spec = {
 		.model = "gpt2", .n_token = 4, .token = tokens, .type = type, .n_merge = 1, .merge = good, .add_bos = true
 	};
@@ -251,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_documents_are_refused_by_the_path_of_what_is_wrong),
 		cmocka_unit_test(bad_metadata_is_refused),
+		cmocka_unit_test(what_a_file_adds_is_asked_for),
 		cmocka_unit_test(invalid_text_is_refused_by_its_byte),
 		cmocka_unit_test(a_runaway_expression_gives_up),
 		cmocka_unit_test(any_allocation_may_fail),
