@@ -113,26 +113,93 @@ static void hard_texts_agree(void **state)
 	}
 }
 
+static void check_pairs(zoo *z, const json_t *expected, size_t number)
+{
+	const json_t *texts = json_object_get(z->about, "texts");
+	sum s = { 0, SN_FNV_START };
+	for (size_t i = 1; i < json_array_size(texts); i++) {
+		const json_t *a = json_array_get(texts, i - 1), *b = json_array_get(texts, i);
+		const char *const text[2] = { json_string_value(a), json_string_value(b) };
+		const size_t size[2] = { json_string_length(a), json_string_length(b) };
+		sn_tokens tokens;
+		sn_mark mark = sn_arena_mark(z->arena);
+		assert_ok(z->ctx,
+				  sn_tokenize_pair(z->ctx, z->t, text, size, SN_PARSE_SPECIAL | SN_ADD_SPECIAL, z->arena, &tokens));
+		for (int64_t j = 0; j < tokens.n; j++) add_number(&s, tokens.id[j]);
+		s.hash = sn_fnv1a(s.hash, tokens.type, (size_t)tokens.n);
+		s.n += tokens.n;
+		sn_arena_reset(z->arena, mark);
+	}
+	check(z, &s, expected, "pairs", number);
+}
+
 static void pairs_agree(void **state)
 {
 	for (int k = 0; k < SN_COUNT(names); k++) {
 		zoo z = enter(test_ctx(state), names[k]);
-		const json_t *texts = json_object_get(z.about, "texts");
-		sum s = { 0, SN_FNV_START };
-		for (size_t i = 1; i < json_array_size(texts); i++) {
-			const json_t *a = json_array_get(texts, i - 1), *b = json_array_get(texts, i);
-			const char *const text[2] = { json_string_value(a), json_string_value(b) };
-			const size_t size[2] = { json_string_length(a), json_string_length(b) };
-			sn_tokens tokens;
-			assert_ok(z.ctx,
-					  sn_tokenize_pair(z.ctx, z.t, text, size, SN_PARSE_SPECIAL | SN_ADD_SPECIAL, z.arena, &tokens));
-			for (int64_t j = 0; j < tokens.n; j++) add_number(&s, tokens.id[j]);
-			s.hash = sn_fnv1a(s.hash, tokens.type, (size_t)tokens.n);
-			s.n += tokens.n;
-		}
-		check(&z, &s, json_object_get(z.golden, "pairs"), "pairs", 0);
+		check_pairs(&z, json_object_get(z.golden, "pairs"), 0);
 		leave(&z);
 	}
+}
+
+/* ---- variants ---- */
+
+/* The base document with a record's change: members replaced, options of the model one by one. */
+static json_t *document_of(const json_t *record)
+{
+	json_t *document = load(json_string_value(json_object_get(record, "base")), ".json"), *value;
+	const char *key;
+	json_object_foreach(json_object_get(record, "change"), key, value) {
+		if (strcmp(key, "model") == 0)
+			json_object_update(json_object_get(document, key), value);
+		else
+			json_object_set(document, key, value);
+	}
+	return document;
+}
+
+static void check_variant(zoo *z, const json_t *record, size_t per_block, size_t number)
+{
+	json_t *document = document_of(record), *texts = json_object_get(z->about, "texts");
+	char *json = json_dumps(document, JSON_COMPACT),
+		 *change = json_dumps(json_object_get(record, "change"), JSON_COMPACT);
+	const json_t *sums = json_object_get(record, "sums");
+	z->name = change;
+	assert_ok(z->ctx, sn_tokenizer_parse_json(&z->t, z->ctx, (sn_slice){ json, strlen(json) }, change));
+	for (size_t block = 0, i = 0; block < json_array_size(sums); block++) {
+		sum s = { 0, SN_FNV_START };
+		for (size_t end = i + per_block; i < end && i < json_array_size(texts); i++)
+			add_text(z, json_string_value(json_array_get(texts, i)), json_string_length(json_array_get(texts, i)), &s);
+		check(z, &s, json_array_get(sums, block), "block", block);
+	}
+	check_pairs(z, json_object_get(record, "pairs"), number);
+	sn_tokenizer_close(z->t);
+	free(json);
+	free(change);
+	json_decref(document);
+}
+
+static void every_option_of_every_stage_agrees(void **state)
+{
+	zoo z = { .ctx = test_ctx(state), .about = load("texts", ".json") };
+	char *data, *line;
+	size_t size, n = 0, per_block = 0;
+	sn_arena *lines;
+	assert_ok(z.ctx, sn_arena_open(&z.arena, z.ctx));
+	assert_ok(z.ctx, sn_arena_open(&lines, z.ctx));
+	assert_ok(z.ctx, sn_read_file(z.ctx, ZOO "variants.jsonl", 1 << 24, lines, &data, &size));
+	for (; (line = strtok_r(data, "\n", &data)); n++) {
+		json_t *record = json_loads(line, 0, NULL);
+		if (n == 0)
+			per_block = (size_t)json_integer_value(json_object_get(record, "block"));
+		else
+			check_variant(&z, record, per_block, n);
+		json_decref(record);
+	}
+	assert_true(n > 130);
+	sn_arena_close(lines);
+	sn_arena_close(z.arena);
+	json_decref(z.about);
 }
 
 /* ---- treebanks ---- */
@@ -230,6 +297,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hard_texts_agree),
 		cmocka_unit_test(pairs_agree),
+		cmocka_unit_test(every_option_of_every_stage_agrees),
 		cmocka_unit_test(every_sentence_of_the_treebanks_agrees),
 		cmocka_unit_test(random_strings_agree),
 	};
