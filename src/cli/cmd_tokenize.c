@@ -12,7 +12,7 @@ typedef struct tokenize_param {
 
 static const sn_param params[] = {
 	{ .name = "model",
-	  .help = "GGUF file, or folder with tokenizer.json",
+	  .help = "GGUF file, or folder with tokenizer.json, vocab.txt, or vocab.json and merges.txt",
 	  .type = SN_TYPE_TEXT,
 	  .required = true,
 	  .off = offsetof(tokenize_param, model) },

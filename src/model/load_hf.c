@@ -7,7 +7,6 @@
 #include "text/tokenizer.h"
 
 #include <string.h>
-#include <unistd.h>
 
 typedef struct hf_source {
 	sn_tensor_file *file;
@@ -155,13 +154,11 @@ static sn_status describe(hf_source *src, const sn_shape *s, const char *folder,
 	return SN_OK;
 }
 
-static sn_status open_tokenizer(sn_ctx *ctx, hf_source *src, const char *folder, sn_model_info *info,
-                                sn_tokenizer **tokenizer)
+static sn_status open_tokenizer(sn_ctx *ctx, const char *folder, sn_model_info *info, sn_tokenizer **tokenizer)
 {
-	char *path = path_in(src->arena, folder, "tokenizer.json");
-	if (!path) return SN_ENOMEM;
-	if (access(path, R_OK) != 0) return SN_OK;
-	SN_TRY(sn_tokenizer_open_json(tokenizer, ctx, folder));
+	sn_status status = sn_tokenizer_open_folder(tokenizer, ctx, folder);
+	if (status == SN_ENOTFOUND && !*tokenizer) return SN_OK;
+	if (status != SN_OK) return status;
 	int n;
 	const int32_t *before = sn_tokenizer_added(*tokenizer, false, &n);
 	info->tokenizer = sn_tokenizer_kind(*tokenizer);
@@ -180,7 +177,7 @@ static sn_status prepare(sn_ctx *ctx, hf_source *src, const char *folder, sn_sha
 	SN_TRY(sn_tensor_file_open_folder(&src->file, ctx, folder));
 	SN_TRY(find_parts(ctx, src, shape));
 	SN_TRY(describe(src, shape, folder, info));
-	return open_tokenizer(ctx, src, folder, info, tokenizer);
+	return open_tokenizer(ctx, folder, info, tokenizer);
 }
 
 sn_status sn_load_hf(sn_model **out, sn_ctx *ctx, const char *folder)

@@ -268,7 +268,7 @@ sn_status sn_tokenizer_open_gguf(sn_tokenizer **out, sn_ctx *ctx, const sn_gguf 
 static sn_status open_located(sn_tokenizer **out, sn_ctx *ctx, const char *path)
 {
 	sn_gguf *file;
-	if (!sn_ends_with(path, ".gguf")) return sn_tokenizer_open_json(out, ctx, path);
+	if (!sn_ends_with(path, ".gguf")) return sn_tokenizer_open_folder(out, ctx, path);
 	SN_TRY(sn_gguf_open(&file, ctx, path));
 	sn_status status = sn_tokenizer_open_gguf(out, ctx, file);
 	sn_gguf_close(file);

@@ -81,7 +81,7 @@ static sn_status build(sn_tokenizer *t, const sn_json *doc)
 	return more ? sn_tokenizer_finish(t, model, more) : SN_ENOMEM;
 }
 
-static sn_status open_doc(sn_tokenizer **out, sn_ctx *ctx, const sn_json *doc)
+sn_status sn_tokenizer_open_doc(sn_tokenizer **out, sn_ctx *ctx, const sn_json *doc)
 {
 	SN_TRY(sn_tokenizer_new(out, ctx, doc->source));
 	sn_status status = build(*out, doc);
@@ -96,7 +96,7 @@ sn_status sn_tokenizer_parse_json(sn_tokenizer **out, sn_ctx *ctx, sn_slice json
 	sn_json *doc;
 	*out = NULL;
 	SN_TRY(sn_json_parse(&doc, ctx, source, json.data, json.size));
-	sn_status status = open_doc(out, ctx, doc);
+	sn_status status = sn_tokenizer_open_doc(out, ctx, doc);
 	sn_json_close(doc);
 	return status;
 }
@@ -105,7 +105,7 @@ static sn_status open_file(sn_tokenizer **out, sn_ctx *ctx, const char *path)
 {
 	sn_json *doc;
 	SN_TRY(sn_json_load(&doc, ctx, path, LARGEST_FILE));
-	sn_status status = open_doc(out, ctx, doc);
+	sn_status status = sn_tokenizer_open_doc(out, ctx, doc);
 	sn_json_close(doc);
 	return status;
 }

@@ -24,6 +24,9 @@ SN_CHECKED sn_status sn_read_json_pattern(sn_tokenizer *t, const sn_json *doc, c
 SN_CHECKED sn_status sn_read_json_text(sn_tokenizer *t, const sn_json *doc, const json_t *stage, const char *key,
 									   const char *missing, sn_slice *out);
 
+/* Opens a tokenizer from a document. */
+SN_CHECKED sn_status sn_tokenizer_open_doc(sn_tokenizer **out, sn_ctx *ctx, const sn_json *doc);
+
 /* "normalizer": fills t->normalizer. */
 SN_CHECKED sn_status sn_read_normalizer(sn_tokenizer *t, const sn_json *doc, const json_t *stage);
 /* "pre_tokenizer": fills t->stage. */

@@ -142,6 +142,19 @@ static void pairs_agree(void **state)
 	}
 }
 
+/* The sums of a record over blocks of the hard texts, and of their pairs. */
+static void check_sums(zoo *z, const json_t *record, size_t per_block, size_t number)
+{
+	const json_t *texts = json_object_get(z->about, "texts"), *sums = json_object_get(record, "sums");
+	for (size_t block = 0, i = 0; block < json_array_size(sums); block++) {
+		sum s = { 0, SN_FNV_START };
+		for (size_t end = i + per_block; i < end && i < json_array_size(texts); i++)
+			add_text(z, json_string_value(json_array_get(texts, i)), json_string_length(json_array_get(texts, i)), &s);
+		check(z, &s, json_array_get(sums, block), "block", block);
+	}
+	check_pairs(z, json_object_get(record, "pairs"), number);
+}
+
 /* ---- variants ---- */
 
 /* The base document with a record's change: members replaced, options of the model one by one. */
@@ -160,19 +173,12 @@ static json_t *document_of(const json_t *record)
 
 static void check_variant(zoo *z, const json_t *record, size_t per_block, size_t number)
 {
-	json_t *document = document_of(record), *texts = json_object_get(z->about, "texts");
+	json_t *document = document_of(record);
 	char *json = json_dumps(document, JSON_COMPACT),
 		 *change = json_dumps(json_object_get(record, "change"), JSON_COMPACT);
-	const json_t *sums = json_object_get(record, "sums");
 	z->name = change;
 	assert_ok(z->ctx, sn_tokenizer_parse_json(&z->t, z->ctx, (sn_slice){ json, strlen(json) }, change));
-	for (size_t block = 0, i = 0; block < json_array_size(sums); block++) {
-		sum s = { 0, SN_FNV_START };
-		for (size_t end = i + per_block; i < end && i < json_array_size(texts); i++)
-			add_text(z, json_string_value(json_array_get(texts, i)), json_string_length(json_array_get(texts, i)), &s);
-		check(z, &s, json_array_get(sums, block), "block", block);
-	}
-	check_pairs(z, json_object_get(record, "pairs"), number);
+	check_sums(z, record, per_block, number);
 	sn_tokenizer_close(z->t);
 	free(json);
 	free(change);
@@ -200,6 +206,27 @@ static void every_option_of_every_stage_agrees(void **state)
 	sn_arena_close(lines);
 	sn_arena_close(z.arena);
 	json_decref(z.about);
+}
+
+/* ---- folders ---- */
+
+static void folders_without_tokenizer_json_agree(void **state)
+{
+	zoo z = { .ctx = test_ctx(state), .about = load("texts", ".json"), .golden = load("../folders/golden", ".json") };
+	size_t per_block = (size_t)json_integer_value(json_object_get(z.golden, "block")), n = 0;
+	json_t *record;
+	assert_ok(z.ctx, sn_arena_open(&z.arena, z.ctx));
+	json_object_foreach(json_object_get(z.golden, "folders"), z.name, record) {
+		char path[512];
+		sn_format(path, sizeof path, SN_TESTS "/golden/tokenizer/folders/%s", z.name);
+		assert_ok(z.ctx, sn_tokenizer_open_path(&z.t, z.ctx, path));
+		check_sums(&z, record, per_block, n++);
+		sn_tokenizer_close(z.t);
+	}
+	assert_int_equal(n, 8);
+	sn_arena_close(z.arena);
+	json_decref(z.about);
+	json_decref(z.golden);
 }
 
 /* ---- treebanks ---- */
@@ -298,6 +325,7 @@ int main(void)
 		cmocka_unit_test(hard_texts_agree),
 		cmocka_unit_test(pairs_agree),
 		cmocka_unit_test(every_option_of_every_stage_agrees),
+		cmocka_unit_test(folders_without_tokenizer_json_agree),
 		cmocka_unit_test(every_sentence_of_the_treebanks_agrees),
 		cmocka_unit_test(random_strings_agree),
 	};
