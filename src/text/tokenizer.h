@@ -42,7 +42,7 @@ SN_CHECKED sn_status sn_tokenizer_open_json(sn_tokenizer **out, sn_ctx *ctx, con
 SN_CHECKED sn_status sn_tokenizer_parse_json(sn_tokenizer **out, sn_ctx *ctx, sn_slice json, const char *source);
 /* Opens the tokenizer of a folder, whichever files it has: tokenizer.json; vocab.txt (BERT's); vocab.json with
  * merges.txt (in the manner of the class that tokenizer_config.json or config.json names: GPT-2, RoBERTa, CLIP, Qwen2),
- * with tokenizer_config.json, special_tokens_map.json and added_tokens.json beside them. SN_ENOTFOUND: none of these. */
+ * with tokenizer_config.json, special_tokens_map.json and added_tokens.json beside them. SN_ENOTFOUND: none of them. */
 SN_CHECKED sn_status sn_tokenizer_open_folder(sn_tokenizer **out, sn_ctx *ctx, const char *folder);
 /* Opens the tokenizer of a model: of a file that ends in .gguf, of a folder (or .json file) as above, or of a model in
  * the hub's cache by its name (io/hub.h). */
