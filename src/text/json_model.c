@@ -118,6 +118,7 @@ sn_status sn_read_json_model(sn_tokenizer *t, const sn_json *doc, const char **n
 {
 	static const sn_json_stage known[] = {
 		{ "BPE", read_bpe },
+		{ "Unigram", sn_read_json_unigram },
 		{ "WordLevel", read_wordlevel },
 		{ "WordPiece", read_wordpiece },
 	};

@@ -1,6 +1,7 @@
 /* "normalizer" of tokenizer.json. */
 #include "text/tokenizer_json.h"
 
+#include <openssl/evp.h>
 #include <string.h>
 
 /* Kinds without options. */
@@ -69,6 +70,23 @@ static sn_status read_replace(sn_tokenizer *t, const sn_json *doc, const json_t 
 	return sn_tokenizer_add_normalizer(t, replace);
 }
 
+/* precompiled_charsmap: the table in base64. */
+static sn_status read_charsmap(sn_tokenizer *t, const sn_json *doc, const json_t *stage)
+{
+	sn_slice text;
+	sn_charsmap *map;
+	unsigned char *bytes;
+	SN_TRY(sn_read_json_text(t, doc, stage, "precompiled_charsmap", "", &text));
+	if (text.size == 0) return SN_OK;
+	SN_NEW(bytes, t->arena, unsigned char, text.size);
+	int n = text.size > INT32_MAX ? -1 : EVP_DecodeBlock(bytes, (const unsigned char *)text.data, (int)text.size);
+	if (n < 0) return sn_json_fail(doc, stage, "precompiled_charsmap", SN_EPARSE, "not base64");
+	for (size_t i = text.size; i > 0 && n > 0 && text.data[i - 1] == '='; i--) n--; /* it counts them as bytes */
+	SN_NEW(map, t->arena, sn_charsmap, 1);
+	SN_TRY(sn_charsmap_open(map, t->ctx, (sn_slice){ (const char *)bytes, (size_t)n }, t->source));
+	return sn_tokenizer_add_normalizer(t, (sn_normalizer){ .kind = SN_CHARSMAP, .map = map });
+}
+
 static sn_status read_byte_level(sn_tokenizer *t, const sn_json *doc, const json_t *stage)
 {
 	(void)doc;
@@ -85,12 +103,19 @@ static sn_status read_sequence(sn_tokenizer *t, const sn_json *doc, const json_t
 sn_status sn_read_normalizer(sn_tokenizer *t, const sn_json *doc, const json_t *stage)
 {
 	static const sn_json_stage known[] = {
-		{ "BertNormalizer", read_bert }, { "ByteLevel", read_byte_level },
-		{ "Lowercase", read_plain },     { "NFC", read_plain },
-		{ "NFD", read_plain },           { "NFKC", read_plain },
-		{ "NFKD", read_plain },          { "Nmt", read_plain },
-		{ "Prepend", read_prepend },     { "Replace", read_replace },
-		{ "Sequence", read_sequence },   { "Strip", read_strip },
+		{ "BertNormalizer", read_bert },
+		{ "ByteLevel", read_byte_level },
+		{ "Lowercase", read_plain },
+		{ "NFC", read_plain },
+		{ "NFD", read_plain },
+		{ "NFKC", read_plain },
+		{ "NFKD", read_plain },
+		{ "Nmt", read_plain },
+		{ "Precompiled", read_charsmap },
+		{ "Prepend", read_prepend },
+		{ "Replace", read_replace },
+		{ "Sequence", read_sequence },
+		{ "Strip", read_strip },
 		{ "StripAccents", read_plain },
 	};
 	return sn_read_json_stage(t, doc, stage, known, SN_COUNT(known));

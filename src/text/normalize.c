@@ -15,6 +15,7 @@ static sn_normalizer_fn *const run[SN_NORMALIZER_KINDS] = {
 	[SN_PREPEND] = sn_prepend,
 	[SN_REPLACE] = sn_replace,
 	[SN_NMT] = sn_change_nmt,
+	[SN_CHARSMAP] = sn_change_charsmap,
 	[SN_WRITE_BYTES] = sn_write_bytes,
 };
 

@@ -3,6 +3,7 @@
 #define SN_TEXT_NORMALIZE_H
 
 #include "io/bytes.h"
+#include "text/charsmap.h"
 #include "text/piece.h"
 #include "text/regex.h"
 
@@ -21,15 +22,17 @@ typedef enum sn_normalizer_kind {
 	SN_PREPEND,
 	SN_REPLACE,
 	SN_NMT,         /* sentencepiece's nmt rules: some control characters dropped, others made spaces */
+	SN_CHARSMAP,    /* SentencePiece's precompiled_charsmap */
 	SN_WRITE_BYTES, /* bytes written in GPT-2's alphabet */
 	SN_NORMALIZER_KINDS
 } sn_normalizer_kind;
 
 typedef struct sn_normalizer {
 	sn_normalizer_kind kind;
-	bool left, right; /* STRIP */
-	sn_slice text;    /* PREPEND: what; REPLACE: by what */
-	sn_regex *regex;  /* REPLACE */
+	bool left, right;       /* STRIP */
+	sn_slice text;          /* PREPEND: what; REPLACE: by what */
+	sn_regex *regex;        /* REPLACE */
+	const sn_charsmap *map; /* CHARSMAP */
 } sn_normalizer;
 
 /* Sends a piece through n normalizers, in order, and the result to out. Places are those of the `tokenizers` package:

@@ -28,6 +28,6 @@ static inline void sn_change(sn_changes *c, uint32_t code, int32_t change)
 typedef sn_status sn_normalizer_fn(sn_changes *c, const sn_normalizer *normalizer, sn_piece piece);
 
 sn_normalizer_fn sn_change_form, sn_change_case, sn_clean, sn_space_ideographs, sn_drop_marks, sn_strip, sn_prepend,
-	sn_replace, sn_change_nmt, sn_write_bytes;
+	sn_replace, sn_change_nmt, sn_change_charsmap, sn_write_bytes;
 
 #endif

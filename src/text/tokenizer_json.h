@@ -37,6 +37,8 @@ SN_CHECKED sn_status sn_read_decoder(sn_tokenizer *t, const sn_json *doc, const 
 SN_CHECKED sn_status sn_read_post_processor(sn_tokenizer *t, const sn_json *doc, const json_t *stage);
 /* "model": fills the vocabulary and the model; needs the stages. *name: its type. */
 SN_CHECKED sn_status sn_read_json_model(sn_tokenizer *t, const sn_json *doc, const char **name);
+/* "model" of type Unigram. */
+SN_CHECKED sn_status sn_read_json_unigram(sn_tokenizer *t, const sn_json *doc, const json_t *model);
 /* The vocabulary of a model, {text: id} or [[text, score], ...], with the document's added tokens in it. */
 SN_CHECKED sn_status sn_read_json_vocab(sn_tokenizer *t, const sn_json *doc, const json_t *model);
 /* Finds the id of the token that member key names; -1 if the member is missing. SN_EPARSE: no token. */

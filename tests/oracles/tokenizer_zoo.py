@@ -122,8 +122,8 @@ def main():
     for name, make in zoo.ZOO.items():
         path = OUT / f"{name}.json"
         if not path.exists():   # training is not the same twice: a file is kept until it is deleted
-            make().save(str(path), pretty=False)
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            path.write_text(zoo.shrunk(make().to_str()), encoding="utf-8")
+        tokenizer = Tokenizer.from_str(zoo.expanded(path.read_text(encoding="utf-8")))
         write_json(OUT / f"{name}.golden", {"about": name} | ask(tokenizer, treebanks, texts, strings))
         print(name, tokenizer.get_vocab_size(), path.stat().st_size)
 

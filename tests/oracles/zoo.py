@@ -1,4 +1,5 @@
 """Small tokenizers of every common make, trained on the treebanks: name -> tokenizer. tokenizer_zoo.py saves and asks them."""
+import base64
 import json
 import os
 import random
@@ -7,7 +8,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from common import SHARED
+from common import GOLDEN, SHARED
 
 ENGLISH, RUSSIAN = ("en_ewt-ud-dev", "en_ewt-ud-test"), ("ru_gsd-ud-dev", "ru_gsd-ud-test")
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -136,6 +137,65 @@ def prefixed():
     return t
 
 
+
+def unigram(vocab, unk, decoder, **model):
+    t = Tokenizer(models.Unigram(vocab, unk, **model))
+    t.decoder = decoder
+    return t
+
+
+def t5():
+    """Trained with the tokenizers package, normalised by a few rules of ours (as unigram-suffix.model has them)."""
+    t = Tokenizer(models.Unigram())
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap("unigram-suffix")), normalizers.Strip(left=False, right=True)])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")])
+    special = ["<pad>", "</s>", "<unk>"]
+    train(t, trainers.UnigramTrainer(vocab_size=900, special_tokens=special, unk_token="<unk>", show_progress=False), ENGLISH + RUSSIAN)
+    t.post_processor = processors.TemplateProcessing("$A </s>", "$A </s> $B </s>", [("</s>", 1)])
+    t.decoder = decoders.Metaspace(prepend_scheme="always")
+    return t
+
+
+def model_proto(name):
+    from sentencepiece import sentencepiece_model_pb2 as pb
+    return pb.ModelProto.FromString((GOLDEN / "sentencepiece" / f"{name}.model").read_bytes())
+
+
+def charsmap(name):
+    return model_proto(name).normalizer_spec.precompiled_charsmap
+
+
+LARGE_MAP = "@unigram-nfkc-cf"   # stands in saved files for that model's table in base64, which is large
+
+
+def shrunk(text):
+    return text.replace(base64.b64encode(charsmap(LARGE_MAP[1:])).decode(), LARGE_MAP)
+
+
+def expanded(text):
+    return text.replace(LARGE_MAP, base64.b64encode(charsmap(LARGE_MAP[1:])).decode())
+
+
+def xlmr():
+    """As XLM-R's: SentencePiece's pieces and rules (nmt_nfkc_cf), with fairseq's numbers."""
+    pieces = [(p.piece, p.score) for p in model_proto("unigram-nfkc-cf").pieces]
+    t = unigram([("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *pieces[4:], ("<mask>", 0.0)], 3, decoders.Metaspace())
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap("unigram-nfkc-cf")), normalizers.Replace(Regex(" {2,}"), " ")])
+    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    t.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>", AddedToken("<mask>", lstrip=True)])
+    t.post_processor = processors.TemplateProcessing("<s> $A </s>", "<s> $A </s> </s> $B </s>", [("<s>", 0), ("</s>", 2)])
+    return t
+
+
+def unigram_bytes():
+    """With byte fallback, the whole text as one word."""
+    pieces = [(p.piece, p.score) for p in model_proto("unigram-bytes").pieces]
+    decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    t = unigram(pieces, 0, decoder, byte_fallback=True)
+    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    return t
+
+
 ZOO = {
     "bert-cased": lambda: bert(ENGLISH, 1000, lowercase=False),
     "bert-uncased": lambda: bert(ENGLISH, 1000, lowercase=True),
@@ -149,4 +209,7 @@ ZOO = {
     "mistral": mistral,
     "wordlevel": wordlevel,
     "prefixed": prefixed,
+    "t5": t5,
+    "xlmr": xlmr,
+    "unigram-bytes": unigram_bytes,
 }

@@ -14,6 +14,7 @@
 #define TEN "1234567890"
 #define LONG TEN TEN TEN TEN TEN TEN TEN TEN
 #define A "{'Sequence':{'id':'A','type_id':0}}"
+#define UNIGRAM(vocab, rest) "{'model':{'type':'Unigram','vocab':" vocab rest "}}"
 #define MODEL(inside, after) "{'model':{'type':'BPE','vocab':{'a':0,'b':1,'ab':2},'merges':['a b']" inside "}" after "}"
 
 static const struct {
@@ -25,6 +26,13 @@ static const struct {
 	{ "[]", SN_EPARSE, "expected an object, found an array" },
 	{ "{}", SN_ENOTFOUND, "model: expected an object" },
 	{ "{'model':{'type':'Morphemes'}}", SN_EUNKNOWN, "model.type: 'Morphemes'; known: BPE" },
+	{ UNIGRAM("[]", ""), SN_EPARSE, "0 tokens" },
+	{ UNIGRAM("[['a']]", ""), SN_EPARSE, "model.vocab[0]: expected [text, score]" },
+	{ UNIGRAM("[['',0]]", ""), SN_EPARSE, "model.vocab: no tokens" },
+	{ UNIGRAM("[['a',0]]", ",'unk_id':1"), SN_EPARSE, "model.unk_id: 1; the vocabulary has ids from 0 to 0" },
+	{ MODEL("", ",'normalizer':{'type':'Precompiled','precompiled_charsmap':'#'}"), SN_EPARSE, "not base64" },
+	{ MODEL("", ",'normalizer':{'type':'Precompiled','precompiled_charsmap':'AAAAAAAA'}"), SN_EPARSE,
+	  "precompiled_charsmap: a trie of 0 bytes" },
 	{ BPE(""), SN_ENOTFOUND, "model.vocab" },
 	{ BPE(",'vocab':{},'merges':[]"), SN_EPARSE, "0 tokens" },
 	{ BPE(",'vocab':{'a':-1},'merges':[]"), SN_EPARSE, "model.vocab.a: expected an id" },
