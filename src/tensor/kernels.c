@@ -162,6 +162,49 @@ static void logsumexp(const float *x, int64_t n, float *maximum, double *sum)
 	}
 }
 
+/* LANES columns of [k, LANES values]: the rest of the line beyond n is not touched. */
+static inline void softmax_columns_block(float *x, int64_t ld, int64_t k, int n, float *log_sum)
+{
+	float top[LANES], sum[LANES] = { 0 }, e[LANES] = { 0 };
+	for (int i = 0; i < LANES; i++) top[i] = -INFINITY;
+	for (int64_t r = 0; r < k; r++)
+		for (int i = 0; i < n; i++) top[i] = x[r * ld + i] > top[i] ? x[r * ld + i] : top[i];
+	for (int64_t r = 0; r < k; r++) {
+		for (int i = 0; i < n; i++) e[i] = x[r * ld + i] - top[i];
+		exp_block(e);
+		for (int i = 0; i < n; i++) {
+			x[r * ld + i] = e[i];
+			sum[i] += e[i];
+		}
+	}
+	for (int64_t r = 0; r < k; r++)
+		for (int i = 0; i < n; i++) x[r * ld + i] /= sum[i];
+	for (int i = 0; i < n; i++) log_sum[i] = top[i] + logf(sum[i]);
+}
+
+static void softmax_columns(float *x, int64_t ld, int64_t k, int64_t n, float *log_sum)
+{
+	int64_t i = 0;
+	for (; i + LANES <= n; i += LANES) softmax_columns_block(x + i, ld, k, LANES, log_sum + i);
+	if (i < n) softmax_columns_block(x + i, ld, k, (int)(n - i), log_sum + i);
+}
+
+static inline void softmax_curve_block(float *u, int64_t ld, const float *p, int64_t ld_p, int64_t k, int n)
+{
+	float mean[LANES] = { 0 };
+	for (int64_t r = 0; r < k; r++)
+		for (int i = 0; i < n; i++) mean[i] += p[r * ld_p + i] * u[r * ld + i];
+	for (int64_t r = 0; r < k; r++)
+		for (int i = 0; i < n; i++) u[r * ld + i] = p[r * ld_p + i] * (u[r * ld + i] - mean[i]);
+}
+
+static void softmax_curve(float *u, int64_t ld, const float *p, int64_t ld_p, int64_t k, int64_t n)
+{
+	int64_t i = 0;
+	for (; i + LANES <= n; i += LANES) softmax_curve_block(u + i, ld, p + i, ld_p, k, LANES);
+	if (i < n) softmax_curve_block(u + i, ld, p + i, ld_p, k, (int)(n - i));
+}
+
 #define JOIN(a, b) a##b
 #define NAME(level) JOIN(sn_kernels_, level)
 #define TEXT(level) #level
@@ -172,5 +215,5 @@ const sn_kernels NAME(SN_KERNEL_LEVEL) = {
 	.level = QUOTE(SN_KERNEL_LEVEL), .dot = dot, .add = add, .rms_scale = rms_scale, .divide = divide,
 	.multiply = multiply,
 	.rotate = rotate, .silu_multiply = silu_multiply, .scores = scores, .softmax = softmax, .mix = mix,
-	.logsumexp = logsumexp,
+	.logsumexp = logsumexp, .softmax_columns = softmax_columns, .softmax_curve = softmax_curve,
 };

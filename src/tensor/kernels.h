@@ -31,6 +31,11 @@ typedef struct sn_kernels {
 	void (*mix)(float *y, const float *p, const float *v, int64_t stride, int64_t n, int64_t d);
 	/* Takes n more logits into a running (maximum, sum of exp(x - maximum)). */
 	void (*logsumexp)(const float *x, int64_t n, float *maximum, double *sum);
+	/* Softmax down the columns of x [k, n] (distance ld between its rows), in place; log_sum [n]: log Σ exp. */
+	void (*softmax_columns)(float *x, int64_t ld, int64_t k, int64_t n, float *log_sum);
+	/* u = p (u - Σ_k p u), column by column: the softmax's derivative at probabilities p times u, both [k, n], rows ld
+	 * and ld_p apart. */
+	void (*softmax_curve)(float *u, int64_t ld, const float *p, int64_t ld_p, int64_t k, int64_t n);
 } sn_kernels;
 
 /* Returns the table of the best level that this processor has. */

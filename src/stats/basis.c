@@ -1,0 +1,63 @@
+/* The basis in which second moments are diagonal. */
+#include "stats/multinomial.h"
+
+#include <lapacke.h>
+#include <string.h>
+
+#include "stats/linalg.h"
+#include "tensor/sgemm.h"
+
+enum { ROWS = 512 };
+
+/* Lower triangle of the rows' second moments, float32: only the basis depends on it, and any orthonormal one will do. */
+static void second_moments(float *out, int threads, const float *x, int64_t n, int64_t d)
+{
+	int64_t parts = (d + 127) / 128;
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+	for (int64_t p = 0; p < parts; p++) {
+		sn_blas_serial();
+		int64_t first = 128 * p, rows = SN_MIN(128, d - first);
+		sn_sgemm(true, false, rows, first + rows, n, x + first, d, x, d, 0, out + first * d, d);
+	}
+}
+
+sn_status sn_basis_find(sn_basis *out, sn_arena *arena, const float *x, int64_t n, int64_t d)
+{
+	sn_ctx *ctx = sn_arena_ctx(arena);
+	float *moments, *value;
+	*out = (sn_basis){ .d = d };
+	SN_NEW(out->turn, arena, float, sn_size3((size_t)d, (size_t)d, 1));
+	sn_mark mark = sn_arena_mark(arena);
+	SN_NEW(moments, arena, float, sn_size3((size_t)d, (size_t)d, 1));
+	SN_NEW(value, arena, float, d);
+	second_moments(moments, sn_ctx_threads(ctx), x, n, d);
+	int before = sn_blas_serial();
+	lapack_int info = LAPACKE_ssyevd(LAPACK_COL_MAJOR, 'V', 'U', (int)d, moments, (int)d, value);
+	sn_blas_restore(before);
+	if (info == LAPACK_WORK_MEMORY_ERROR)
+		return sn_fail(ctx, SN_ENOMEM, "out of memory for a basis of %lld columns", (long long)d);
+	if (info) return sn_fail(ctx, SN_ENUMERIC, "the second moments of %lld columns have no eigenvectors", (long long)d);
+	for (int64_t j = 0; j < d; j++) /* rows of moments are eigenvectors, smallest first */
+		for (int64_t k = 0; k < d; k++) out->turn[j * d + k] = moments[(d - 1 - k) * d + j];
+	sn_arena_reset(arena, mark);
+	return SN_OK;
+}
+
+void sn_basis_turn(const sn_basis *basis, int threads, const float *x, int64_t n, float *out)
+{
+	int64_t d = basis->d, parts = (n + ROWS - 1) / ROWS;
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+	for (int64_t p = 0; p < parts; p++) {
+		sn_blas_serial();
+		int64_t first = p * ROWS;
+		sn_sgemm(false, false, SN_MIN(ROWS, n - first), d, d, x + first * d, d, basis->turn, d, 0, out + first * d, d);
+	}
+}
+
+void sn_mean_squares(const float *x, int64_t n, int64_t d, double *out)
+{
+	memset(out, 0, (size_t)d * sizeof *out);
+	for (int64_t i = 0; i < n; i++)
+		for (int64_t j = 0; j < d; j++) out[j] += (double)x[i * d + j] * x[i * d + j];
+	for (int64_t j = 0; j < d && n > 0; j++) out[j] /= (double)n;
+}

@@ -1,0 +1,373 @@
+#include "stats/multinomial.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "stats/linalg.h"
+#include "stats/newton.h"
+#include "tensor/kernels.h"
+#include "tensor/sgemm.h"
+
+/* PARTS of rows with sums of their own, added in order: the same for any number of threads. A CHUNK of rows stays in
+ * the second-level cache between its two products. */
+enum { PARTS = 8, CHUNK = 256, LEAST_VECTORS = 32, MOST_ITERATIONS = 200 };
+
+sn_status sn_multinomial_make(sn_multinomial *out, sn_arena *arena, int n_class, int64_t d, int64_t room)
+{
+	if (n_class < 2)
+		return sn_fail(sn_arena_ctx(arena), SN_EARG, "logistic regression with %d classes: at least 2 are needed",
+					   n_class);
+	*out = (sn_multinomial){ .n_class = n_class, .n_vec = n_class == 2 ? 1 : n_class, .c = 1, .room = room };
+	size_t size = sn_size3((size_t)out->n_vec, (size_t)d + 1, 1);
+	SN_NEW(out->theta, arena, double, size);
+	SN_NEW(out->ridge, arena, double, size);
+	SN_NEW(out->p, arena, float, sn_size3((size_t)out->n_vec, (size_t)room, 1));
+	out->solver =
+		(sn_ncg){ .size = (int64_t)size, .theta = out->theta, .ridge = out->ridge, .max_iter = MOST_ITERATIONS };
+	return sn_ncg_start(&out->solver, arena);
+}
+
+/* ---- one round: what all problems ask for ---- */
+
+/* Sums of one part of the rows. */
+typedef struct part {
+	float *score, *sum;   /* [n_vec of all, CHUNK]; [n_vec of all, d] */
+	double *bias, *curve; /* [n_vec of all] gradient of intercepts; Σ p (1 - p) */
+	double *loss;         /* [problems] */
+	double *wide;         /* exact gradients: [CHUNK, d + 1], scores [CHUNK, most n_vec], sums [all, d + 1] */
+	double *wide_score, *wide_sum;
+} part;
+
+typedef struct work {
+	sn_multinomial *const *problem;
+	int n, threads, most;
+	int n_vec, n_pad; /* vectors asked for; with the zeros that a fast product wants behind them */
+	int *first;       /* [n] first vector of each problem among all; -1: it asks for nothing in float32 */
+	const sn_design *design;
+	float *ask, *ask_bias; /* [n_vec, d]; [n_vec] */
+	const sn_kernels *kernel;
+	part part[PARTS];
+	bool any_exact;
+} work;
+
+static bool exact(const sn_multinomial *p) { return p->solver.exact && p->solver.ask == SN_ASK_GRADIENT; }
+
+static bool asks(const sn_multinomial *p) { return p->solver.ask != SN_ASK_NOTHING; }
+
+/* Packs the vectors of all problems that ask in float32. */
+static void collect(work *w)
+{
+	int64_t d = w->design->d;
+	w->n_vec = 0;
+	w->any_exact = false;
+	for (int k = 0; k < w->n; k++) {
+		const sn_multinomial *p = w->problem[k];
+		w->any_exact |= asks(p) && exact(p);
+		w->first[k] = asks(p) && !exact(p) ? w->n_vec : -1;
+		for (int v = 0; w->first[k] >= 0 && v < p->n_vec; v++, w->n_vec++) {
+			const double *at = p->solver.at + v * (d + 1);
+			for (int64_t j = 0; j < d; j++) w->ask[w->n_vec * d + j] = (float)at[j];
+			w->ask_bias[w->n_vec] = (float)at[d];
+		}
+	}
+	w->n_pad = SN_MAX(w->n_vec, LEAST_VECTORS);
+	memset(w->ask + w->n_vec * d, 0, (size_t)((w->n_pad - w->n_vec) * d) * sizeof *w->ask);
+}
+
+static float *stored(const sn_multinomial *p, int v, int64_t row) { return p->p + (int64_t)v * p->room + row; }
+
+/* Probabilities of a chunk of rows from its scores, in place; two classes: of class 1. log_sum [m]. */
+static void probabilities(const work *w, const sn_multinomial *p, float *score, int64_t m, float *log_sum)
+{
+	if (p->n_vec > 1) {
+		w->kernel->softmax_columns(score, CHUNK, p->n_vec, m, log_sum);
+		return;
+	}
+	for (int64_t i = 0; i < m; i++) {
+		log_sum[i] = (float)sn_softplus(score[i]);
+		score[i] = (float)sn_sigmoid(score[i]);
+	}
+}
+
+/* Scores of a chunk become derivatives of the loss by them; keeps probabilities, adds loss, curvature. */
+static void gradient_rows(const work *w, part *s, int k, int64_t first, int64_t m)
+{
+	sn_multinomial *p = w->problem[k];
+	float *score = s->score + (int64_t)w->first[k] * CHUNK, own[CHUNK], log_sum[CHUNK];
+	const int32_t *y = p->y + first;
+	for (int64_t i = 0; i < m; i++)
+		own[i] = y[i] < 0 ? 0 : p->n_vec > 1 ? score[y[i] * CHUNK + i] : y[i] ? score[i] : 0;
+	probabilities(w, p, score, m, log_sum);
+	for (int64_t i = 0; i < m; i++)
+		if (y[i] >= 0) s->loss[k] += log_sum[i] - own[i];
+	for (int v = 0; v < p->n_vec; v++) {
+		float *row = score + (int64_t)v * CHUNK, *keep = stored(p, v, first), curve = 0;
+		for (int64_t i = 0; i < m; i++) {
+			row[i] = y[i] < 0 ? 0 : row[i];
+			keep[i] = row[i];
+			curve += row[i] * (1 - row[i]);
+		}
+		s->curve[w->first[k] + v] += curve;
+	}
+	for (int64_t i = 0; i < m; i++) {
+		if (p->n_vec == 1)
+			score[i] -= y[i] > 0;
+		else if (y[i] >= 0)
+			score[y[i] * CHUNK + i] -= 1;
+	}
+}
+
+/* Changes of scores become changes of those derivatives. */
+static void curvature_rows(const work *w, part *s, int k, int64_t first, int64_t m)
+{
+	const sn_multinomial *p = w->problem[k];
+	float *score = s->score + (int64_t)w->first[k] * CHUNK;
+	const float *own = stored(p, 0, first);
+	if (p->n_vec == 1) {
+		for (int64_t i = 0; i < m; i++) score[i] *= own[i] * (1 - own[i]);
+		return;
+	}
+	w->kernel->softmax_curve(score, CHUNK, own, p->room, p->n_vec, m);
+}
+
+/* A chunk: scores of everything asked, their derivatives, and the products of these with the rows. */
+static void run_chunk(const work *w, part *s, int64_t first, int64_t m)
+{
+	int64_t d = w->design->d;
+	const float *x = w->design->x + first * d;
+	for (int v = 0; v < w->n_pad; v++)
+		for (int64_t i = 0; i < m; i++) s->score[(int64_t)v * CHUNK + i] = v < w->n_vec ? w->ask_bias[v] : 0;
+	sn_sgemm(false, true, w->n_pad, m, d, w->ask, d, x, d, 1, s->score, CHUNK);
+	for (int k = 0; k < w->n; k++) {
+		if (w->first[k] < 0) continue;
+		if (w->problem[k]->solver.ask == SN_ASK_GRADIENT)
+			gradient_rows(w, s, k, first, m);
+		else
+			curvature_rows(w, s, k, first, m);
+	}
+	for (int v = 0; v < w->n_vec; v++) {
+		float sum = 0;
+		for (int64_t i = 0; i < m; i++) sum += s->score[(int64_t)v * CHUNK + i];
+		s->bias[v] += sum;
+	}
+	sn_sgemm(false, false, w->n_pad, d, m, s->score, CHUNK, x, d, 1, s->sum, d);
+}
+
+static int64_t part_border(const work *w, int number) { return w->design->n * number / PARTS; }
+
+static void run_part(work *w, int number)
+{
+	part *s = &w->part[number];
+	int64_t end = part_border(w, number + 1);
+	memset(s->sum, 0, (size_t)w->n_pad * (size_t)w->design->d * sizeof *s->sum);
+	memset(s->bias, 0, (size_t)w->n_vec * sizeof *s->bias);
+	memset(s->curve, 0, (size_t)w->n_vec * sizeof *s->curve);
+	memset(s->loss, 0, (size_t)w->n * sizeof *s->loss);
+	for (int64_t first = part_border(w, number); first < end; first += CHUNK)
+		run_chunk(w, s, first, SN_MIN(CHUNK, end - first));
+}
+
+/* ---- the same in double, for one problem's gradient ---- */
+
+/* Derivatives of one row's loss by its scores (n_vec numbers, step apart), in place; returns the loss. */
+static double exact_row(sn_multinomial *p, int64_t row, int32_t y, double *score, double *curve)
+{
+	double top = p->n_vec > 1 ? score[0] : 0, sum = p->n_vec > 1 ? 0 : exp(-score[0]),
+		   own = y > 0 || p->n_vec > 1 ? score[y < 0 ? 0 : y % p->n_vec] : 0;
+	for (int v = 0; v < p->n_vec; v++) top = fmax(top, score[v]);
+	if (p->n_vec == 1) sum = exp(-top);
+	for (int v = 0; v < p->n_vec; v++) sum += exp(score[v] - top);
+	double log_sum = top + log(sum);
+	for (int v = 0; v < p->n_vec; v++) {
+		double q = y < 0 ? 0 : exp(score[v] - log_sum);
+		*stored(p, v, row) = (float)q;
+		curve[v] += q * (1 - q);
+		score[v] = q - (y >= 0 && (p->n_vec > 1 ? y == v : y == 1));
+	}
+	return y < 0 ? 0 : log_sum - own;
+}
+
+static void exact_chunk(const work *w, part *s, sn_multinomial *p, int k, int64_t first, int64_t m)
+{
+	int64_t d = w->design->d, d1 = d + 1;
+	for (int64_t i = 0; i < m; i++) {
+		for (int64_t j = 0; j < d; j++) s->wide[i * d1 + j] = w->design->x[(first + i) * d + j];
+		s->wide[i * d1 + d] = 1;
+	}
+	sn_gemm_f64(1, false, true, m, p->n_vec, d1, 1, s->wide, d1, p->solver.at, d1, 0, s->wide_score, p->n_vec);
+	for (int64_t i = 0; i < m; i++)
+		s->loss[k] += exact_row(p, first + i, p->y[first + i], s->wide_score + i * p->n_vec, s->curve);
+	sn_gemm_f64(1, true, false, p->n_vec, d1, m, 1, s->wide_score, p->n_vec, s->wide, d1, 1, s->wide_sum, d1);
+}
+
+static void exact_gradient(work *w, int k)
+{
+	sn_multinomial *p = w->problem[k];
+	size_t size = (size_t)p->solver.size;
+#pragma omp parallel for num_threads(w->threads) schedule(dynamic)
+	for (int number = 0; number < PARTS; number++) {
+		part *s = &w->part[number];
+		int64_t end = part_border(w, number + 1);
+		memset(s->wide_sum, 0, size * sizeof *s->wide_sum);
+		memset(s->curve, 0, (size_t)p->n_vec * sizeof *s->curve);
+		s->loss[k] = 0;
+		for (int64_t first = part_border(w, number); first < end; first += CHUNK)
+			exact_chunk(w, s, p, k, first, SN_MIN(CHUNK, end - first));
+	}
+	memset(p->solver.answer, 0, size * sizeof *p->solver.answer);
+	for (int number = 0; number < PARTS; number++)
+		for (size_t j = 0; j < size; j++) p->solver.answer[j] += w->part[number].wide_sum[j];
+}
+
+/* ---- answers ---- */
+
+static void add_answers(const work *w, int k)
+{
+	sn_multinomial *p = w->problem[k];
+	int64_t d = w->design->d;
+	memset(p->solver.answer, 0, (size_t)p->solver.size * sizeof *p->solver.answer);
+	for (int number = 0; number < PARTS; number++) {
+		const part *s = &w->part[number];
+		for (int v = 0; v < p->n_vec; v++) {
+			double *to = p->solver.answer + v * (d + 1);
+			const float *from = s->sum + (int64_t)(w->first[k] + v) * d;
+			for (int64_t j = 0; j < d; j++) to[j] += from[j];
+			to[d] += s->bias[w->first[k] + v];
+		}
+	}
+}
+
+/* The guess: each class's curvature times the columns' mean squares. */
+static void set_guess(const work *w, int k, int first)
+{
+	sn_multinomial *p = w->problem[k];
+	int64_t d = w->design->d;
+	for (int v = 0; v < p->n_vec; v++) {
+		double curve = 0, *guess = p->solver.guess + v * (d + 1);
+		for (int number = 0; number < PARTS; number++) curve += w->part[number].curve[first + v];
+		for (int64_t j = 0; j < d; j++) guess[j] = curve * w->design->mean_square[j];
+		guess[d] = curve + 1e-9 * (double)w->design->n;
+	}
+}
+
+static void take_answers(work *w, int k)
+{
+	sn_ncg *solver = &w->problem[k]->solver;
+	bool in_double = exact(w->problem[k]);
+	double loss = 0;
+	if (!in_double) add_answers(w, k);
+	if (solver->ask == SN_ASK_GRADIENT) set_guess(w, k, in_double ? 0 : w->first[k]);
+	for (int number = 0; number < PARTS; number++) loss += w->part[number].loss[k];
+	sn_ncg_next(solver, loss);
+}
+
+/* One round; returns whether anything is still asked. */
+static bool run_round(work *w)
+{
+	collect(w);
+	if (w->n_vec > 0) {
+#pragma omp parallel for num_threads(w->threads) schedule(dynamic)
+		for (int number = 0; number < PARTS; number++) {
+			sn_blas_serial();
+			run_part(w, number);
+		}
+#pragma omp parallel for num_threads(w->threads) schedule(dynamic)
+		for (int k = 0; k < w->n; k++)
+			if (w->first[k] >= 0) take_answers(w, k);
+	}
+	for (int k = 0; k < w->n && w->any_exact; k++) {
+		if (w->first[k] >= 0 || !exact(w->problem[k])) continue;
+		exact_gradient(w, k);
+		take_answers(w, k);
+	}
+	bool any = false;
+	for (int k = 0; k < w->n; k++) any |= asks(w->problem[k]);
+	return any;
+}
+
+static sn_status make_parts(work *w, sn_arena *arena)
+{
+	size_t d = (size_t)w->design->d, all = (size_t)SN_MAX(w->n_vec, LEAST_VECTORS), most = (size_t)w->most;
+	for (int number = 0; number < PARTS; number++) {
+		part *s = &w->part[number];
+		SN_NEW(s->score, arena, float, sn_size3(all, CHUNK, 1));
+		SN_NEW(s->sum, arena, float, sn_size3(all, d, 1));
+		SN_NEW(s->bias, arena, double, all);
+		SN_NEW(s->curve, arena, double, all);
+		SN_NEW(s->loss, arena, double, w->n);
+		SN_NEW(s->wide, arena, double, sn_size3(CHUNK, d + 1, 1));
+		SN_NEW(s->wide_score, arena, double, sn_size3(CHUNK, most, 1));
+		SN_NEW(s->wide_sum, arena, double, sn_size3(most, d + 1, 1));
+	}
+	SN_NEW(w->first, arena, int, w->n);
+	SN_NEW(w->ask, arena, float, sn_size3(all, d, 1));
+	SN_NEW(w->ask_bias, arena, float, all);
+	return SN_OK;
+}
+
+static void restart(sn_multinomial *p, const sn_design *design, double tol)
+{
+	for (int64_t j = 0; j < p->solver.size; j++) p->ridge[j] = (j + 1) % (design->d + 1) ? 1 / p->c : 0;
+	p->solver.tol = (tol > 0 ? tol : 1e-8) * (double)design->n;
+	sn_ncg_restart(&p->solver);
+}
+
+/* What is added to all classes alike changes no probability: intercepts may, coefficients at the optimum do sum to 0, and
+ * nothing but the ridge would take a rounding error out of them. */
+static void centre(sn_multinomial *p, int64_t d)
+{
+	for (int64_t j = 0; j <= d && p->n_vec > 1; j++) {
+		double mean = 0;
+		for (int v = 0; v < p->n_vec; v++) mean += p->theta[v * (d + 1) + j] / p->n_vec;
+		for (int v = 0; v < p->n_vec; v++) p->theta[v * (d + 1) + j] -= mean;
+	}
+}
+
+sn_status sn_multinomial_solve(sn_multinomial *const *problem, int n, sn_arena *scratch, const sn_design *design,
+							   double tol)
+{
+	sn_ctx *ctx = sn_arena_ctx(scratch);
+	work w = {
+		.problem = problem, .n = n, .threads = sn_ctx_threads(ctx), .design = design, .kernel = sn_kernels_get()
+	};
+	for (int k = 0; k < n; k++) {
+		SN_ASSERT(design->n <= problem[k]->room);
+		restart(problem[k], design, tol);
+		w.n_vec += problem[k]->n_vec;
+		w.most = SN_MAX(w.most, problem[k]->n_vec);
+	}
+	sn_mark mark = sn_arena_mark(scratch);
+	SN_TRY(make_parts(&w, scratch));
+	do SN_TRY(sn_poll(ctx));
+	while (run_round(&w));
+	for (int k = 0; k < n; k++) centre(problem[k], design->d);
+	sn_arena_reset(scratch, mark);
+	return SN_OK;
+}
+
+sn_status sn_multinomial_logp(const sn_multinomial *p, sn_arena *scratch, const float *x, int64_t m, int64_t d,
+							  float *logp)
+{
+	float *w, *score;
+	sn_mark mark = sn_arena_mark(scratch);
+	SN_NEW(w, scratch, float, sn_size3((size_t)p->n_vec, (size_t)d, 1));
+	SN_NEW(score, scratch, float, sn_size3((size_t)m, (size_t)p->n_vec, 1));
+	for (int v = 0; v < p->n_vec; v++) {
+		for (int64_t j = 0; j < d; j++) w[v * d + j] = (float)p->theta[v * (d + 1) + j];
+		for (int64_t i = 0; i < m; i++) score[i * p->n_vec + v] = (float)p->theta[v * (d + 1) + d];
+	}
+	int before = sn_blas_serial();
+	sn_sgemm(false, true, m, p->n_vec, d, x, d, w, d, 1, score, p->n_vec);
+	sn_blas_restore(before);
+	for (int64_t i = 0; i < m; i++) {
+		const float *s = score + i * p->n_vec;
+		double top = p->n_vec > 1 ? s[0] : fmax(0, s[0]), sum = p->n_vec > 1 ? 0 : exp(-top);
+		for (int v = 1; v < p->n_vec; v++) top = fmax(top, s[v]);
+		for (int v = 0; v < p->n_vec; v++) sum += exp(s[v] - top);
+		double log_sum = top + log(sum);
+		if (p->n_vec == 1) logp[2 * i] = (float)-log_sum;
+		for (int v = 0; v < p->n_vec; v++) logp[i * p->n_class + v + (p->n_vec == 1)] = (float)(s[v] - log_sum);
+	}
+	sn_arena_reset(scratch, mark);
+	return SN_OK;
+}

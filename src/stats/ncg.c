@@ -1,0 +1,151 @@
+#include "stats/ncg.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MOST_CG = 250, MOST_SLOW = 3 };
+/* Rounding of the objective that is forgiven: sums of float32 logarithms, sums of doubles. */
+static const double slack_single = 3e-7, slack_exact = 1e-13, loosest = 0.5;
+
+static void ask(sn_ncg *p, sn_ask what, const double *at)
+{
+	p->ask = what;
+	p->at = at;
+	p->passes += what != SN_ASK_NOTHING;
+}
+
+sn_status sn_ncg_start(sn_ncg *p, sn_arena *arena)
+{
+	double **vector[] = {
+		&p->guess, &p->answer, &p->trial, &p->grad, &p->step, &p->residual, &p->direction, &p->inverse
+	};
+	for (int i = 0; i < SN_COUNT(vector); i++) SN_NEW(*vector[i], arena, double, p->size);
+	sn_ncg_restart(p);
+	return SN_OK;
+}
+
+void sn_ncg_restart(sn_ncg *p)
+{
+	memcpy(p->trial, p->theta, (size_t)p->size * sizeof *p->trial);
+	p->objective = INFINITY;
+	p->gap = p->first_gap = INFINITY;
+	p->iterations = p->passes = p->n_slow = 0;
+	p->converged = p->exact = false;
+	ask(p, SN_ASK_GRADIENT, p->trial);
+}
+
+/* The same point again, in double. */
+static void be_exact(sn_ncg *p)
+{
+	memcpy(p->trial, p->theta, (size_t)p->size * sizeof *p->trial);
+	p->objective = INFINITY;
+	p->exact = true;
+	p->n_slow = 0;
+	ask(p, SN_ASK_GRADIENT, p->trial);
+}
+
+static void stop(sn_ncg *p, bool converged)
+{
+	p->converged = converged;
+	ask(p, SN_ASK_NOTHING, NULL);
+}
+
+/* Starts conjugate gradients on H step = -gradient; sets gap. */
+static void begin_step(sn_ncg *p)
+{
+	p->rho = 0;
+	for (int64_t j = 0; j < p->size; j++) {
+		p->inverse[j] = 1 / (p->guess[j] + p->ridge[j]);
+		p->step[j] = 0;
+		p->residual[j] = -p->grad[j];
+		p->direction[j] = p->inverse[j] * p->residual[j];
+		p->rho += p->residual[j] * p->direction[j];
+	}
+	double gap = p->rho / 2;
+	p->n_slow = gap > p->gap / 2 ? p->n_slow + 1 : 0;
+	p->gap = gap;
+	if (p->first_gap > 1e300) p->first_gap = gap;
+}
+
+static void ask_step(sn_ncg *p)
+{
+	double loose = SN_MIN(loosest, sqrt(sqrt(p->gap / p->first_gap)));
+	p->enough = SN_MAX(p->rho * loose * loose, p->tol / 2); /* beyond the tolerance nothing needs to be solved */
+	p->n_cg = 0;
+	ask(p, SN_ASK_CURVATURE, p->direction);
+}
+
+static void try_step(sn_ncg *p)
+{
+	for (int64_t j = 0; j < p->size; j++) p->trial[j] = p->theta[j] + p->size_of_step * p->step[j];
+	ask(p, SN_ASK_GRADIENT, p->trial);
+}
+
+static void take_gradient(sn_ncg *p, double loss)
+{
+	double square = 0;
+	for (int64_t j = 0; j < p->size; j++) {
+		square += p->ridge[j] * p->trial[j] * p->trial[j];
+		p->answer[j] += p->ridge[j] * p->trial[j];
+	}
+	double objective = loss + square / 2, slack = p->exact ? slack_exact : slack_single;
+	if (!(objective <= p->objective + slack * fabs(p->objective))) {
+		p->size_of_step /= 2;
+		if (p->size_of_step > 1e-8)
+			try_step(p);
+		else if (p->exact)
+			stop(p, false);
+		else
+			be_exact(p);
+		return;
+	}
+	p->iterations += isfinite(p->objective);
+	p->objective = objective;
+	memcpy(p->theta, p->trial, (size_t)p->size * sizeof *p->theta);
+	memcpy(p->grad, p->answer, (size_t)p->size * sizeof *p->grad);
+	begin_step(p);
+	if (p->gap <= p->tol || p->iterations >= p->max_iter)
+		stop(p, p->gap <= p->tol);
+	else if (p->n_slow < MOST_SLOW)
+		ask_step(p);
+	else if (p->exact)
+		stop(p, false);
+	else
+		be_exact(p);
+}
+
+static void take_product(sn_ncg *p)
+{
+	double curve = 0;
+	for (int64_t j = 0; j < p->size; j++) {
+		p->answer[j] += p->ridge[j] * p->direction[j];
+		curve += p->direction[j] * p->answer[j];
+	}
+	p->size_of_step = 1;
+	if (!(curve > 0)) {
+		try_step(p);
+		return;
+	}
+	double length = p->rho / curve, rho = 0;
+	for (int64_t j = 0; j < p->size; j++) {
+		p->step[j] += length * p->direction[j];
+		p->residual[j] -= length * p->answer[j];
+		rho += p->residual[j] * p->residual[j] * p->inverse[j];
+	}
+	if (rho <= p->enough || ++p->n_cg >= MOST_CG) {
+		try_step(p);
+		return;
+	}
+	for (int64_t j = 0; j < p->size; j++)
+		p->direction[j] = p->inverse[j] * p->residual[j] + rho / p->rho * p->direction[j];
+	p->rho = rho;
+	ask(p, SN_ASK_CURVATURE, p->direction);
+}
+
+void sn_ncg_next(sn_ncg *p, double loss)
+{
+	if (p->ask == SN_ASK_GRADIENT)
+		take_gradient(p, loss);
+	else
+		take_product(p);
+}

@@ -1,0 +1,206 @@
+/* Many regressions at once against scikit-learn and against one at a time; threads, warm starts, exactness. */
+#include "common/golden.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "stats/logreg.h"
+#include "stats/multinomial.h"
+
+static const char *const cases[] = { "n150_d10_c2", "n40_d60_c2", "n120_d6_c3", "n160_d12_c5" };
+static const char *const strengths[] = { "0.001", "0.01", "0.1", "1", "10" };
+
+/* Standardised rows turned into their basis. */
+typedef struct turned {
+	sn_basis basis;
+	sn_design design;
+} turned;
+
+static turned turn(sn_arena *arena, const float *raw, int64_t n, int64_t d)
+{
+	turned t;
+	sn_standard s;
+	float *scaled = SN_TAKE(arena, float, n *d), *x = SN_TAKE(arena, float, n *d);
+	double *square = SN_TAKE(arena, double, d);
+	sn_rows rows = { .x = raw, .n = n, .d = d };
+	assert_ok(sn_arena_ctx(arena), sn_standard_fit(&s, arena, &rows));
+	sn_standard_apply(&s, raw, n, d, scaled);
+	assert_ok(sn_arena_ctx(arena), sn_basis_find(&t.basis, arena, scaled, n, d));
+	sn_basis_turn(&t.basis, 2, scaled, n, x);
+	sn_mean_squares(x, n, d, square);
+	t.design = (sn_design){ x, n, d, square };
+	return t;
+}
+
+/* Coefficient j of vector v on standardised columns. */
+static double coefficient(const turned *t, const sn_multinomial *m, int v, int64_t j)
+{
+	double sum = 0;
+	int64_t d = t->design.d;
+	for (int64_t k = 0; k < d; k++) sum += t->basis.turn[j * d + k] * m->theta[v * (d + 1) + k];
+	return sum;
+}
+
+static void coefficients_equal_scikit_learns(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_arena *arena;
+	assert_ok(ctx, sn_arena_open(&arena, ctx));
+	sn_safetensors *file = golden_open(ctx, "stats/logistic.safetensors");
+	for (int c = 0; c < SN_COUNT(cases); c++) {
+		int64_t dim[2];
+		double *x = golden_f64(arena, file, dim, "%s/x", cases[c]),
+			   *label = golden_f64(arena, file, NULL, "%s/y", cases[c]);
+		turned t = turn(arena, golden_f32(arena, x, dim[0] * dim[1]), dim[0], dim[1]);
+		int32_t *y = SN_TAKE(arena, int32_t, dim[0]), n_class = 0;
+		for (int64_t i = 0; i < dim[0]; i++) n_class = SN_MAX(n_class, (y[i] = (int32_t)label[i]) + 1);
+		sn_multinomial m, *one = &m;
+		assert_ok(ctx, sn_multinomial_make(&m, arena, n_class, dim[1], dim[0]));
+		m.y = y;
+		for (int s = 0; s < SN_COUNT(strengths); s++) { /* warm-started along the path */
+			assert_true(sn_parse_f64(strengths[s], &m.c));
+			assert_ok(ctx, sn_multinomial_solve(&one, 1, arena, &t.design, 1e-9));
+			assert_true(m.solver.converged);
+			double *want = golden_f64(arena, file, NULL, "%s/coef_C%s", cases[c], strengths[s]);
+			for (int v = 0; v < m.n_vec; v++) {
+				const double *row = want + v * (dim[1] + 1);
+				for (int64_t j = 0; j < dim[1]; j++) assert_true(fabs(coefficient(&t, &m, v, j) - row[j]) < 1e-3);
+				assert_true(fabs(m.theta[v * (dim[1] + 1) + dim[1]] - row[dim[1]]) < 1e-3);
+			}
+		}
+	}
+	sn_safetensors_close(file);
+	sn_arena_close(arena);
+}
+
+enum { N = 700, D = 40 };
+
+/* Classes partly in the columns; every ninth row has none. */
+static turned draw(sn_arena *arena, int32_t *y, int n_class, uint64_t key)
+{
+	sn_rng rng = sn_rng_make(9, 1), own = sn_rng_make(9, key);
+	float *x = SN_TAKE(arena, float, N *D);
+	for (int i = 0; i < N; i++) {
+		for (int j = 0; j < D; j++)
+			x[i * D + j] = (float)(sn_rng_normal(&rng) * (1 + j) + (j > 4 ? 0.9 * x[i * D + j - 4] : 0));
+		y[i] = i % 9 == 0 ? -1 : (int32_t)sn_rng_below(&own, (uint64_t)n_class);
+		if (y[i] >= 0 && x[i * D] > 0) y[i] = (x[i * D + 1] > 0) % n_class;
+	}
+	return turn(arena, x, N, D);
+}
+
+/* Three label sets side by side: each is what it is alone, whatever the other ask for at the moment. */
+static void together_as_alone(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_arena *arena;
+	assert_ok(ctx, sn_arena_open(&arena, ctx));
+	static const int classes[] = { 2, 7, 30 };
+	int32_t *y = SN_TAKE(arena, int32_t, 3 * N);
+	sn_multinomial together[3], alone[3], *list[3];
+	turned t = { 0 };
+	for (int k = 0; k < 3; k++) {
+		t = draw(arena, y + k * N, classes[k], 20 + (uint64_t)k);
+		assert_ok(ctx, sn_multinomial_make(&together[k], arena, classes[k], D, N));
+		assert_ok(ctx, sn_multinomial_make(&alone[k], arena, classes[k], D, N));
+		together[k].y = alone[k].y = y + k * N;
+		together[k].c = alone[k].c = 0.3;
+		list[k] = &together[k];
+	}
+	assert_ok(ctx, sn_multinomial_solve(list, 3, arena, &t.design, 1e-8));
+	for (int k = 0; k < 3; k++) {
+		sn_multinomial *one = &alone[k];
+		assert_ok(ctx, sn_multinomial_solve(&one, 1, arena, &t.design, 1e-8));
+		assert_true(together[k].solver.converged && alone[k].solver.converged);
+		assert_true(golden_gap(together[k].theta, alone[k].theta, alone[k].solver.size) < 1e-3);
+		assert_true(fabs(together[k].solver.objective - alone[k].solver.objective) < 1e-4 * alone[k].solver.objective);
+	}
+	sn_arena_close(arena);
+}
+
+/* The other solver, in double and with another preconditioner, finds the same point; the objective is its. */
+static void the_point_is_the_optimum(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_arena *arena;
+	assert_ok(ctx, sn_arena_open(&arena, ctx));
+	int32_t *y = SN_TAKE(arena, int32_t, N);
+	turned t = draw(arena, y, 5, 30);
+	sn_multinomial m, *one = &m;
+	sn_logreg want;
+	sn_rows rows = { .x = t.design.x, .n = N, .d = D };
+	static const double c[] = { 0.01, 1, 300 }; /* the last: little is left of the ridge, so float32 does not do */
+	assert_ok(ctx, sn_multinomial_make(&m, arena, 5, D, N));
+	m.y = y;
+	for (int s = 0; s < SN_COUNT(c); s++) {
+		m.c = c[s];
+		assert_ok(ctx, sn_multinomial_solve(&one, 1, arena, &t.design, 1e-11));
+		assert_ok(ctx, sn_logreg_fit(&want, arena, &rows, y, 5, &(sn_logreg_options){ .c = c[s], .tol = 1e-10 }));
+		assert_true(m.solver.converged && want.converged);
+		assert_true(fabs(m.solver.objective - want.objective) < 1e-6 * want.objective);
+		for (int v = 0; v < 5; v++) assert_true(golden_gap(m.theta + v * (D + 1), want.coef + v * D, D) < 1e-3);
+		float logp[5];
+		double exact[5], most = 0;
+		assert_ok(ctx, sn_multinomial_logp(&m, arena, t.design.x + 3 * D, 1, D, logp));
+		sn_logreg_logp(&want, t.design.x + 3 * D, 1, 0, exact);
+		for (int k = 0; k < 5; k++) most = fmax(most, fabs(logp[k] - exact[k]));
+		assert_true(most < 1e-3);
+	}
+	assert_ok(ctx, sn_multinomial_solve(&one, 1, arena, &t.design, 1e-15));
+	assert_true(m.solver.exact && fabs(m.solver.objective - want.objective) < 1e-9 * want.objective);
+	sn_arena_close(arena);
+}
+
+static void threads_change_no_bit(void **state)
+{
+	(void)state;
+	double theta[2][6 * (D + 1)];
+	for (int threads = 1; threads <= 2; threads++) {
+		sn_ctx *ctx;
+		sn_arena *arena;
+		assert_int_equal(sn_ctx_open(&ctx, &(sn_options){ .size = sizeof(sn_options), .threads = threads }), SN_OK);
+		assert_ok(ctx, sn_arena_open(&arena, ctx));
+		int32_t *y = SN_TAKE(arena, int32_t, N);
+		turned t = draw(arena, y, 6, 40);
+		sn_multinomial m, *one = &m;
+		assert_ok(ctx, sn_multinomial_make(&m, arena, 6, D, N));
+		m.y = y;
+		assert_ok(ctx, sn_multinomial_solve(&one, 1, arena, &t.design, 0));
+		memcpy(theta[threads - 1], m.theta, sizeof theta[0]);
+		sn_arena_close(arena);
+		sn_ctx_close(ctx);
+	}
+	assert_memory_equal(theta[0], theta[1], sizeof theta[0]);
+}
+
+static void a_class_that_never_trains_and_too_few(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_arena *arena;
+	assert_ok(ctx, sn_arena_open(&arena, ctx));
+	int32_t *y = SN_TAKE(arena, int32_t, N);
+	turned t = draw(arena, y, 3, 50);
+	sn_multinomial m, *one = &m;
+	float logp[4];
+	assert_ok(ctx, sn_multinomial_make(&m, arena, 4, D, N)); /* class 3 has no row */
+	m.y = y;
+	assert_ok(ctx, sn_multinomial_solve(&one, 1, arena, &t.design, 0));
+	assert_ok(ctx, sn_multinomial_logp(&m, arena, t.design.x, 1, D, logp));
+	assert_true(m.solver.converged && isfinite(logp[3]) && logp[3] < -5);
+	sn_cancel(ctx);
+	assert_int_equal(sn_multinomial_solve(&one, 1, arena, &t.design, 0), SN_ECANCEL);
+	assert_int_equal(sn_multinomial_make(&m, arena, 1, D, N), SN_EARG);
+	sn_arena_close(arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(coefficients_equal_scikit_learns),
+		cmocka_unit_test(together_as_alone),
+		cmocka_unit_test(the_point_is_the_optimum),
+		cmocka_unit_test(threads_change_no_bit),
+		cmocka_unit_test(a_class_that_never_trains_and_too_few),
+	};
+	return cmocka_run_group_tests(tests, test_open, test_close);
+}
