@@ -439,6 +439,7 @@ typedef struct sn_dataset {
 	int64_t n;
 	int n_col;
 	const sn_column *col;
+	const struct sn_conllu *treebank;   /* CoNLL-U: its words, sentence i is row i; otherwise NULL */
 	sn_arena *arena;               /* owns everything above */
 } sn_dataset;
 

@@ -15,6 +15,7 @@ typedef struct input {
 	const char *source, *text;
 	size_t size;
 	sn_rows *rows;
+	sn_dataset *data;
 	sn_arena *scratch; /* ends with the reading */
 } input;
 
@@ -177,10 +178,12 @@ static sn_status read_tsv(input *in) { return read_table(in, '\t'); }
 
 static sn_status read_conllu(input *in)
 {
-	sn_conllu doc;
-	SN_TRY(sn_conllu_read(&doc, in->ctx, in->source, in->text, in->size, in->scratch));
-	for (int64_t i = 0; i < doc.n; i++) {
-		const sn_conllu_sentence *s = &doc.sentence[i];
+	sn_conllu *doc;
+	SN_NEW(doc, in->data->arena, sn_conllu, 1);
+	SN_TRY(sn_conllu_read(doc, in->ctx, in->source, in->text, in->size, in->data->arena));
+	in->data->treebank = doc;
+	for (int64_t i = 0; i < doc->n; i++) {
+		const sn_conllu_sentence *s = &doc->sentence[i];
 		int64_t words = 0;
 		for (int32_t w = 0; w < s->n_word; w++) words += s->word[w].empty == 0;
 		sn_rows_next(in->rows, s->line);
@@ -216,7 +219,7 @@ static sn_status read_format(input *in, sn_data_format format)
 
 static sn_status fill(sn_dataset *data, sn_ctx *ctx, sn_data_format format, const char *text, size_t size)
 {
-	input in = { .ctx = ctx, .source = data->source, .text = text, .size = size };
+	input in = { .ctx = ctx, .source = data->source, .text = text, .size = size, .data = data };
 	SN_TRY(sn_hash_bytes(ctx, text, size, data->sha256));
 	SN_TRY(sn_arena_open(&in.scratch, ctx));
 	sn_status status = sn_rows_open(&in.rows, ctx, data->source, size, data->arena);

@@ -9,7 +9,7 @@
 
 enum { ROWS = 512 };
 
-/* Lower triangle of the rows' second moments, float32: only the basis depends on it, and any orthonormal one will do. */
+/* Lower triangle of the rows' second moments, float32: the basis alone depends on it, and any will do. */
 static void second_moments(float *out, int threads, const float *x, int64_t n, int64_t d)
 {
 	int64_t parts = (d + 127) / 128;

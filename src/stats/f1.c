@@ -7,7 +7,8 @@
 
 enum { BLOCK = 64 };
 
-/* Twice the true positives, and errors (false positives and negatives), of each group by class: [n_group, 2 n_class]. */
+/* Twice the true positives, and the errors (false positives and negatives), of each group by class:
+ * [n_group, 2 n_class]. */
 static void count(const sn_guesses *g, int cell, int n_group, double *out)
 {
 	memset(out, 0, (size_t)n_group * 2 * (size_t)g->n_class * sizeof *out);

@@ -35,9 +35,9 @@ typedef struct sn_adam {
 } sn_adam;
 void sn_adam_step(sn_adam *adam, int64_t size, const double *grad, double *theta);
 
-/* Rows [0, n_fit) train, [n_fit, n) judge (loss of their classes); rows with y < 0 are left out. Every epoch the judges'
+/* Rows [0, n_fit) train, [n_fit, n) judge (loss of their classes); rows with y < 0 are left out. Every epoch their
  * loss is taken: when it makes no new minimum the rate is halved, after patience such epochs in a row training stops;
- * theta is then what had the least loss (Hewitt & Liang 2019). Without judges: all epochs. Order of rows: keyed draws. */
+ * theta is then what had the least loss (Hewitt & Liang 2019). Without judges: all epochs. Order of rows: by key. */
 typedef struct sn_mlp_training {
 	const float *x;
 	const int32_t *y;

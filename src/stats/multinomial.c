@@ -312,8 +312,8 @@ static void restart(sn_multinomial *p, const sn_design *design, double tol)
 	sn_ncg_restart(&p->solver);
 }
 
-/* What is added to all classes alike changes no probability: intercepts may, coefficients at the optimum do sum to 0, and
- * nothing but the ridge would take a rounding error out of them. */
+/* What is added to all classes alike changes no probability: intercepts may sum to 0, coefficients at the optimum do,
+ * and nothing but the ridge would take a rounding error out of them. */
 static void centre(sn_multinomial *p, int64_t d)
 {
 	for (int64_t j = 0; j <= d && p->n_vec > 1; j++) {

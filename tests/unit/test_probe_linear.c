@@ -46,10 +46,9 @@ static sn_dataset *make(sn_ctx *ctx)
 
 static sn_result *run(sn_ctx *ctx, const sn_dataset *data, const char *label, const char *at, const char *group)
 {
-	struct { const char *label, *sites, *at, *column, *group; int64_t folds, controls, random_models, resamples, limit;
-	         } p = {
-		label, "blocks.*.hook_resid_post", at, "auto", group, 5, 1, 1, 200, 0
-	};
+	sn_linear_param p = { .label = label, .sites = "blocks.*.hook_resid_post", .at = at, .column = "auto",
+		                  .group = group,
+		                  .folds = 5, .controls = 1, .random_models = 1, .resamples = 200 };
 	const sn_method *method = sn_method_find("probe", "linear");
 	assert_non_null(method);
 	assert_int_equal(method->param_size, sizeof p);

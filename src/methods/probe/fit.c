@@ -12,6 +12,7 @@ static sn_status new_scores(sn_probe_scores *out, sn_arena *arena, int64_t n)
 	*out = (sn_probe_scores){ 0 };
 	SN_NEW(out->bits, arena, float, n);
 	SN_NEW(out->right, arena, float, n);
+	SN_NEW(out->guess, arena, int32_t, n);
 	return SN_OK;
 }
 
@@ -45,6 +46,7 @@ static sn_status score_two(sn_probe_scores *out, sn_arena *arena, const float *x
 	SN_TRY(strength > 0 ? sn_probe_fixed(&result, arena, &plan, x, which) : sn_probe_cv(&result, arena, &plan, x));
 	for (int64_t i = 0; i < n; i++) {
 		out->bits[i] = (float)result.bits[i];
+		out->guess[i] = result.p[i] > 0.5;
 		out->right[i] = result.p[i] > 0.5 ? y[i] == 1 : result.p[i] < 0.5 ? y[i] == 0 : 0.5f;
 	}
 	out->strength = strength > 0 ? strength : most_chosen(result.chosen, n_fold);
@@ -109,6 +111,7 @@ static sn_status score_block(sn_probe_scores *out, double *loss, const problem *
 		if (!out) continue;
 		out->bits[i] = (float)bits;
 		out->right[i] = best == p->y[i];
+		out->guess[i] = best;
 	}
 	if (loss) *loss = n ? sum / (double)n : NAN;
 	return SN_OK;

@@ -3,6 +3,7 @@
 #define SN_METHODS_PROBE_H
 
 #include "base/base.h"
+#include "stats/bootstrap.h"
 #include "stats/cov.h"
 
 enum { SN_MOST_CLASSES = 200 };
@@ -38,9 +39,11 @@ SN_CHECKED sn_status sn_probe_read(sn_probe_rows *out, sn_ctx *ctx, const sn_tok
 SN_CHECKED sn_status sn_probe_gather(float **x, sn_ctx *ctx, sn_model *model, const sn_probe_rows *rows,
                                      const sn_site *site, int n_site, sn_arena *arena);
 
-/* Held-out scores of rows: log2 p of the own class, and 1 where the own class is the likeliest (ties share). */
+/* Held-out scores of rows: log2 p of the own class, 1 where the own class is the likeliest (ties share), and the
+ * likeliest class. */
 typedef struct sn_probe_scores {
 	float *bits, *right;
+	int32_t *guess;
 	double strength;      /* the C that most blocks chose */
 	int n_unconverged;
 } sn_probe_scores;
@@ -55,5 +58,80 @@ SN_CHECKED sn_status sn_probe_null(float **bits, sn_arena *arena, const sn_probe
  * types. */
 SN_CHECKED sn_status sn_probe_control(int32_t **y, sn_arena *arena, const sn_probe_rows *rows, uint64_t seed,
                                       uint64_t key);
+
+/* ---- what comes out, for rows and for words of treebanks ---- */
+
+/* One label's held-out scores at all sites. */
+typedef struct sn_probe_outcome {
+	sn_probe_rows rows;            /* the rows that were scored */
+	bool classes;                  /* false: edges, whose classes are places */
+	int n_site;
+	const sn_site *site;
+	float *gain, *right, *random_gain;   /* [n, n_site] bits over the null; 1 where right; gain in random models */
+	int32_t *guess;                /* [n, n_site] */
+	const float *null;             /* [n] log2 p of what is known without x */
+	double majority;               /* accuracy of the best constant guess */
+	double *strength, *task, *control;   /* [n_site]; NaN: no control */
+	double seen;                   /* share of scored rows whose word form is in the training rows; NaN: not known */
+	int n_unconverged;
+} sn_probe_outcome;
+
+/* Takes the arrays of an outcome from arena. */
+SN_CHECKED sn_status sn_probe_outcome_open(sn_probe_outcome *out, sn_arena *arena, int64_t n, const sn_site *site,
+                                           int n_site);
+
+typedef struct sn_linear_param {
+	const char *label, *sites, *at, *column, *group;
+	int64_t folds, controls, random_models, resamples, limit;
+	const char *pieces, *test;
+} sn_linear_param;
+
+/* The tables of the probes, in the order of the methods' rows. */
+enum { SN_PROBE_TABLE, SN_PROBE_CLASSES, SN_PROBE_CUMULATIVE, SN_PROBE_LAYERS, SN_PROBE_TABLES };
+extern const sn_table sn_probe_tables[SN_PROBE_TABLES];
+
+/* Adds an outcome's rows and sentences to a result: intervals over groups, F1 by class, layers. */
+SN_CHECKED sn_status sn_probe_report(const sn_probe_outcome *o, const sn_linear_param *param, sn_result *out);
+
+/* Layers of an outcome whose sites are the residual stream at several boundaries: what mixtures of their predictions
+ * gain, and where. Adds nothing for other sites. boot: draws of the outcome's groups. */
+
+SN_CHECKED sn_status sn_probe_layers(const sn_probe_outcome *o, const sn_boot *boot, uint64_t seed, sn_result *out);
+
+/* The whole of `probe linear` on a treebank. */
+SN_CHECKED sn_status sn_probe_treebank(sn_ctx *ctx, sn_model *model, const sn_dataset *data,
+                                       const sn_linear_param *param,
+                                       const sn_site *site, int n_site, sn_result *out);
+
+/* ---- words of treebanks ---- */
+
+/* What is asked of the words: labels as classes, each with its controls, and who trains. */
+typedef struct sn_question {
+	const char *name;
+	int n_class;
+	const char **class_name;
+	int32_t *y;                    /* [n] -1: not part of it */
+	int n_control;
+	int32_t **control;             /* [n_control] -> [n] a class for each word form */
+} sn_question;
+
+typedef struct sn_split {
+	int64_t n_train, n_fit, n_test;
+	int64_t *train, *test;         /* words; the first n_fit of train choose no strength, the others judge */
+} sn_split;
+
+/* Scores of one question's words at one site, by words: bits NaN where not tested. */
+typedef struct sn_word_scores {
+	float *bits, *right;           /* [n] */
+	int32_t *guess;                /* [n] */
+	double strength;               /* most chosen */
+	double control;                /* accuracy on control labels over tested words; NaN without */
+	int n_unconverged;
+} sn_word_scores;
+
+/* Fits and tests all questions on x [n, d] in every split: one standardisation, basis and set of products for all. */
+SN_CHECKED sn_status sn_probe_sweep(sn_word_scores *score, sn_arena *arena, const float *x, int64_t n, int64_t d,
+                                    const sn_question *question, int n_question, const sn_split *split, int n_split,
+                                    bool controls);
 
 #endif

@@ -1,0 +1,279 @@
+/* All questions about one site's words: a training set is standardised and turned into its basis once, and every label,
+ * control and strength is solved on it side by side. */
+#include "methods/probe/probe.h"
+
+#include "stats/multinomial.h"
+#include "stats/probe.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Strengths are a factor of ten apart, so choosing among them needs no exact fits. Nats a row. */
+static const double path_tol = 1e-3, final_tol = 1e-5;
+enum { USUAL_STRENGTH = 2, STRENGTHS = 6, ROWS_AT_ONCE = 4096 };
+
+/* One question on one training set: the label's regression, then its controls'. */
+typedef struct fit {
+	sn_multinomial *m; /* [1 + n_control] */
+	double *best;      /* theta at the chosen strength */
+	double best_loss, last_loss;
+	int chosen, rises;
+	int64_t n_row; /* training rows with the label */
+} fit;
+
+typedef struct site {
+	sn_arena *arena;
+	const float *x;
+	int64_t n, d;
+	const sn_question *question;
+	int n_question;
+	bool controls;
+	sn_word_scores *score;
+	int (*votes)[STRENGTHS]; /* [n_question] */
+	double *control_right, *control_n;
+	/* the current split */
+	const sn_split *split;
+	sn_standard scale;
+	sn_basis basis;
+	sn_design design;
+	fit *fit; /* [n_question] */
+} site;
+
+static int regressions(const site *s, int q) { return 1 + (s->controls ? s->question[q].n_control : 0); }
+
+/* Standardised words in the split's basis, [n, d]. */
+static sn_status transform(const site *s, const int64_t *word, int64_t n, float *scratch, float *out)
+{
+	for (int64_t i = 0; i < n; i++) sn_standard_apply(&s->scale, s->x + word[i] * s->d, 1, s->d, scratch + i * s->d);
+	sn_basis_turn(&s->basis, sn_ctx_threads(sn_arena_ctx(s->arena)), scratch, n, out);
+	return SN_OK;
+}
+
+static sn_status make_design(site *s)
+{
+	int64_t n = s->split->n_train, d = s->d;
+	float *raw, *turned;
+	double *square;
+	SN_NEW(turned, s->arena, float, sn_size3((size_t)n, (size_t)d, 1));
+	SN_NEW(square, s->arena, double, d);
+	SN_NEW(raw, s->arena, float, sn_size3((size_t)n, (size_t)d, 1));
+	for (int64_t i = 0; i < n; i++) memcpy(raw + i * d, s->x + s->split->train[i] * d, (size_t)d * sizeof *raw);
+	sn_rows rows = { .x = raw, .n = n, .d = d };
+	SN_TRY(sn_standard_fit(&s->scale, s->arena, &rows));
+	sn_standard_apply(&s->scale, raw, n, d, raw);
+	SN_TRY(sn_basis_find(&s->basis, s->arena, raw, n, d));
+	sn_basis_turn(&s->basis, sn_ctx_threads(sn_arena_ctx(s->arena)), raw, n, turned);
+	sn_mean_squares(turned, n, d, square);
+	s->design = (sn_design){ .x = turned, .n = n, .d = d, .mean_square = square };
+	return SN_OK;
+}
+
+static sn_status make_fits(site *s)
+{
+	SN_NEW(s->fit, s->arena, fit, s->n_question);
+	for (int q = 0; q < s->n_question; q++) {
+		const sn_question *ask = &s->question[q];
+		fit *f = &s->fit[q];
+		*f = (fit){ .best_loss = INFINITY, .last_loss = INFINITY, .chosen = USUAL_STRENGTH };
+		SN_NEW(f->m, s->arena, sn_multinomial, regressions(s, q));
+		for (int k = 0; k < regressions(s, q); k++) {
+			const int32_t *from = k ? ask->control[k - 1] : ask->y;
+			int32_t *y;
+			SN_NEW(y, s->arena, int32_t, s->split->n_train);
+			for (int64_t i = 0; i < s->split->n_train; i++) y[i] = from[s->split->train[i]];
+			SN_TRY(sn_multinomial_make(&f->m[k], s->arena, ask->n_class, s->d, s->split->n_train));
+			f->m[k].y = y;
+		}
+		for (int64_t i = 0; i < s->split->n_train; i++) f->n_row += f->m[0].y[i] >= 0;
+		SN_NEW(f->best, s->arena, double, f->m[0].solver.size);
+	}
+	return SN_OK;
+}
+
+/* log2 of p mixed with one row of each class, so that no class is impossible: as the null's. */
+static double smooth_bits(double logp, int64_t n, int n_class)
+{
+	return log2(((double)n * exp(logp) + 1) / (double)(n + n_class));
+}
+
+/* Mean bits lost on the training rows that judge; NaN without any. */
+static sn_status judge(const site *s, int q, double *loss)
+{
+	const sn_multinomial *m = &s->fit[q].m[0];
+	int64_t first = s->split->n_fit, n = s->split->n_train - first, used = 0;
+	float *logp;
+	double sum = 0;
+	sn_mark mark = sn_arena_mark(s->arena);
+	SN_NEW(logp, s->arena, float, sn_size3((size_t)n, (size_t)m->n_class, 1));
+	SN_TRY(sn_multinomial_logp(m, s->arena, s->design.x + first * s->d, n, s->d, logp));
+	for (int64_t i = 0; i < n; i++) {
+		int32_t y = m->y[first + i];
+		if (y < 0) continue;
+		sum -= smooth_bits(logp[i * m->n_class + y], s->fit[q].n_row, m->n_class);
+		used++;
+	}
+	*loss = used ? sum / (double)used : NAN;
+	sn_arena_reset(s->arena, mark);
+	return SN_OK;
+}
+
+static sn_status judge_all(site *s, int strength)
+{
+	for (int q = 0; q < s->n_question; q++) {
+		fit *f = &s->fit[q];
+		double loss;
+		if (f->rises >= 2) continue;
+		SN_TRY(judge(s, q, &loss));
+		f->rises = loss > f->last_loss ? f->rises + 1 : 0;
+		f->last_loss = loss;
+		if (!(loss < f->best_loss) && !(isnan(loss) && strength == USUAL_STRENGTH)) continue;
+		f->best_loss = loss;
+		f->chosen = strength;
+		memcpy(f->best, f->m[0].theta, (size_t)f->m[0].solver.size * sizeof *f->best);
+	}
+	return SN_OK;
+}
+
+/* The path from the strongest regularisation on, all labels together; a label leaves when its loss has risen twice. */
+static sn_status choose_strengths(site *s, sn_multinomial **active)
+{
+	sn_design design = s->design;
+	design.n = s->split->n_fit;
+	for (int c = 0; c < STRENGTHS; c++) {
+		int n = 0;
+		for (int q = 0; q < s->n_question; q++) {
+			if (s->fit[q].rises >= 2) continue;
+			s->fit[q].m[0].c = sn_probe_strengths[c];
+			active[n++] = &s->fit[q].m[0];
+		}
+		if (n == 0) break;
+		SN_TRY(sn_multinomial_solve(active, n, s->arena, &design, path_tol));
+		SN_TRY(judge_all(s, c));
+	}
+	return SN_OK;
+}
+
+/* The chosen strengths on all training rows, from where the path left them; controls at their task's strength. */
+static sn_status fit_all(site *s, sn_multinomial **active)
+{
+	int n = 0;
+	for (int q = 0; q < s->n_question; q++) {
+		fit *f = &s->fit[q];
+		memcpy(f->m[0].theta, f->best, (size_t)f->m[0].solver.size * sizeof *f->best);
+		for (int k = 0; k < regressions(s, q); k++) {
+			f->m[k].c = sn_probe_strengths[f->chosen];
+			active[n++] = &f->m[k];
+		}
+		s->votes[q][f->chosen]++;
+	}
+	SN_TRY(sn_multinomial_solve(active, n, s->arena, &s->design, final_tol));
+	for (int q = 0; q < s->n_question; q++) s->score[q].n_unconverged += !s->fit[q].m[0].solver.converged;
+	return SN_OK;
+}
+
+static int likeliest(const float *logp, int n)
+{
+	int best = 0;
+	for (int k = 1; k < n; k++)
+		if (logp[k] > logp[best]) best = k;
+	return best;
+}
+
+/* Scores words [n] (turned rows x) of one regression of a question. */
+static sn_status score_words(site *s, int q, int k, const int64_t *word, int64_t n, const float *x)
+{
+	const fit *f = &s->fit[q];
+	const sn_question *ask = &s->question[q];
+	sn_word_scores *out = &s->score[q];
+	float *logp;
+	int n_class = ask->n_class;
+	sn_mark mark = sn_arena_mark(s->arena);
+	SN_NEW(logp, s->arena, float, sn_size3((size_t)n, (size_t)n_class, 1));
+	SN_TRY(sn_multinomial_logp(&f->m[k], s->arena, x, n, s->d, logp));
+	for (int64_t i = 0; i < n; i++) {
+		int64_t w = word[i];
+		int32_t y = k ? ask->control[k - 1][w] : ask->y[w];
+		int guess = likeliest(logp + i * n_class, n_class);
+		if (y < 0) continue;
+		if (k) {
+			s->control_right[q] += guess == y;
+			s->control_n[q]++;
+			continue;
+		}
+		out->bits[w] = (float)smooth_bits(logp[i * n_class + y], f->n_row, n_class);
+		out->right[w] = guess == y;
+		out->guess[w] = guess;
+	}
+	sn_arena_reset(s->arena, mark);
+	return SN_OK;
+}
+
+static sn_status test_split(site *s)
+{
+	float *raw, *turned;
+	int64_t most = SN_MIN(ROWS_AT_ONCE, s->split->n_test);
+	SN_NEW(raw, s->arena, float, sn_size3((size_t)most, (size_t)s->d, 1));
+	SN_NEW(turned, s->arena, float, sn_size3((size_t)most, (size_t)s->d, 1));
+	for (int64_t first = 0; first < s->split->n_test; first += most) {
+		const int64_t *word = s->split->test + first;
+		int64_t n = SN_MIN(most, s->split->n_test - first);
+		SN_TRY(transform(s, word, n, raw, turned));
+		for (int q = 0; q < s->n_question; q++)
+			for (int k = 0; k < regressions(s, q); k++) SN_TRY(score_words(s, q, k, word, n, turned));
+	}
+	return SN_OK;
+}
+
+static sn_status run_split(site *s)
+{
+	sn_multinomial **active;
+	int n = 0;
+	for (int q = 0; q < s->n_question; q++) n += regressions(s, q);
+	SN_NEW(active, s->arena, sn_multinomial *, n);
+	SN_TRY(make_design(s));
+	SN_TRY(make_fits(s));
+	SN_TRY(choose_strengths(s, active));
+	SN_TRY(fit_all(s, active));
+	return test_split(s);
+}
+
+static void finish(site *s, int q)
+{
+	int most = 0;
+	for (int c = 1; c < STRENGTHS; c++)
+		if (s->votes[q][c] > s->votes[q][most]) most = c;
+	s->score[q].strength = sn_probe_strengths[most];
+	s->score[q].control = s->control_n[q] > 0 ? s->control_right[q] / s->control_n[q] : NAN;
+}
+
+sn_status sn_probe_sweep(sn_word_scores *score, sn_arena *arena, const float *x, int64_t n, int64_t d,
+						 const sn_question *question, int n_question, const sn_split *split, int n_split, bool controls)
+{
+	site s = { .arena = arena,
+			   .x = x,
+			   .n = n,
+			   .d = d,
+			   .question = question,
+			   .n_question = n_question,
+			   .controls = controls,
+			   .score = score };
+	s.votes = sn_arena_take(arena, sn_size3((size_t)n_question, sizeof *s.votes, 1));
+	if (!s.votes) return SN_ENOMEM;
+	SN_NEW(s.control_right, arena, double, n_question);
+	SN_NEW(s.control_n, arena, double, n_question);
+	for (int q = 0; q < n_question; q++) {
+		score[q] = (sn_word_scores){ 0 };
+		SN_NEW(score[q].bits, arena, float, n);
+		SN_NEW(score[q].right, arena, float, n);
+		SN_NEW(score[q].guess, arena, int32_t, n);
+		for (int64_t i = 0; i < n; i++) score[q].bits[i] = NAN;
+	}
+	for (int f = 0; f < n_split; f++) {
+		sn_mark mark = sn_arena_mark(arena);
+		s.split = &split[f];
+		SN_TRY(run_split(&s));
+		sn_arena_reset(arena, mark);
+	}
+	for (int q = 0; q < n_question; q++) finish(&s, q);
+	return SN_OK;
+}

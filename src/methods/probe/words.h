@@ -1,0 +1,29 @@
+/* What `probe linear` and `probe mlp` share about treebanks. Everything comes from the arena given. */
+#ifndef SN_METHODS_PROBE_WORDS_H
+#define SN_METHODS_PROBE_WORDS_H
+
+#include "data/treebank.h"
+#include "methods/probe/probe.h"
+#include "model/words.h"
+
+/* Reads the words of data and of the file path ("" or NULL: none), which *test then holds (close it last; NULL
+ * without); notes its hash in the result. */
+SN_CHECKED sn_status sn_word_read(sn_treebank *out, sn_dataset **test, sn_ctx *ctx, const sn_model *model,
+								  const sn_dataset *data, const char *path, int64_t limit, sn_result *result);
+/* Runs the model once and keeps the words' vectors at all sites; pieces: "last", "first" or "mean". */
+SN_CHECKED sn_status sn_word_vectors(sn_words **out, sn_ctx *ctx, sn_model *model, const sn_treebank *bank,
+									 const char *pieces, const sn_site *site, int n_site);
+/* Splits a list at its commas. */
+SN_CHECKED sn_status sn_word_labels(const char ***label, int *n, const char *list, sn_arena *arena);
+/* One split that tests the second file, or folds of sentences. Of each split's training sentences a fifth, drawn by
+ * the seed, comes last: it chooses strengths. SN_EARG for too few sentences. */
+SN_CHECKED sn_status sn_word_splits(sn_split **out, int *n, sn_ctx *ctx, const sn_treebank *bank, bool two_files,
+									int folds, sn_arena *arena);
+/* A label's classes and its control labels: one drawn for each word form as often as the classes occur (Hewitt & Liang
+ * 2019). */
+SN_CHECKED sn_status sn_word_question(sn_question *out, sn_ctx *ctx, const sn_treebank *bank, const char *label,
+									  int n_control, sn_arena *arena);
+/* Says what of the treebank was left out. */
+SN_CHECKED sn_status sn_word_limits(const sn_treebank *bank, sn_result *out);
+
+#endif
