@@ -9,6 +9,7 @@
 	X(sn_method_capture)                                                                                              \
 	X(sn_method_behaviour_pairs)                                                                                      \
 	X(sn_method_probe_linear)                                                                                         \
+	X(sn_method_probe_mlp)                                                                                            \
 	X(sn_method_causal_patch)                                                                                         \
 	X(sn_method_causal_erase)                                                                                         \
 	X(sn_method_model_check)

@@ -145,5 +145,28 @@ if [ -w /dev/full ]; then
 	check "full disk below a method" 3 'No space left' -- sh -c '"$@" --format json >/dev/full' sh "${pairs[@]}"
 fi
 
+# probes on a small treebank: both kinds, a test file, mistakes
+python3 - "$work" <<'END'
+import random, sys
+random.seed(1)
+for name, n in (("train", 40), ("held", 12)):
+    with open(f"{sys.argv[1]}/{name}.conllu", "w") as out:
+        for _ in range(n):
+            for i in range(1, 6):
+                k = random.randrange(6)
+                out.write(f"{i}\t{'abcdef'[k]}\t_\t{('NOUN', 'VERB', 'DET')[k // 2]}\t_\t_\t{i - 1}\tdep\t_\t_\n")
+            out.write("\n")
+END
+bank=(--model "$tiny" --data "$work/train.conllu" --label upos --resamples 100 --quiet)
+check "a probe of words" 0 -- "$sonde" probe linear "${bank[@]}" --test "$work/held.conllu" --out "$work/bank"
+holds "its summary" grep -q 'linear probe reads most of upos' "$work/out"
+check "a perceptron" 0 -- "$sonde" probe mlp "${bank[@]}" --folds 2 --hidden 2,8 --epochs 3 --format json
+holds "valid JSON of a perceptron" python3 -m json.tool "$work/out"
+check "an unknown label" 2 'feats.NAME' -- "$sonde" probe linear "${bank[@]}" --label pos
+check "sizes that are none" 2 '--hidden wide' -- "$sonde" probe mlp "${bank[@]}" --hidden wide
+check "a perceptron wants words" 2 'CoNLL-U' -- "$sonde" probe mlp "${bank[@]}" --data "$work/pairs.tsv"
+printf '1\ta\t_\tX\t_\t_\t7\tdep\t_\t_\n' >"$work/bad.conllu"
+check "a malformed treebank" 2 'bad.conllu: line 1: the head 7' -- "$sonde" probe linear "${bank[@]}" --data "$work/bad.conllu"
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

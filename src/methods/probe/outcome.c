@@ -147,10 +147,6 @@ sn_status sn_probe_outcome_open(sn_probe_outcome *o, sn_arena *arena, int64_t n,
 
 /* ---- intervals ---- */
 
-typedef struct bands {
-	sn_band *gain, *right, *balanced, *f1, *random;
-} bands;
-
 static sn_status bands_of(sn_band **band, sn_arena *arena, const sn_probe_outcome *o, const sn_boot *boot,
 						  const float *x, bool by_class)
 {
@@ -184,10 +180,10 @@ static void wilson(sn_band *band, int n, int n_group)
 	}
 }
 
-static sn_status measure(bands *b, sn_arena *arena, const sn_probe_outcome *o, const sn_boot *boot, bool random,
-						 bool words)
+sn_status sn_probe_measure(sn_probe_bands *b, sn_arena *arena, const sn_probe_outcome *o, const sn_boot *boot,
+						   bool random, bool words)
 {
-	*b = (bands){ 0 };
+	*b = (sn_probe_bands){ 0 };
 	SN_TRY(bands_of(&b->gain, arena, o, boot, o->gain, false));
 	SN_TRY(bands_of(&b->right, arena, o, boot, o->right, false));
 	if (random) SN_TRY(bands_of(&b->random, arena, o, boot, o->random_gain, false));
@@ -207,8 +203,7 @@ static sn_status measure(bands *b, sn_arena *arena, const sn_probe_outcome *o, c
 
 /* ---- rows ---- */
 
-/* "hook_resid_post" for blocks.3.hook_resid_post; the whole name outside the blocks. */
-static const char *site_name(const sn_site *site, char *buf, size_t size)
+const char *sn_probe_site_name(const sn_site *site, char *buf, size_t size)
 {
 	sn_site_format(site, buf, size);
 	if (strncmp(buf, "blocks.", 7) != 0) return buf;
@@ -216,7 +211,7 @@ static const char *site_name(const sn_site *site, char *buf, size_t size)
 	return dot ? dot + 1 : buf;
 }
 
-static sn_status add_sites(const sn_probe_outcome *o, const bands *b, sn_result *out)
+static sn_status add_sites(const sn_probe_outcome *o, const sn_probe_bands *b, sn_result *out)
 {
 	static const sn_band none = { .point = NAN, .sim_low = NAN, .sim_high = NAN };
 	char buf[96];
@@ -224,7 +219,7 @@ static sn_status add_sites(const sn_probe_outcome *o, const bands *b, sn_result 
 		const sn_band *i = &b->gain[s], *a = &b->right[s], *c = b->balanced ? &b->balanced[s] : &none,
 					  *f = b->f1 ? &b->f1[s] : &none;
 		SN_TRY(SN_ADD(out, SN_PROBE_TABLE, sn_text(o->rows.label_name), sn_int(o->site[s].layer),
-					  sn_text(site_name(&o->site[s], buf, sizeof buf)), sn_num(i->point), sn_num(i->sim_low),
+					  sn_text(sn_probe_site_name(&o->site[s], buf, sizeof buf)), sn_num(i->point), sn_num(i->sim_low),
 					  sn_num(i->sim_high), b->random ? sn_num(b->random[s].point) : sn_none(), sn_num(a->point),
 					  sn_num(a->sim_low), sn_num(a->sim_high), sn_num(o->majority), sn_num(c->point),
 					  sn_num(c->sim_low), sn_num(c->sim_high), sn_num(f->point), sn_num(f->sim_low),
@@ -234,7 +229,7 @@ static sn_status add_sites(const sn_probe_outcome *o, const bands *b, sn_result 
 	return SN_OK;
 }
 
-static int best_site(const sn_probe_outcome *o, const bands *b)
+static int best_site(const sn_probe_outcome *o, const sn_probe_bands *b)
 {
 	int best = 0;
 	for (int s = 1; s < o->n_site; s++)
@@ -242,7 +237,7 @@ static int best_site(const sn_probe_outcome *o, const bands *b)
 	return best;
 }
 
-static sn_status add_classes(const sn_probe_outcome *o, const bands *b, const sn_boot *boot, sn_arena *arena,
+static sn_status add_classes(const sn_probe_outcome *o, const sn_probe_bands *b, const sn_boot *boot, sn_arena *arena,
 							 sn_result *out)
 {
 	sn_reps reps;
@@ -262,7 +257,7 @@ static sn_status add_classes(const sn_probe_outcome *o, const bands *b, const sn
 
 /* ---- sentences ---- */
 
-static sn_status say(const sn_probe_outcome *o, const bands *b, sn_result *out)
+static sn_status say(const sn_probe_outcome *o, const sn_probe_bands *b, sn_result *out)
 {
 	int best = best_site(o, b);
 	char buf[96];
@@ -327,9 +322,9 @@ sn_status sn_probe_report(const sn_probe_outcome *o, const sn_linear_param *para
 	sn_arena *arena = sn_result_arena(out);
 	sn_ctx *ctx = sn_result_ctx(out);
 	sn_boot *boot;
-	bands b;
+	sn_probe_bands b;
 	SN_TRY(sn_boot_open(&boot, arena, (int)param->resamples, o->rows.n_group, NULL, NULL, sn_ctx_seed(ctx), 0x4c494e));
-	SN_TRY(measure(&b, arena, o, boot, param->random_models > 0, !isnan(o->seen)));
+	SN_TRY(sn_probe_measure(&b, arena, o, boot, param->random_models > 0, !isnan(o->seen)));
 	bool first = sn_result_rows(out, SN_PROBE_TABLE) == 0;
 	SN_TRY(add_sites(o, &b, out));
 	if (o->classes) SN_TRY(add_classes(o, &b, boot, arena, out));

@@ -90,6 +90,16 @@ typedef struct sn_linear_param {
 enum { SN_PROBE_TABLE, SN_PROBE_CLASSES, SN_PROBE_CUMULATIVE, SN_PROBE_LAYERS, SN_PROBE_TABLES };
 extern const sn_table sn_probe_tables[SN_PROBE_TABLES];
 
+/* Intervals of an outcome at its sites, groups resampled. */
+typedef struct sn_probe_bands {
+	sn_band *gain, *right, *balanced, *f1, *random; /* [n_site]; NULL: not applicable */
+} sn_probe_bands;
+/* words: many groups, so that accuracies are resampled too (Wilson's otherwise). */
+SN_CHECKED sn_status sn_probe_measure(sn_probe_bands *b, sn_arena *arena, const sn_probe_outcome *o,
+									  const sn_boot *boot, bool random, bool words);
+/* Returns "hook_resid_post" for blocks.3.hook_resid_post, the whole name outside the blocks; written into buf. */
+const char *sn_probe_site_name(const sn_site *site, char *buf, size_t size);
+
 /* Adds an outcome's rows and sentences to a result: intervals over groups, F1 by class, layers. */
 SN_CHECKED sn_status sn_probe_report(const sn_probe_outcome *o, const sn_linear_param *param, sn_result *out);
 
@@ -129,9 +139,26 @@ typedef struct sn_word_scores {
 	int n_unconverged;
 } sn_word_scores;
 
+/* Makes scores of n words, bits NaN. */
+SN_CHECKED sn_status sn_word_scores_make(sn_word_scores *out, sn_arena *arena, int64_t n);
+/* log2 of a probability mixed with one row of each class beside n, so that no class is impossible: as the null's. */
+double sn_probe_smooth_bits(double logp, int64_t n, int n_class);
+
 /* Fits and tests all questions on x [n, d] in every split: one standardisation, basis and set of products for all. */
 SN_CHECKED sn_status sn_probe_sweep(sn_word_scores *score, sn_arena *arena, const float *x, int64_t n, int64_t d,
                                     const sn_question *question, int n_question, const sn_split *split, int n_split,
                                     bool controls);
+
+/* How perceptrons are trained: sizes of the hidden layer, Adam's batches, first rate, L2 penalty. */
+typedef struct sn_mlp_settings {
+	const int *size;
+	int n_size, epochs, batch;
+	double rate, decay;
+} sn_mlp_settings;
+/* The same questions to perceptrons of every size: score [n_question, n_size]. A network a thread; the bits do not
+ * depend on their number. */
+SN_CHECKED sn_status sn_probe_perceptrons(sn_word_scores *score, sn_arena *arena, const float *x, int64_t n, int64_t d,
+                                          const sn_question *question, int n_question, const sn_split *split,
+                                          int n_split, const sn_mlp_settings *settings);
 
 #endif

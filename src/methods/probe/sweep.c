@@ -90,8 +90,7 @@ static sn_status make_fits(site *s)
 	return SN_OK;
 }
 
-/* log2 of p mixed with one row of each class, so that no class is impossible: as the null's. */
-static double smooth_bits(double logp, int64_t n, int n_class)
+double sn_probe_smooth_bits(double logp, int64_t n, int n_class)
 {
 	return log2(((double)n * exp(logp) + 1) / (double)(n + n_class));
 }
@@ -109,7 +108,7 @@ static sn_status judge(const site *s, int q, double *loss)
 	for (int64_t i = 0; i < n; i++) {
 		int32_t y = m->y[first + i];
 		if (y < 0) continue;
-		sum -= smooth_bits(logp[i * m->n_class + y], s->fit[q].n_row, m->n_class);
+		sum -= sn_probe_smooth_bits(logp[i * m->n_class + y], s->fit[q].n_row, m->n_class);
 		used++;
 	}
 	*loss = used ? sum / (double)used : NAN;
@@ -200,7 +199,7 @@ static sn_status score_words(site *s, int q, int k, const int64_t *word, int64_t
 			s->control_n[q]++;
 			continue;
 		}
-		out->bits[w] = (float)smooth_bits(logp[i * n_class + y], f->n_row, n_class);
+		out->bits[w] = (float)sn_probe_smooth_bits(logp[i * n_class + y], f->n_row, n_class);
 		out->right[w] = guess == y;
 		out->guess[w] = guess;
 	}
@@ -246,6 +245,16 @@ static void finish(site *s, int q)
 	s->score[q].control = s->control_n[q] > 0 ? s->control_right[q] / s->control_n[q] : NAN;
 }
 
+sn_status sn_word_scores_make(sn_word_scores *out, sn_arena *arena, int64_t n)
+{
+	*out = (sn_word_scores){ .control = NAN };
+	SN_NEW(out->bits, arena, float, n);
+	SN_NEW(out->right, arena, float, n);
+	SN_NEW(out->guess, arena, int32_t, n);
+	for (int64_t i = 0; i < n; i++) out->bits[i] = NAN;
+	return SN_OK;
+}
+
 sn_status sn_probe_sweep(sn_word_scores *score, sn_arena *arena, const float *x, int64_t n, int64_t d,
 						 const sn_question *question, int n_question, const sn_split *split, int n_split, bool controls)
 {
@@ -261,13 +270,7 @@ sn_status sn_probe_sweep(sn_word_scores *score, sn_arena *arena, const float *x,
 	if (!s.votes) return SN_ENOMEM;
 	SN_NEW(s.control_right, arena, double, n_question);
 	SN_NEW(s.control_n, arena, double, n_question);
-	for (int q = 0; q < n_question; q++) {
-		score[q] = (sn_word_scores){ 0 };
-		SN_NEW(score[q].bits, arena, float, n);
-		SN_NEW(score[q].right, arena, float, n);
-		SN_NEW(score[q].guess, arena, int32_t, n);
-		for (int64_t i = 0; i < n; i++) score[q].bits[i] = NAN;
-	}
+	for (int q = 0; q < n_question; q++) SN_TRY(sn_word_scores_make(&score[q], arena, n));
 	for (int f = 0; f < n_split; f++) {
 		sn_mark mark = sn_arena_mark(arena);
 		s.split = &split[f];

@@ -166,10 +166,9 @@ static sn_status constant_guess(sn_probe_outcome *o, const sn_question *q, const
 	return SN_OK;
 }
 
-/* Rows of the outcome: tested words that have the label, in the order of the words. */
-static sn_status open_outcome(sn_probe_outcome *o, int64_t *row_of, sn_ctx *ctx, const sn_treebank *bank,
-							  const sn_question *q, const sn_split *split, int n_split, const sn_site *site, int n_site,
-							  sn_arena *arena)
+sn_status sn_word_outcome(sn_probe_outcome *o, int64_t *row_of, sn_ctx *ctx, const sn_treebank *bank,
+						  const sn_question *q, const sn_split *split, int n_split, const sn_site *site, int n_site,
+						  sn_arena *arena)
 {
 	int64_t n = 0;
 	int32_t *number;
@@ -199,6 +198,7 @@ static sn_status open_outcome(sn_probe_outcome *o, int64_t *row_of, sn_ctx *ctx,
 		rows->group[row_of[i]] = *group - 1;
 		rows->y[row_of[i]] = q->y[i];
 	}
+	for (int64_t i = 0; i < bank->n; i++) rows->n_skipped += q->y[i] < 0;
 	float *null;
 	SN_NEW(null, arena, float, n);
 	for (int f = 0; f < n_split; f++) SN_TRY(null_bits(null, q, &split[f], row_of, arena));
@@ -221,21 +221,20 @@ typedef struct bank_probing {
 	int64_t **row_of;          /* [n_question] -> [words] */
 } bank_probing;
 
-static void take_scores(bank_probing *p, int q, int s, const sn_word_scores *score, bool random)
+void sn_word_take(sn_probe_outcome *o, const int64_t *row_of, int64_t n, int s, const sn_word_scores *score, int random)
 {
-	sn_probe_outcome *o = &p->outcome[q];
-	float share = random ? 1 / (float)p->param->random_models : 1, *gain = random ? o->random_gain : o->gain;
-	for (int64_t w = 0; w < p->bank.n; w++) {
-		int64_t row = p->row_of[q][w];
+	float share = random ? 1 / (float)random : 1, *gain = random ? o->random_gain : o->gain;
+	for (int64_t w = 0; w < n; w++) {
+		int64_t row = row_of[w];
 		if (row < 0) continue;
-		gain[row * p->n_site + s] += share * (score->bits[w] - o->null[row]);
+		gain[row * o->n_site + s] += share * (score->bits[w] - o->null[row]);
 		if (random) continue;
-		o->right[row * p->n_site + s] = score->right[w];
-		o->guess[row * p->n_site + s] = score->guess[w];
+		o->right[row * o->n_site + s] = score->right[w];
+		o->guess[row * o->n_site + s] = score->guess[w];
 	}
 	if (random) return;
 	double sum = 0;
-	for (int64_t i = 0; i < o->rows.n; i++) sum += o->right[i * p->n_site + s];
+	for (int64_t i = 0; i < o->rows.n; i++) sum += o->right[i * o->n_site + s];
 	o->task[s] = isnan(score->control) ? NAN : sum / (double)o->rows.n;
 	o->control[s] = score->control;
 	o->strength[s] = score->strength;
@@ -251,7 +250,8 @@ static sn_status sweep_site(bank_probing *p, sn_words *words, int s, bool random
 	SN_NEW(score, arena, sn_word_scores, p->n_question);
 	SN_TRY(sn_words_read(words, s, x));
 	SN_TRY(sn_probe_sweep(score, arena, x, p->bank.n, d, p->question, p->n_question, p->split, p->n_split, !random));
-	for (int q = 0; q < p->n_question; q++) take_scores(p, q, s, &score[q], random);
+	for (int q = 0; q < p->n_question; q++)
+		sn_word_take(&p->outcome[q], p->row_of[q], p->bank.n, s, &score[q], random ? (int)p->param->random_models : 0);
 	return SN_OK;
 }
 
@@ -356,9 +356,8 @@ static sn_status ask(bank_probing *p)
 	for (int q = 0; q < p->n_question; q++) {
 		SN_TRY(sn_word_question(&p->question[q], p->ctx, &p->bank, label[q], n_control, p->arena));
 		SN_NEW(p->row_of[q], p->arena, int64_t, p->bank.n);
-		SN_TRY(open_outcome(&p->outcome[q], p->row_of[q], p->ctx, &p->bank, &p->question[q], p->split, p->n_split,
-							p->site, p->n_site, p->arena));
-		for (int64_t i = 0; i < p->bank.n; i++) p->outcome[q].rows.n_skipped += p->question[q].y[i] < 0;
+		SN_TRY(sn_word_outcome(&p->outcome[q], p->row_of[q], p->ctx, &p->bank, &p->question[q], p->split, p->n_split,
+							   p->site, p->n_site, p->arena));
 	}
 	return SN_OK;
 }

@@ -23,6 +23,15 @@ SN_CHECKED sn_status sn_word_splits(sn_split **out, int *n, sn_ctx *ctx, const s
  * 2019). */
 SN_CHECKED sn_status sn_word_question(sn_question *out, sn_ctx *ctx, const sn_treebank *bank, const char *label,
 									  int n_control, sn_arena *arena);
+/* Opens the outcome of a question: its rows are the tested words that have the label, in order; row_of [words] says
+ * which (-1: none). With the null of each split's training words, the constant guess, the share of seen forms. */
+SN_CHECKED sn_status sn_word_outcome(sn_probe_outcome *o, int64_t *row_of, sn_ctx *ctx, const sn_treebank *bank,
+									 const sn_question *q, const sn_split *split, int n_split, const sn_site *site,
+									 int n_site, sn_arena *arena);
+/* Takes one site's scores of the n words into the outcome; random: of one of so many
+ * random models (0: of the model itself). */
+void sn_word_take(sn_probe_outcome *o, const int64_t *row_of, int64_t n, int s, const sn_word_scores *score,
+				  int random);
 /* Says what of the treebank was left out. */
 SN_CHECKED sn_status sn_word_limits(const sn_treebank *bank, sn_result *out);
 
