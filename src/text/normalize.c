@@ -26,9 +26,27 @@ static size_t skip(sn_piece p, size_t at, int32_t n)
 	return at;
 }
 
+static size_t bytes_of(uint32_t code) { return code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4; }
+
+/* The text that a list of changes makes, with its places. */
+typedef struct rewritten {
+	char *text;
+	int64_t (*origin)[2];
+	size_t size;
+} rewritten;
+
+static sn_status make_room(rewritten *r, sn_ctx *ctx, const sn_changed *c, size_t n)
+{
+	size_t total = 1;
+	for (size_t i = 0; i < n; i++) total += c[i].code == SN_DROPPED ? 0 : bytes_of(c[i].code);
+	r->text = sn_alloc_raw(ctx, total);
+	r->origin = r->text ? sn_alloc_raw(ctx, sn_size3(total, sizeof *r->origin, 1)) : NULL;
+	return r->origin ? SN_OK : SN_ENOMEM;
+}
+
 /* What comes without taking a character shares the place of the one before it; at the very beginning it stands at the
  * beginning of the piece, and for nothing. */
-static void rewrite(sn_piece p, const sn_changed *c, size_t n, sn_buf *text, sn_buf *origin)
+static void rewrite(sn_piece p, const sn_changed *c, size_t n, rewritten *out)
 {
 	size_t at = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -36,14 +54,17 @@ static void rewrite(sn_piece p, const sn_changed *c, size_t n, sn_buf *text, sn_
 			at = skip(p, at, -c[i].change);
 			continue;
 		}
-		char bytes[4];
-		int size = sn_utf8_put(c[i].code, bytes);
 		size_t old = c[i].change > 0 && at > 0 ? at - 1 : at;
 		int64_t span[2] = { p.base, p.base };
 		if (c[i].change <= 0 || at > 0) sn_piece_span(&p, old, old + 1, span);
 		if (c[i].change <= 0) at = skip(p, at, 1 - c[i].change);
-		sn_buf_add(text, bytes, (size_t)size);
-		for (int b = 0; b < size; b++) sn_buf_add(origin, span, sizeof span);
+		char bytes[4];
+		int size = sn_utf8_put(c[i].code, bytes);
+		for (int b = 0; b < size; b++, out->size++) {
+			out->text[out->size] = bytes[b];
+			out->origin[out->size][0] = span[0];
+			out->origin[out->size][1] = span[1];
+		}
 	}
 }
 
@@ -82,15 +103,17 @@ sn_status sn_normalize(sn_ctx *ctx, sn_matcher *matcher, const sn_normalizer *no
 	while (n > 0 && is_unchanged(normalizer, p)) normalizer++, n--;
 	if (n == 0) return out(payload, p);
 	sn_changes changes = { ctx, matcher, { .ctx = ctx } };
-	sn_buf text = { .ctx = ctx }, origin = text;
+	rewritten r = { 0 };
 	sn_status status = run[normalizer->kind](&changes, normalizer, p);
-	if (!changes.list.failed && status == SN_OK)
-		rewrite(p, (const sn_changed *)changes.list.data, changes.list.size / sizeof(sn_changed), &text, &origin);
-	if (status == SN_OK && (changes.list.failed || text.failed || origin.failed)) status = SN_ENOMEM;
+	if (status == SN_OK && changes.list.failed) status = SN_ENOMEM;
+	const sn_changed *list = (const sn_changed *)changes.list.data;
+	size_t count = changes.list.size / sizeof *list;
+	if (status == SN_OK) status = make_room(&r, ctx, list, count);
+	if (status == SN_OK) rewrite(p, list, count, &r);
 	sn_buf_free(&changes.list);
-	sn_piece next = { text.size ? text.data : "", text.size, (const int64_t(*)[2])origin.data, p.base };
+	sn_piece next = { r.text, r.size, (const int64_t(*)[2])r.origin, p.base };
 	if (status == SN_OK) status = sn_normalize(ctx, matcher, normalizer + 1, n - 1, next, out, payload);
-	sn_buf_free(&text);
-	sn_buf_free(&origin);
+	sn_free(ctx, r.text);
+	sn_free(ctx, r.origin);
 	return status;
 }
