@@ -59,9 +59,12 @@ typedef struct job {
 	sn_matcher matcher;
 	const sn_decoder *decoder;
 	const sn_texts *in;
-	size_t n;
+	size_t n, limit; /* texts; bytes that may come out */
 	sn_texts out;
 } job;
+
+/* Rules that insert texts, one after the other, could make any text any length. */
+enum { LONGEST = 64, ALWAYS = 64 * 1024 };
 
 static sn_status decode_byte_level(job *j)
 {
@@ -224,6 +227,9 @@ static sn_status decode_replace(job *j)
 			if (!found) break;
 			sn_buf_add(&j->out.bytes, text.data + done, walk.match[0] - done);
 			if (by.size) sn_buf_add(&j->out.bytes, by.data, by.size);
+			if (j->out.bytes.size > j->limit)
+				return sn_fail(j->ctx, SN_EPARSE, "the tokenizer's decoders make a text more than %d times as long",
+							   LONGEST);
 		}
 		if (done < text.size) sn_buf_add(&j->out.bytes, text.data + done, text.size - done);
 		sn_texts_end(&j->out);
@@ -267,8 +273,9 @@ sn_status sn_decode(sn_ctx *ctx, const sn_decoder *decoder, int n, sn_texts *tex
 		[SN_DECODE_REPLACE] = decode_replace,
 		[SN_DECODE_CTC] = decode_ctc,
 	};
+	size_t limit = ALWAYS + LONGEST * texts->bytes.size;
 	for (int i = 0; i < n; i++) {
-		job j = { .ctx = ctx, .decoder = &decoder[i], .in = texts, .n = sn_texts_count(texts) };
+		job j = { .ctx = ctx, .decoder = &decoder[i], .in = texts, .n = sn_texts_count(texts), .limit = limit };
 		j.out.bytes.ctx = j.out.end.ctx = ctx;
 		sn_status status = run[decoder[i].kind](&j);
 		if (j.out.bytes.failed || j.out.end.failed) status = SN_ENOMEM;

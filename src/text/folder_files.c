@@ -297,9 +297,10 @@ static sn_status read_vocab_json(sn_folder *folder, json_t **vocab)
 sn_status sn_folder_bpe(sn_folder *folder)
 {
 	const bpe_class *class;
-	json_t *vocab = NULL, *merges = json_array();
+	json_t *vocab = NULL;
 	SN_TRY(choose_class(folder, &class));
 	SN_TRY(read_vocab_json(folder, &vocab));
+	json_t *merges = json_array();
 	folder->vocab = vocab;
 	json_t *model = json_pack("{s:s, s:s, s:o, s:o}", "type", "BPE", "end_of_word_suffix", class->suffix, "vocab",
 							  vocab, "merges", merges);

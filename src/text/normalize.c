@@ -1,6 +1,9 @@
 /* Running normalizers: each makes a list of changes, and one function turns that list into text. */
 #include "text/normalize_impl.h"
 
+/* Rules that insert texts, one after the other, could make any text any length. */
+enum { LONGEST = 64, ALWAYS = 64 * 1024 };
+
 static sn_normalizer_fn *const run[SN_NORMALIZER_KINDS] = {
 	[SN_NFC] = sn_change_form,
 	[SN_NFD] = sn_change_form,
@@ -97,23 +100,32 @@ static bool is_unchanged(const sn_normalizer *normalizer, sn_piece p)
 	return true;
 }
 
-sn_status sn_normalize(sn_ctx *ctx, sn_matcher *matcher, const sn_normalizer *normalizer, int n, sn_piece p,
-					   sn_piece_fn *out, void *payload)
+static sn_status normalize(sn_ctx *ctx, sn_matcher *matcher, const sn_normalizer *normalizer, int n, sn_piece p,
+						   size_t limit, sn_piece_fn *out, void *payload)
 {
 	while (n > 0 && is_unchanged(normalizer, p)) normalizer++, n--;
 	if (n == 0) return out(payload, p);
-	sn_changes changes = { ctx, matcher, { .ctx = ctx } };
+	sn_changes changes = { ctx, matcher, { .ctx = ctx }, limit, false };
 	rewritten r = { 0 };
 	sn_status status = run[normalizer->kind](&changes, normalizer, p);
 	if (status == SN_OK && changes.list.failed) status = SN_ENOMEM;
+	if (status == SN_OK && changes.too_long)
+		status = sn_fail(ctx, SN_EPARSE, "the tokenizer's normalizers make a text more than %d times as long", LONGEST);
 	const sn_changed *list = (const sn_changed *)changes.list.data;
 	size_t count = changes.list.size / sizeof *list;
 	if (status == SN_OK) status = make_room(&r, ctx, list, count);
 	if (status == SN_OK) rewrite(p, list, count, &r);
 	sn_buf_free(&changes.list);
 	sn_piece next = { r.text, r.size, (const int64_t(*)[2])r.origin, p.base };
-	if (status == SN_OK) status = sn_normalize(ctx, matcher, normalizer + 1, n - 1, next, out, payload);
+	if (status == SN_OK) status = normalize(ctx, matcher, normalizer + 1, n - 1, next, limit, out, payload);
 	sn_free(ctx, r.text);
 	sn_free(ctx, r.origin);
 	return status;
+}
+
+sn_status sn_normalize(sn_ctx *ctx, sn_matcher *matcher, const sn_normalizer *normalizer, int n, sn_piece p,
+					   sn_piece_fn *out, void *payload)
+{
+	size_t limit = sn_size3(ALWAYS + LONGEST * p.size, sizeof(sn_changed), 1);
+	return normalize(ctx, matcher, normalizer, n, p, limit, out, payload);
 }

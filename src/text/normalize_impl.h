@@ -16,15 +16,20 @@ enum { SN_DROPPED = 0x110000 };
 typedef struct sn_changes {
 	sn_ctx *ctx;
 	sn_matcher *matcher;
-	sn_buf list; /* sn_changed */
+	sn_buf list;  /* sn_changed */
+	size_t limit; /* of the list, in bytes */
+	bool too_long;
 } sn_changes;
 
 static inline void sn_change(sn_changes *c, uint32_t code, int32_t change)
 {
-	sn_buf_add(&c->list, &(sn_changed){ code, change, 0 }, sizeof(sn_changed));
+	if (c->list.size < c->limit)
+		sn_buf_add(&c->list, &(sn_changed){ code, change, 0 }, sizeof(sn_changed));
+	else
+		c->too_long = true;
 }
 
-/* Makes the list for a piece. SN_OK also when memory is short, which list.failed tells. */
+/* Makes the list for a piece. SN_OK also when memory is short, which list.failed tells, or the limit is reached. */
 typedef sn_status sn_normalizer_fn(sn_changes *c, const sn_normalizer *normalizer, sn_piece piece);
 
 sn_normalizer_fn sn_change_form, sn_change_case, sn_clean, sn_space_ideographs, sn_drop_marks, sn_strip, sn_prepend,

@@ -95,7 +95,7 @@ sn_status sn_write_bytes(sn_changes *c, const sn_normalizer *normalizer, sn_piec
 /* Puts a text: the first character with the given change, the others without taking any. */
 static void put_text(sn_changes *c, sn_slice text, int32_t change)
 {
-	for (size_t at = 0; at < text.size && !c->list.failed; change = 1)
+	for (size_t at = 0; at < text.size && !c->list.failed && !c->too_long; change = 1)
 		sn_change(c, sn_utf8_next(text.data, text.size, &at), change);
 }
 
@@ -125,7 +125,7 @@ sn_status sn_replace(sn_changes *c, const sn_normalizer *normalizer, sn_piece p)
 {
 	sn_walk walk = { .text = p.text, .size = p.size };
 	size_t done = 0;
-	for (bool found; !c->list.failed;) {
+	for (bool found; !c->list.failed && !c->too_long;) {
 		SN_TRY(sn_regex_next(normalizer->regex, c->ctx, c->matcher, &walk, &found));
 		if (!found) break;
 		keep_until(c, p, &done, walk.match[0]);
