@@ -248,8 +248,21 @@ static void scarce_free(void *payload, void *p)
 	free(p);
 }
 
+/* Text to tokens and back. */
+static sn_status round_trip(sn_ctx *ctx, const sn_tokenizer *t, sn_arena *arena)
+{
+	static const char text[] =
+		"<|im_end|> the keys \xff caf\xc3\xa9 \xe4\xb8\xad aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 12";
+	const char *back;
+	size_t size;
+	sn_tokens out;
+	int flags = SN_PARSE_SPECIAL | SN_ADD_SPECIAL | SN_REPLACE_INVALID;
+	sn_status status = sn_tokenize(ctx, t, text, sizeof text - 1, flags, arena, &out);
+	return status == SN_OK ? sn_detokenize(ctx, t, out.n, out.id, 0, arena, &back, &size) : status;
+}
+
 /* Opens and tokenizes with so many allocations granted. */
-static sn_status work_within(int allocations)
+static sn_status work_within(const char *path, int allocations)
 {
 	budget b = { allocations };
 	sn_options options = {
@@ -258,12 +271,10 @@ static sn_status work_within(int allocations)
 	sn_ctx *ctx;
 	sn_tokenizer *t = NULL;
 	sn_arena *arena = NULL;
-	sn_tokens out;
 	if (sn_ctx_open(&ctx, &options) != SN_OK) return SN_ENOMEM;
-	static const char text[] = "<|im_end|> the keys aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 12";
 	sn_status status = sn_arena_open(&arena, ctx);
-	if (status == SN_OK) status = sn_tokenizer_open_json(&t, ctx, SN_TESTS "/golden/tiny/gqa-tied");
-	if (status == SN_OK) status = sn_tokenize(ctx, t, text, sizeof text - 1, SN_PARSE_SPECIAL, arena, &out);
+	if (status == SN_OK) status = sn_tokenizer_open_folder(&t, ctx, path);
+	if (status == SN_OK) status = round_trip(ctx, t, arena);
 	sn_tokenizer_close(t);
 	sn_arena_close(arena);
 	sn_ctx_close(ctx);
@@ -272,14 +283,28 @@ static sn_status work_within(int allocations)
 
 static void any_allocation_may_fail(void **state)
 {
+	static const char *const paths[] = {
+		"tiny/gqa-tied",
+		"tokenizer/zoo/bert-uncased.json",
+		"tokenizer/zoo/clip.json",
+		"tokenizer/zoo/llama2.json",
+		"tokenizer/zoo/mistral.json",
+		"tokenizer/zoo/prefixed.json",
+		"tokenizer/folders/roberta",
+		"tokenizer/folders/bert-russian",
+	};
 	(void)state;
-	int n = 0;
-	while (n < 10000) {
-		sn_status status = work_within(n++);
-		if (status == SN_OK) break;
-		assert_int_equal(status, SN_ENOMEM);
+	for (int i = 0; i < SN_COUNT(paths); i++) {
+		char path[512];
+		sn_format(path, sizeof path, SN_TESTS "/golden/%s", paths[i]);
+		int n = 0;
+		while (n < 10000) {
+			sn_status status = work_within(path, n++);
+			if (status == SN_OK) break;
+			assert_int_equal(status, SN_ENOMEM);
+		}
+		assert_true(n > 20 && n < 10000);
 	}
-	assert_true(n > 20 && n < 10000);
 }
 
 int main(void)
