@@ -2,7 +2,8 @@
  * bench/peers/probe.py on the same arrays, timed from raw activations to coefficients.
  * usage: bench_probe ARRAYS.safetensors OUT.safetensors TOL
  *   ARRAYS (peers/probe.py prepare): x.0, x.1, … float32 [n, d], y and control int32 [n]
- *   OUT: coef.SITE.STRENGTH, the task's coefficients [classes, d] on standardised columns. Prints one JSON line. */
+ *   OUT: coef.SITE.STRENGTH, the task's coefficients on standardised columns and intercepts [classes, d + 1]
+ *   TOL: about how far above the optimum a fit may stop, nats a row. Prints one JSON line. */
 #include "base/base.h"
 #include "io/safetensors.h"
 #include "stats/multinomial.h"
@@ -43,7 +44,7 @@ static sn_status read_labels(bench *b)
 	static const char *const name[] = { "y", "control" };
 	for (int k = 0; k < LABELS; k++) {
 		const sn_safetensor *t = tensor(b, name[k], 0);
-		if (!t || t->dtype != SN_I32 || t->dim[0] != b->n)
+		if (!t || t->type->dtype != SN_I32 || t->dim[0] != b->n)
 			return sn_fail(b->ctx, SN_EPARSE, "no int32 %s [n]", name[k]);
 		SN_NEW(b->y[k], b->arena, int32_t, b->n);
 		memcpy(b->y[k], t->data, t->size);
@@ -59,7 +60,8 @@ static void turn_back(const bench *b, const sn_basis *basis, const sn_multinomia
 		for (int64_t j = 0; j < b->d; j++) {
 			double sum = 0;
 			for (int64_t k = 0; k < b->d; k++) sum += basis->turn[j * b->d + k] * m->theta[v * (b->d + 1) + k];
-			out[v * b->d + j] = sum;
+			out[v * (b->d + 1) + j] = sum;
+			out[v * (b->d + 1) + b->d] = m->theta[v * (b->d + 1) + b->d];
 		}
 }
 
@@ -93,7 +95,7 @@ static sn_status fit_site(bench *b, int site, double *outside)
 			b->n_unconverged += !m[k].solver.converged;
 		}
 		double start = now();
-		turn_back(b, &basis, &m[TASK], b->coef + (site * SN_COUNT(strength) + s) * m[TASK].n_vec * b->d);
+		turn_back(b, &basis, &m[TASK], b->coef + (site * SN_COUNT(strength) + s) * m[TASK].n_vec * (b->d + 1));
 		*outside += now() - start;
 	}
 	return SN_OK;
@@ -103,7 +105,7 @@ static sn_status write_coefficients(const bench *b, const char *path)
 {
 	sn_safetensors_writer *writer;
 	int id[1024];
-	int64_t dim[2] = { b->n_class, b->d }, fits = b->n_site * SN_COUNT(strength);
+	int64_t dim[2] = { b->n_class, b->d + 1 }, fits = b->n_site * SN_COUNT(strength);
 	SN_TRY(sn_safetensors_create(&writer, b->ctx, path));
 	for (int64_t f = 0; f < fits; f++) {
 		char name[48];
@@ -111,7 +113,7 @@ static sn_status write_coefficients(const bench *b, const char *path)
 		SN_TRY(sn_safetensors_declare(writer, name, SN_F64, 2, dim, &id[f]));
 	}
 	for (int64_t f = 0; f < fits; f++)
-		SN_TRY(sn_safetensors_append(writer, id[f], b->coef + f * b->n_class * b->d, b->n_class));
+		SN_TRY(sn_safetensors_append(writer, id[f], b->coef + f * b->n_class * (b->d + 1), b->n_class));
 	sn_status status = sn_safetensors_commit(writer);
 	sn_safetensors_writer_close(writer);
 	return status;
@@ -128,7 +130,7 @@ static sn_status run(bench *b, char **argv)
 	b->d = x->dim[1];
 	while (b->n_site < 200 && tensor(b, "x.%d", b->n_site)) b->n_site++;
 	SN_TRY(read_labels(b));
-	SN_NEW(b->coef, b->arena, double, (int64_t)b->n_site *SN_COUNT(strength) * b->n_class * b->d);
+	SN_NEW(b->coef, b->arena, double, (int64_t)b->n_site *SN_COUNT(strength) * b->n_class * (b->d + 1));
 	double start = now(), outside = 0;
 	for (int s = 0; s < b->n_site; s++) {
 		sn_mark mark = sn_arena_mark(b->arena);

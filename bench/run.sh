@@ -13,7 +13,7 @@ if [ ! -x "$python" ]; then
 	python3 -m venv "$out/venv"
 	"$out/venv/bin/pip" install -q -r bench/requirements.txt
 fi
-ninja -C build/release --quiet bench_forward bench_first_logits bench_gemm test_localize_planted
+ninja -C build/release --quiet bench_forward bench_first_logits bench_gemm bench_probe test_localize_planted
 export OMP_NUM_THREADS=2
 timed() { /usr/bin/env python3 bench/timed.py "$@"; }
 
@@ -28,6 +28,16 @@ for i in $(seq "$repetitions"); do
 done
 "$python" bench/peer.py agree "$out/hf" "$corpus" 32 "$out/sonde.safetensors" | tee -a "$out/runs.jsonl"
 rm -f "$out/sonde.safetensors" "$out/peer.bin"
+# probes of eight layers on the same arrays: task and control, five strengths
+grep '^# text = ' "$corpus" | head -512 | cut -c10- >"$out/texts.txt"
+build/release/sonde capture --model "$model" --data "$out/texts.txt" --out "$out/words.safetensors" --quiet >/dev/null --sites \
+	"blocks.0.hook_resid_pre,$(for l in 3 7 11 15 19 23 29; do printf 'blocks.%d.hook_resid_post,' $l; done | sed 's/,$//')"
+"$python" bench/peers/probe.py prepare "$out/words.safetensors" "$corpus" 512 "$out/arrays.safetensors"
+for i in $(seq "$repetitions"); do
+	build/release/bench/bench_probe "$out/arrays.safetensors" "$out/sonde-coef.safetensors" 1e-3 | tee -a "$out/runs.jsonl"
+	"$python" bench/peers/probe.py fit "$out/arrays.safetensors" "$out/peer-coef.safetensors" | tee -a "$out/runs.jsonl"
+done
+"$python" bench/peers/probe.py agree "$out/arrays.safetensors" "$out/sonde-coef.safetensors" "$out/peer-coef.safetensors" | tee -a "$out/runs.jsonl"
 for effort in quick standard; do
 	timed "sonde localize $effort" build/release/sonde localize --model "$model" --phenomenon en/number-agreement --effort $effort \
 		--out "$out/localize-$effort" --quiet | tee -a "$out/runs.jsonl"

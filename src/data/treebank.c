@@ -256,7 +256,7 @@ sn_status sn_treebank_classes(sn_treebank_label *out, sn_ctx *ctx, const sn_tree
 	if (!known(name))
 		return sn_fail(ctx, SN_ENOTFOUND,
 					   "no label '%s' in a treebank; it has upos, xpos, deprel, udeprel, lemma, "
-					   "feats.NAME and misc.NAME",
+					   "feats.NAME and misc.NAME (and head, for probe linear)",
 					   name);
 	SN_NEW(value, arena, const char *, bank->n);
 	SN_NEW(out->y, arena, int32_t, bank->n);

@@ -58,8 +58,32 @@ def mixture(rng):
     return {"mixture/p": p, "mixture/weight": weight, "mixture/s": s / s.sum(), "mixture/value": np.array([-best.fun])}
 
 
+def edges(rng):
+    """Bilinear edge probe with a ridge over seven sentences: the optimum by L-BFGS in double."""
+    lengths, r, strength = [1, 4, 6, 9, 3, 8, 5], 3, 0.7
+    start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    x = rng.standard_normal((start[-1], r)).astype(np.float32)
+    target = np.concatenate([np.where(rng.random(n) < 0.2, -1, rng.integers(0, n, n)) for n in lengths]).astype(np.int32)
+
+    def loss(theta):
+        theta = torch.from_numpy(theta).requires_grad_()
+        total = (theta ** 2).sum() / 2 / strength
+        for first, end in zip(start, start[1:]):
+            own, to = torch.from_numpy(x[first:end]).double(), torch.from_numpy(target[first:end]).long()
+            score = torch.cat([own, torch.ones(len(own), 1)], 1) @ theta.view(r + 1, r) @ own.T
+            total = total + torch.nn.functional.cross_entropy(score, to, ignore_index=-1, reduction="sum") * (to >= 0).any()
+        total.backward()
+        return total.item(), theta.grad.numpy()
+
+    def safe(theta):
+        value, gradient = loss(theta)
+        return value, np.nan_to_num(gradient)
+    best = minimize(safe, np.zeros((r + 1) * r), jac=True, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 2000})
+    return {"edge/x": x, "edge/start": start, "edge/target": target, "edge/theta": best.x, "edge/objective": np.array([best.fun])}
+
+
 if __name__ == "__main__":
     torch.manual_seed(3)
     write_safetensors(OUT / "probes.safetensors", perceptron(np.random.default_rng(1)) | macro_f1(np.random.default_rng(2))
-                      | mixture(np.random.default_rng(3)), made_by="tests/oracles/probes.py",
+                      | mixture(np.random.default_rng(3)) | edges(np.random.default_rng(4)), made_by="tests/oracles/probes.py",
                       versions=versions("torch", "scikit-learn", "scipy", "numpy", "safetensors"))

@@ -166,6 +166,7 @@ static sn_status run(sn_ctx *ctx, const sn_dataset *data, const char *label, con
 						  .random_models = 1,
 						  .resamples = 200,
 						  .pieces = "last",
+						  .rank = 8,
 						  .test = test,
 						  .limit = 0 };
 	sn_input input = { .model = { model }, .data = { data } };
@@ -219,6 +220,18 @@ static void labels_are_probed_together(void **state)
 	assert_int_equal(sn_result_rows(folds, SN_PROBE_CLASSES), 3 + 2 + 2);
 	assert_int_equal(sn_result_rows(folds, SN_PROBE_CUMULATIVE), 3 * sites);
 	check_labels(folds, 480);
+	sn_result *edges;
+	assert_ok(ctx, run(ctx, data, "head", "", &edges));
+	assert_int_equal(sn_result_rows(edges, SN_PROBE_TABLE), sites);
+	assert_int_equal(sn_result_rows(edges, SN_PROBE_CLASSES), 0);
+	for (int64_t row = 0; row < sites; row++) { /* the word before: distance alone says so, vectors add nothing */
+		assert_true(cell(edges, SN_PROBE_TABLE, row, "majority")->f > 0.999);
+		assert_true(cell(edges, SN_PROBE_TABLE, row, "I")->f < 0.05 &&
+					isnan(cell(edges, SN_PROBE_TABLE, row, "macro_f1")->f));
+		assert_int_equal(cell(edges, SN_PROBE_TABLE, row, "n")->i, 360);
+		assert_true(cell(edges, SN_PROBE_TABLE, row, "control")->f > 0.2);
+	}
+	sn_result_close(edges);
 	sn_format(path, sizeof path, "/tmp/sonde_test_%d.conllu", (int)getpid());
 	char *text = make_bank(arena, 40, 1000);
 	assert_ok(ctx, sn_write_file(ctx, path, text, strlen(text)));

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "stats/edge.h"
 #include "stats/f1.h"
 #include "stats/mixture.h"
 #include "stats/mlp.h"
@@ -172,12 +173,43 @@ static void mixtures_equal_scipys(void **state)
 	sn_safetensors_close(file);
 }
 
+static void edges_equal_l_bfgs(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_arena *arena;
+	assert_ok(ctx, sn_arena_open(&arena, ctx));
+	sn_safetensors *file = golden_open(ctx, "stats/probes.safetensors");
+	sn_edges e = { .r = 3 };
+	e.x = raw(file, "edge/x", &e.n);
+	e.start = raw(file, "edge/start", &e.n_sentence);
+	e.n_sentence--;
+	e.target = raw(file, "edge/target", NULL);
+	const double *want = raw(file, "edge/theta", NULL), *objective = raw(file, "edge/objective", NULL);
+	sn_edge_probe p;
+	assert_ok(ctx, sn_edge_make(&p, arena, 3));
+	assert_ok(ctx, sn_edge_fit(&p, arena, &e, 0.7, 1e-13));
+	assert_true(p.converged && fabs(p.objective - *objective) < 1e-9 * *objective);
+	assert_true(golden_gap(p.theta, want, 12) < 1e-5);
+	double logp[81], loss = 0;
+	for (int64_t s = 0; s < e.n_sentence; s++) {
+		int64_t first = e.start[s], words = e.start[s + 1] - first;
+		assert_ok(ctx, sn_edge_logp(&p, arena, e.x + first * 3, words, logp));
+		for (int64_t i = 0; i < words; i++)
+			if (e.target[first + i] >= 0) loss -= logp[i * words + e.target[first + i]];
+	}
+	for (int j = 0; j < 12; j++) loss += p.theta[j] * p.theta[j] / 2 / 0.7;
+	assert_true(fabs(loss - p.objective) < 1e-9 * loss);
+	assert_int_equal(sn_edge_fit(&p, arena, &e, 0, 0), SN_EARG);
+	sn_safetensors_close(file);
+	sn_arena_close(arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(training_equals_pytorchs), cmocka_unit_test(gradient_equals_finite_differences),
 		cmocka_unit_test(a_product_is_found),       cmocka_unit_test(f1_equals_scikit_learns),
-		cmocka_unit_test(mixtures_equal_scipys),
+		cmocka_unit_test(mixtures_equal_scipys),    cmocka_unit_test(edges_equal_l_bfgs),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

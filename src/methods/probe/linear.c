@@ -9,7 +9,7 @@
 #define OFF(field) offsetof(sn_linear_param, field)
 static const sn_param params[] = {
 	{ .name = "label", .help = "column of the classes (\"number\" also finds labels.number of generated items); of "
-	                           "treebanks: upos, xpos, deprel, udeprel, lemma, feats.NAME, misc.NAME; several "
+	                           "treebanks: upos, xpos, deprel, udeprel, lemma, feats.NAME, misc.NAME, head; several "
 	                           "with commas",
 	  .type = SN_TYPE_TEXT, .off = OFF(label), .required = true },
 	{ .name = "sites", .help = "sites to probe, comma-separated, * for blocks and heads",
@@ -35,6 +35,8 @@ static const sn_param params[] = {
 	  .choices = "last|first|mean", .type = SN_TYPE_TEXT, .off = OFF(pieces) },
 	{ .name = "test", .unit = "FILE", .help = "treebanks: test on this file instead of on folds of sentences",
 	  .def = "", .type = SN_TYPE_TEXT, .off = OFF(test) },
+	{ .name = "rank", .help = "treebanks, head: principal components of a word that the edge probe sees", .def = "64",
+	  .type = SN_TYPE_INT, .off = OFF(rank), .min = 1, .max = 1024 },
 };
 
 /* ---- scores of all sites ---- */

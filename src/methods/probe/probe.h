@@ -84,6 +84,7 @@ typedef struct sn_linear_param {
 	const char *label, *sites, *at, *column, *group;
 	int64_t folds, controls, random_models, resamples, limit;
 	const char *pieces, *test;
+	int64_t rank; /* of edges */
 } sn_linear_param;
 
 /* The tables of the probes, in the order of the methods' rows. */

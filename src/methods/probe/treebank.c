@@ -3,6 +3,7 @@
 
 #include "data/result.h"
 #include "data/treebank.h"
+#include "methods/probe/edges.h"
 #include "methods/probe/words.h"
 #include "model/words.h"
 
@@ -217,8 +218,10 @@ typedef struct bank_probing {
 	int n_site, n_question, n_split;
 	sn_question *question;
 	sn_split *split;
-	sn_probe_outcome *outcome; /* [n_question] */
-	int64_t **row_of;          /* [n_question] -> [words] */
+	bool edges;                /* the label head is asked for: the last outcome */
+	int n_outcome;             /* n_question, and edges */
+	sn_probe_outcome *outcome; /* [n_outcome] */
+	int64_t **row_of;          /* [n_outcome] -> [words] */
 } bank_probing;
 
 void sn_word_take(sn_probe_outcome *o, const int64_t *row_of, int64_t n, int s, const sn_word_scores *score, int random)
@@ -246,12 +249,18 @@ static sn_status sweep_site(bank_probing *p, sn_words *words, int s, bool random
 	float *x;
 	sn_word_scores *score;
 	int64_t d = sn_words_width(words, s);
+	int n_random = random ? (int)p->param->random_models : 0, n_control = random ? 0 : (int)p->param->controls;
 	SN_NEW(x, arena, float, sn_size3((size_t)p->bank.n, (size_t)d, 1));
-	SN_NEW(score, arena, sn_word_scores, p->n_question);
+	SN_NEW(score, arena, sn_word_scores, p->n_outcome);
 	SN_TRY(sn_words_read(words, s, x));
-	SN_TRY(sn_probe_sweep(score, arena, x, p->bank.n, d, p->question, p->n_question, p->split, p->n_split, !random));
-	for (int q = 0; q < p->n_question; q++)
-		sn_word_take(&p->outcome[q], p->row_of[q], p->bank.n, s, &score[q], random ? (int)p->param->random_models : 0);
+	if (p->n_question)
+		SN_TRY(
+			sn_probe_sweep(score, arena, x, p->bank.n, d, p->question, p->n_question, p->split, p->n_split, !random));
+	if (p->edges)
+		SN_TRY(sn_edge_sweep(&score[p->n_question], arena, x, d, &p->bank, p->split, p->n_split, p->param->rank,
+							 n_control));
+	for (int q = 0; q < p->n_outcome; q++)
+		sn_word_take(&p->outcome[q], p->row_of[q], p->bank.n, s, &score[q], n_random);
 	return SN_OK;
 }
 
@@ -343,23 +352,41 @@ sn_status sn_word_limits(const sn_treebank *bank, sn_result *out)
 	return SN_OK;
 }
 
+/* Takes "head" out of the labels: edges are no classes. */
+static void find_edges(bank_probing *p, const char **label)
+{
+	int n = 0;
+	for (int k = 0; k < p->n_question; k++) {
+		if (strcmp(label[k], "head") == 0)
+			p->edges = true;
+		else
+			label[n++] = label[k];
+	}
+	p->n_question = n;
+	p->n_outcome = n + p->edges;
+}
+
 static sn_status ask(bank_probing *p)
 {
 	const char **label;
 	int folds = (int)p->param->folds, n_control = (int)p->param->controls;
-	SN_TRY(sn_word_labels(&label, &p->n_question, p->param->label, p->arena));
-	SN_NEW(p->question, p->arena, sn_question, p->n_question);
-	SN_NEW(p->outcome, p->arena, sn_probe_outcome, p->n_question);
-	SN_NEW(p->row_of, p->arena, int64_t *, p->n_question);
 	bool two = p->param->test && p->param->test[0];
+	SN_TRY(sn_word_labels(&label, &p->n_question, p->param->label, p->arena));
+	find_edges(p, label);
+	SN_NEW(p->question, p->arena, sn_question, p->n_question);
+	SN_NEW(p->outcome, p->arena, sn_probe_outcome, p->n_outcome);
+	SN_NEW(p->row_of, p->arena, int64_t *, p->n_outcome);
+	for (int q = 0; q < p->n_outcome; q++) SN_NEW(p->row_of[q], p->arena, int64_t, p->bank.n);
 	SN_TRY(sn_word_splits(&p->split, &p->n_split, p->ctx, &p->bank, two, folds, p->arena));
 	for (int q = 0; q < p->n_question; q++) {
-		SN_TRY(sn_word_question(&p->question[q], p->ctx, &p->bank, label[q], n_control, p->arena));
-		SN_NEW(p->row_of[q], p->arena, int64_t, p->bank.n);
-		SN_TRY(sn_word_outcome(&p->outcome[q], p->row_of[q], p->ctx, &p->bank, &p->question[q], p->split, p->n_split,
-							   p->site, p->n_site, p->arena));
+		sn_question *own = &p->question[q];
+		SN_TRY(sn_word_question(own, p->ctx, &p->bank, label[q], n_control, p->arena));
+		SN_TRY(sn_word_outcome(&p->outcome[q], p->row_of[q], p->ctx, &p->bank, own, p->split, p->n_split, p->site,
+							   p->n_site, p->arena));
 	}
-	return SN_OK;
+	if (!p->edges) return SN_OK;
+	return sn_edge_outcome(&p->outcome[p->n_question], p->row_of[p->n_question], &p->bank, p->split, p->n_split,
+						   p->site, p->n_site, p->arena);
 }
 
 static sn_status probe(bank_probing *p, sn_model *model, sn_result *out)
@@ -368,7 +395,7 @@ static sn_status probe(bank_probing *p, sn_model *model, sn_result *out)
 	SN_TRY(sweep_model(p, model, false, "probes"));
 	SN_TRY(sweep_random(p, model));
 	SN_TRY(sn_result_set(out, "pieces", "%s", p->param->pieces));
-	for (int q = 0; q < p->n_question; q++) SN_TRY(sn_probe_report(&p->outcome[q], p->param, out));
+	for (int q = 0; q < p->n_outcome; q++) SN_TRY(sn_probe_report(&p->outcome[q], p->param, out));
 	return sn_word_limits(&p->bank, out);
 }
 

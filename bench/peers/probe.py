@@ -1,0 +1,117 @@
+"""The peer's side of the probe benchmark: scikit-learn's logistic regression on the arrays that bench/probe.c fits.
+
+usage: probe.py prepare CAPTURE.safetensors CONLLU N OUT    last-piece vectors of the words of N sentences (`sonde capture` of their texts),
+                                                            four fifths of them, with UPOS and control labels
+       probe.py fit ARRAYS OUT                              task and control at five strengths, warm-started along the path
+       probe.py agree ARRAYS SONDE PEER                     objectives of the two, in double; both at their own tolerance
+"""
+import json, random, resource, sys, time
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1, 10)
+
+
+def sentences(path, n):
+    """[(text, [(form, upos, span)])]: byte spans; the words of a multi-word token share its span."""
+    out, text, words, pos, until, span = [], None, [], 0, 0, None
+    for line in open(path, encoding="utf8"):
+        line = line.rstrip("\n")
+        if line.startswith("# text = "):
+            text, words, pos, until = line[9:].encode(), [], 0, 0
+        elif line and line[0] != "#":
+            column = line.split("\t")
+            if "." in column[0]:
+                continue
+            first, _, last = column[0].partition("-")
+            if int(first) > until:
+                start = text.index(column[1].encode(), pos)
+                span = (start, start + len(column[1].encode()))
+                pos = span[1]
+            if last:
+                until = int(last)
+            else:
+                words.append((column[1], column[3], span))
+        elif not line and text is not None:
+            out.append((text, words))
+            if len(out) == n:
+                break
+    return out
+
+
+def prepare(capture, conllu, n, out):
+    file, rows, tags, forms = load_file(capture), [], [], []
+    start, offsets = file["start"], file["offsets"]
+    for b, (_, words) in enumerate(sentences(conllu, n)):
+        span = offsets[start[b]:start[b + 1]]
+        for form, tag, (first, end) in words:
+            tokens = np.flatnonzero((span[:, 0] < end) & (span[:, 1] > first))
+            if len(tokens):
+                rows.append(start[b] + tokens[-1]), tags.append(tag), forms.append(form)
+    train, names, draw, control = int(len(tags) * 0.8), sorted(set(tags)), random.Random(1), {}
+    for form in forms:
+        control.setdefault(form, draw.choice(tags))
+    arrays = {"y": np.array([names.index(t) for t in tags[:train]], np.int32),
+              "control": np.array([names.index(control[f]) for f in forms[:train]], np.int32)}
+    sites = [k for k in file if k.startswith("blocks.")]
+    order = sorted(sites, key=lambda k: (int(k.split(".")[1]), k.endswith("post")))
+    for i, name in enumerate(order):
+        arrays[f"x.{i}"] = np.ascontiguousarray(file[name][rows[:train]])
+    save_file(arrays, out)
+
+
+def standardised(x):
+    mean, sd = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+    return ((x - mean) / np.where(sd > 0, sd, 1)).astype(np.float32)
+
+
+def fit(path, out):
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    import warnings
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    arrays, result, fits, stopped = load_file(path), {}, 0, 0
+    start = time.time()
+    site = 0
+    while f"x.{site}" in arrays:
+        x = standardised(arrays[f"x.{site}"])
+        for label in ("y", "control"):
+            model = LogisticRegression(max_iter=200, tol=1e-3, warm_start=True)
+            for strength in STRENGTHS:
+                model.set_params(C=strength).fit(x, arrays[label])
+                fits, stopped = fits + 1, stopped + int(model.n_iter_[0] >= 200)
+                if label == "y":
+                    result[f"coef.{site}.{strength:g}"] = np.concatenate([model.coef_, model.intercept_[:, None]], 1).astype(np.float64)
+        site += 1
+    seconds = time.time() - start
+    save_file(result, out)
+    print(json.dumps({"what": "scikit-learn probes", "fits": fits, "rows": len(arrays["y"]), "s": round(seconds, 3),
+                      "ms_fit": round(1e3 * seconds / fits, 2), "unconverged": stopped,
+                      "rss_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 3)}))
+
+
+def objective(x, y, coef, strength):
+    score = x.astype(np.float64) @ coef[:, :-1].T + coef[:, -1]
+    top = score.max(1)
+    loss = np.log(np.exp(score - top[:, None]).sum(1)) + top - score[np.arange(len(y)), y]
+    return loss.sum() + (coef[:, :-1] ** 2).sum() / 2 / strength, score.argmax(1)
+
+
+def agree(path, sonde, peer):
+    arrays, a, b = load_file(path), load_file(sonde), load_file(peer)
+    better, ratios, same = 0, [], []
+    for name in b:
+        _, site, strength = name.split(".", 2)
+        x, y = standardised(arrays[f"x.{site}"]), arrays["y"]
+        (ours, guess), (theirs, other) = objective(x, y, a[name], float(strength)), objective(x, y, b[name], float(strength))
+        better += ours <= theirs * (1 + 1e-6)
+        ratios.append(ours / theirs)
+        same.append((guess == other).mean())
+    print(json.dumps({"what": "probe agreement", "fits": len(b), "objective_not_above": int(better),
+                      "objective_ratio": [round(min(ratios), 4), round(float(np.median(ratios)), 4), round(max(ratios), 4)],
+                      "same_predictions": round(float(np.mean(same)), 4)}))
+
+
+if __name__ == "__main__":
+    what, *args = sys.argv[1:]
+    {"prepare": lambda c, t, n, o: prepare(c, t, int(n), o), "fit": fit, "agree": agree}[what](*args)
