@@ -13,12 +13,14 @@ if [ ! -x "$python" ]; then
 	python3 -m venv "$out/venv"
 	"$out/venv/bin/pip" install -q -r bench/requirements.txt
 fi
-ninja -C build/release --quiet bench_forward bench_first_logits bench_gemm bench_probe test_localize_planted
+ninja -C build/release --quiet bench_forward bench_first_logits bench_gemm bench_tokenize bench_probe test_localize_planted
 export OMP_NUM_THREADS=2
 timed() { /usr/bin/env python3 bench/timed.py "$@"; }
 
 [ -f "$out/hf/config.json" ] || "$python" bench/peer.py prepare "$model" "$out/hf"
 build/release/bench/bench_gemm | tee "$out/gemm.jsonl"
+zoo=tests/golden/tokenizer/zoo
+"$python" bench/tokenize.py build/release/bench/bench_tokenize 5 "$corpus" -- $zoo/{bert-uncased,roberta,clip,llama2,llama3,t5}.json | tee "$out/tokenize.txt"
 : >"$out/runs.jsonl"
 for i in $(seq "$repetitions"); do
 	build/release/bench/bench_forward "$model" "$corpus" 512 "$out/sonde.safetensors" | tee -a "$out/runs.jsonl"
