@@ -81,7 +81,8 @@ def fit(path, out):
                 model.set_params(C=strength).fit(x, arrays[label])
                 fits, stopped = fits + 1, stopped + int(model.n_iter_[0] >= 200)
                 if label == "y":
-                    result[f"coef.{site}.{strength:g}"] = np.concatenate([model.coef_, model.intercept_[:, None]], 1).astype(np.float64)
+                    result[f"coef.{site}.{strength:g}"] = np.ascontiguousarray(
+                        np.concatenate([model.coef_, model.intercept_[:, None]], 1), np.float64)
         site += 1
     seconds = time.time() - start
     save_file(result, out)

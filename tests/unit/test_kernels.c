@@ -95,11 +95,43 @@ static void products_match_and_do_not_depend_on_company(void **state)
 	sn_gemm_close(gemm);
 }
 
+/* Columns of probabilities and the softmax's derivative, at widths around the vectors', against sums in double. */
+static void softmax_goes_down_columns(void **state)
+{
+	(void)state;
+	enum { LD = 40, K = 5 };
+	static const int widths[] = { 1, 15, 16, 37 };
+	for (int level = 0; sn_kernels_at(level); level++)
+		for (int t = 0; t < 4; t++) {
+			const sn_kernels *k = sn_kernels_at(level);
+			float x[K * LD], u[K * LD], before[K * LD], change[K * LD], log_sum[LD];
+			int n = widths[t];
+			for (int i = 0; i < K * LD; i++) before[i] = x[i] = (float)((i * 37 % 23) - 11) * 0.7f;
+			for (int i = 0; i < K * LD; i++) change[i] = u[i] = (float)((i * 53 % 19) - 9) * 0.3f;
+			k->softmax_columns(x, LD, K, n, log_sum);
+			k->softmax_curve(u, LD, x, LD, K, n);
+			for (int i = 0; i < n; i++) {
+				double sum = 0, mean = 0;
+				for (int r = 0; r < K; r++) sum += exp(before[r * LD + i]);
+				for (int r = 0; r < K; r++) mean += exp(before[r * LD + i]) / sum * change[r * LD + i];
+				assert_true(fabs(log_sum[i] - log(sum)) < 1e-5);
+				for (int r = 0; r < K; r++) {
+					double p = exp(before[r * LD + i]) / sum;
+					assert_true(fabs(x[r * LD + i] - p) < 1e-6);
+					assert_true(fabs(u[r * LD + i] - p * (change[r * LD + i] - mean)) < 1e-5);
+				}
+			}
+			for (int r = 0; r < K; r++)
+				for (int i = n; i < LD; i++) assert_true(x[r * LD + i] == before[r * LD + i]);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kernels_agree_with_double_arithmetic_on_every_level),
 		cmocka_unit_test(blocked_softmax_rows_are_zero),
+		cmocka_unit_test(softmax_goes_down_columns),
 		cmocka_unit_test(rotation_keeps_lengths_and_turns_pairs),
 		cmocka_unit_test(products_match_and_do_not_depend_on_company),
 	};
