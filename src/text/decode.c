@@ -193,7 +193,8 @@ static sn_status decode_byte_fallback(job *j)
 
 static sn_status decode_fuse(job *j)
 {
-	if (j->in->bytes.size) sn_buf_add(&j->out.bytes, j->in->bytes.data, j->in->bytes.size);
+	/* tokens of SentencePiece may be single bytes of characters */
+	if (j->in->bytes.size) sn_append_valid(&j->out.bytes, j->in->bytes.data, j->in->bytes.size);
 	sn_texts_end(&j->out);
 	return SN_OK;
 }

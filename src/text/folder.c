@@ -136,10 +136,15 @@ static sn_status read_folder(sn_tokenizer **out, sn_folder *folder)
 	SN_TRY(load(folder, "special_tokens_map.json", &folder->special));
 	SN_TRY(load(folder, "added_tokens.json", &folder->added));
 	SN_TRY(load(folder, "config.json", &folder->model));
+	const char *spm = sn_folder_spm_file(folder);
 	bool bpe = sn_folder_has(folder, "vocab.json") && sn_folder_has(folder, "merges.txt");
-	folder->source = sn_arena_format(folder->arena, "%s/%s", folder->path, bpe ? "vocab.json" : "vocab.txt");
+	folder->source = sn_arena_format(folder->arena, "%s/%s", folder->path,
+									 spm   ? spm
+									 : bpe ? "vocab.json"
+										   : "vocab.txt");
 	folder->root = json_object();
 	if (!folder->source || !folder->root) return SN_ENOMEM;
+	if (spm) return sn_folder_spm(out, folder);
 	SN_TRY(bpe ? sn_folder_bpe(folder) : sn_folder_wordpiece(folder));
 	sn_json doc = { folder->ctx, folder->root, (char *)(uintptr_t)folder->source };
 	return sn_tokenizer_open_doc(out, folder->ctx, &doc);
@@ -165,9 +170,14 @@ sn_status sn_tokenizer_open_folder(sn_tokenizer **out, sn_ctx *ctx, const char *
 	*out = NULL;
 	if (sn_ends_with(path, ".json") || sn_folder_has(&folder, "tokenizer.json"))
 		return sn_tokenizer_open_json(out, ctx, path);
-	bool words = sn_folder_has(&folder, "vocab.txt");
+	if (sn_ends_with(path, ".model") || sn_ends_with(path, ".spm"))
+		return sn_tokenizer_open_sentencepiece(out, ctx, path);
+	bool words = sn_folder_has(&folder, "vocab.txt") || sn_folder_spm_file(&folder);
 	if (words || (sn_folder_has(&folder, "vocab.json") && sn_folder_has(&folder, "merges.txt")))
 		return open_folder(out, ctx, path);
-	return sn_fail(ctx, SN_ENOTFOUND,
-				   "%s: no tokenizer there; expected tokenizer.json, vocab.txt, or vocab.json and merges.txt", path);
+	return sn_fail(
+		ctx, SN_ENOTFOUND,
+		"%s: no tokenizer there; expected tokenizer.json, a SentencePiece model (spiece.model, "
+		"tokenizer.model, sentencepiece.bpe.model, spm.model, source.spm), vocab.txt, or vocab.json and merges.txt",
+		path);
 }

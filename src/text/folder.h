@@ -23,6 +23,11 @@ bool sn_folder_has(const sn_folder *folder, const char *name);
  * tokenizer_config.json names (GPT-2, RoBERTa, CLIP, Qwen2). SN_EPARSE names file and line, SN_EUNKNOWN the class. */
 SN_CHECKED sn_status sn_folder_wordpiece(sn_folder *folder);
 SN_CHECKED sn_status sn_folder_bpe(sn_folder *folder);
+/* Returns the name of the folder's SentencePiece model, or NULL. */
+const char *sn_folder_spm_file(const sn_folder *folder);
+/* Opens the tokenizer of the SentencePiece model in the file source, in the manner of the class that
+ * tokenizer_config.json or config.json names. SN_EUNKNOWN lists the known classes; SN_EPARSE. */
+SN_CHECKED sn_status sn_folder_spm(sn_tokenizer **out, sn_folder *folder);
 /* Puts the folder's special and added tokens into root. class_token: name, default text, name, ..., NULL: the special
  * tokens that the class has where the folder does not say. SN_EPARSE names the file. */
 SN_CHECKED sn_status sn_folder_add_tokens(sn_folder *folder, const char *const *class_token);

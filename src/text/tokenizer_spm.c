@@ -56,7 +56,8 @@ static sn_status add_tokens(sn_tokenizer *t, const sn_spm_spec *spec, const sn_s
 	for (int64_t i = 0; i < spec->n; i++) n += is_special(&spec->piece[i]);
 	SN_NEW(t->added[0].token, t->arena, sn_added, n);
 	SN_NEW(t->flag, t->arena, uint8_t, t->vocab.n);
-	for (int i = 0; i < ids->n_extra; i++) add(t, &ids->extra[i]);
+	for (int i = ids->n_extra - 1; i >= 0; i--) /* of several that are one token the last counts */
+		if (!t->flag[ids->extra[i].id]) add(t, &ids->extra[i]);
 	for (int32_t i = 0; i < spec->n; i++) {
 		int32_t id = ids->of ? ids->of[i] : i;
 		if (is_special(&spec->piece[i]) && !t->flag[id]) add(t, &(sn_spm_extra){ .id = id, .special = true });
