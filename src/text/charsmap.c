@@ -41,7 +41,8 @@ size_t sn_charsmap_find(const sn_charsmap *map, sn_charsmap_rule rule, const cha
 		uint32_t unit = unit_at(map, at);
 		if ((unit & (IS_VALUE | 0xff)) != byte) break;
 		at ^= children_of(unit);
-		if (!(unit & HAS_VALUE)) continue;
+		bool inside = i + 1 < size && ((unsigned char)text[i + 1] & 0xc0) == 0x80; /* a character */
+		if (!(unit & HAS_VALUE) || inside) continue;
 		value = unit_at(map, at) & ~IS_VALUE;
 		found = i + 1;
 		if (rule == SN_CHARSMAP_FIRST) break;

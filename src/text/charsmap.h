@@ -24,8 +24,8 @@ typedef enum sn_charsmap_rule {
  * for sizes that are wrong. */
 SN_CHECKED sn_status sn_charsmap_open(sn_charsmap *out, sn_ctx *ctx, sn_slice bytes, const char *source);
 /* Returns how many of the first bytes of text a rule rewrites, and to what (*to borrowed from the table, valid UTF-8);
- * 0: none does. A value that points nowhere, or to what is not UTF-8, is no rule. Cost: the length of the longest rule.
- * */
+ * 0: none does. What ends inside a character, points nowhere, or to what is not UTF-8, is no rule. Cost: the length of
+ * the longest rule.  */
 size_t sn_charsmap_find(const sn_charsmap *map, sn_charsmap_rule rule, const char *text, size_t size, sn_slice *to);
 
 #endif

@@ -177,7 +177,7 @@ sn_status sn_tokenizer_open_folder(sn_tokenizer **out, sn_ctx *ctx, const char *
 		return open_folder(out, ctx, path);
 	return sn_fail(
 		ctx, SN_ENOTFOUND,
-		"%s: no tokenizer there; expected tokenizer.json, a SentencePiece model (spiece.model, "
-		"tokenizer.model, sentencepiece.bpe.model, spm.model, source.spm), vocab.txt, or vocab.json and merges.txt",
+		"%s: no tokenizer there; expected tokenizer.json, vocab.txt, vocab.json and merges.txt, or a "
+		"SentencePiece model (spiece.model, tokenizer.model, sentencepiece.bpe.model, spm.model, source.spm)",
 		path);
 }

@@ -60,7 +60,7 @@ SN_CHECKED sn_status sn_spm_build(sn_spm *out, sn_arena *arena, const sn_spm_spe
 
 /* Sends a piece through the normalizer and the result, if not empty, to out. Places are SentencePiece's: a normalised
  * stretch stands for the text up to where the next one begins, so that spaces taken away belong to the one before.
- * SN_ENOMEM, or what out returns. Cost: linear. */
+ * SN_EPARSE if the text becomes more than 64 times as long, SN_ENOMEM, or what out returns. Cost: linear. */
 SN_CHECKED sn_status sn_spm_normalize(sn_ctx *ctx, const sn_spm *spm, sn_piece piece, sn_piece_fn *out, void *payload);
 /* Appends the pieces of a normalised text, by their numbers, to out, what has none included (-1). SN_ENOMEM. Cost: as
  * sn_unigram_encode or sn_symbols_merge. */

@@ -137,6 +137,8 @@ static sn_status visit_piece(void *payload, const message *m, const field *f)
 static sn_status check_piece(const message *m, const sn_spm_piece *p, int64_t number)
 {
 	if (p->text.size == 0) return sn_fail(m->ctx, SN_EPARSE, "%s: piece %lld is empty", m->source, (long long)number);
+	if (sn_utf8_check(p->text.data, p->text.size) >= 0)
+		return sn_fail(m->ctx, SN_EPARSE, "%s: piece %lld is not UTF-8", m->source, (long long)number);
 	if (p->type > 0) return SN_OK;
 	return sn_fail(m->ctx, SN_EUNKNOWN, "%s: piece %lld, '%.*s', is of a type that is not known; known: 1 to 6",
 				   m->source, (long long)number, (int)SN_MIN(p->text.size, 80), p->text.data);

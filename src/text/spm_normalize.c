@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* Rules could make any text any length. */
+enum { LONGEST = 64, ALWAYS = 64 * 1024 };
+
 static const char space_symbol[] = "\xe2\x96\x81"; /* U+2581 */
 
 /* The normalised text and, for each of its bytes, the byte of the piece where its stretch begins. */
@@ -11,6 +14,7 @@ typedef struct writer {
 	const sn_spm *spm;
 	sn_piece piece;
 	sn_buf text, from;
+	size_t limit; /* of text */
 } writer;
 
 /* Returns the first stretch of text[at..) as it becomes, and its size. */
@@ -29,6 +33,7 @@ static sn_slice next_stretch(const sn_spm *spm, sn_piece p, size_t at, size_t *s
 static void put(writer *w, const char *bytes, size_t size, size_t at)
 {
 	uint32_t from = (uint32_t)at;
+	if (w->text.size > w->limit) return;
 	sn_buf_add(&w->text, bytes, size);
 	for (size_t i = 0; i < size; i++) sn_buf_add(&w->from, &from, sizeof from);
 }
@@ -116,6 +121,8 @@ static sn_status send(writer *w, sn_ctx *ctx, sn_piece_fn *out, void *payload)
 	size_t end;
 	rewrite(w, &end);
 	if (w->text.failed || w->from.failed) return SN_ENOMEM;
+	if (w->text.size > w->limit)
+		return sn_fail(ctx, SN_EPARSE, "the tokenizer's rules make a text more than %d times as long", LONGEST);
 	if (w->text.size == 0) return SN_OK;
 	int64_t(*origin)[2] = sn_alloc_raw(ctx, sn_size3(w->text.size, sizeof *origin, 1));
 	if (!origin) return SN_ENOMEM;
@@ -140,7 +147,7 @@ sn_status sn_spm_normalize(sn_ctx *ctx, const sn_spm *spm, sn_piece piece, sn_pi
 {
 	if (piece.size == 0) return SN_OK;
 	if (is_normal(spm, piece)) return out(payload, piece);
-	writer w = { .spm = spm, .piece = piece, .text.ctx = ctx, .from.ctx = ctx };
+	writer w = { .spm = spm, .piece = piece, .text.ctx = ctx, .from.ctx = ctx, .limit = ALWAYS + LONGEST * piece.size };
 	sn_status status = send(&w, ctx, out, payload);
 	sn_buf_free(&w.text);
 	sn_buf_free(&w.from);
