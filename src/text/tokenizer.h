@@ -13,7 +13,7 @@ enum { SN_TOKEN_NORMAL = 1, SN_TOKEN_UNKNOWN, SN_TOKEN_CONTROL, SN_TOKEN_USER_DE
 /* What a GGUF file says of its tokenizer; everything is borrowed for the call. */
 typedef struct sn_tokenizer_spec {
 	const char *source; /* path of the file, for errors */
-	const char *model;  /* tokenizer.ggml.model: "gpt2", "llama", "t5" */
+	const char *model;  /* tokenizer.ggml.model: "gpt2", "llama", "t5", "bert" */
 	const char *pre;    /* tokenizer.ggml.pre, how gpt2 cuts texts into words; NULL: "gpt-2" */
 	int64_t n_token, n_merge;
 	const sn_slice *token;         /* [n_token]; gpt2: bytes written in GPT-2's alphabet ("\u0120the") */
@@ -27,10 +27,10 @@ typedef struct sn_tokenizer_spec {
 	sn_slice charsmap;             /* t5: precompiled_charsmap */
 } sn_tokenizer_spec;
 
-/* Opens a tokenizer: byte-level BPE (gpt2), SentencePiece's BPE by score (llama), or its unigram model (t5).
- * SN_EUNKNOWN names a model or pre-tokenizer that is not known, and the known ones; SN_EPARSE the first token or merge
- * that is wrong. Cost: linear in the bytes (49,152 tokens of gpt2: some 15 ms; 262,144 of llama: some 50 ms). Close it
- * before ctx. */
+/* Opens a tokenizer: byte-level BPE (gpt2), SentencePiece's BPE by score (llama), its unigram model (t5), or BERT's
+ * WordPiece in lower case (bert, bos being [CLS] and eos [SEP]). SN_EUNKNOWN names a model or pre-tokenizer that is not
+ * known, and the known ones; SN_EPARSE the first token or merge that is wrong. Cost: linear in the bytes (49,152 tokens
+ * of gpt2: some 15 ms; 262,144 of llama: some 50 ms). Close it before ctx. */
 SN_CHECKED sn_status sn_tokenizer_open(sn_tokenizer **out, sn_ctx *ctx, const sn_tokenizer_spec *spec);
 /* The same from an open GGUF file, which may be closed after. SN_ENOTFOUND if it has no tokenizer. */
 SN_CHECKED sn_status sn_tokenizer_open_gguf(sn_tokenizer **out, sn_ctx *ctx, const sn_gguf *file);

@@ -1,6 +1,7 @@
 /* A tokenizer from the metadata of a GGUF file. */
 #include "io/hub.h"
 #include "text/classes.h"
+#include "text/gguf_bert.h"
 #include "text/gguf_pre.h"
 #include "text/tokenizer_spm.h"
 
@@ -140,6 +141,7 @@ static const struct {
 	{ "gpt2", "BPE", build_gpt2 },
 	{ "llama", "BPE", build_llama },
 	{ "t5", "Unigram", build_t5 },
+	{ "bert", "WordPiece", sn_tokenizer_set_bert },
 };
 
 static sn_status build(sn_tokenizer *t, const sn_tokenizer_spec *spec)
@@ -148,7 +150,7 @@ static sn_status build(sn_tokenizer *t, const sn_tokenizer_spec *spec)
 	int i = 0;
 	while (i < SN_COUNT(models) && strcmp(models[i].name, name) != 0) i++;
 	if (i == SN_COUNT(models))
-		return sn_fail(t->ctx, SN_EUNKNOWN, "%s: tokenizer.ggml.model is '%s'; known: gpt2, llama, t5", t->source,
+		return sn_fail(t->ctx, SN_EUNKNOWN, "%s: tokenizer.ggml.model is '%s'; known: gpt2, llama, t5, bert", t->source,
 					   name);
 	if (spec->n_token <= 0 || !spec->token)
 		return sn_fail(t->ctx, SN_EPARSE, "%s: the tokenizer has no tokens", t->source);
@@ -234,8 +236,10 @@ static sn_status read_charsmap(const sn_gguf *file, sn_ctx *ctx, sn_arena *arena
 static sn_status read_flags(const sn_gguf *file, sn_tokenizer_spec *spec)
 {
 	bool llama = strcmp(spec->model, "llama") == 0, t5 = strcmp(spec->model, "t5") == 0;
-	SN_TRY(sn_gguf_bool_or(file, "tokenizer.ggml.add_bos_token", llama, &spec->add_bos));
-	SN_TRY(sn_gguf_bool_or(file, "tokenizer.ggml.add_eos_token", t5, &spec->add_eos));
+	bool bert = strcmp(spec->model, "bert") == 0;
+	SN_TRY(sn_gguf_bool_or(file, "tokenizer.ggml.add_bos_token", llama || bert, &spec->add_bos));
+	SN_TRY(sn_gguf_bool_or(file, bert ? "tokenizer.ggml.add_sep_token" : "tokenizer.ggml.add_eos_token", t5 || bert,
+						   &spec->add_eos));
 	SN_TRY(sn_gguf_bool_or(file, "tokenizer.ggml.add_space_prefix", llama || t5, &spec->add_space_prefix));
 	return sn_gguf_bool_or(file, "tokenizer.ggml.remove_extra_whitespaces", t5, &spec->remove_extra_whitespaces);
 }
@@ -246,7 +250,8 @@ static sn_status read_spec(const sn_gguf *file, sn_ctx *ctx, sn_arena *arena, sn
 	SN_TRY(sn_gguf_string(file, "tokenizer.ggml.model", arena, &spec->model));
 	if (sn_gguf_has(file, "tokenizer.ggml.pre")) SN_TRY(sn_gguf_string(file, "tokenizer.ggml.pre", arena, &spec->pre));
 	SN_TRY(id_of(file, ctx, "tokenizer.ggml.bos_token_id", &spec->bos));
-	SN_TRY(id_of(file, ctx, "tokenizer.ggml.eos_token_id", &spec->eos));
+	bool bert = strcmp(spec->model, "bert") == 0 && sn_gguf_has(file, "tokenizer.ggml.seperator_token_id");
+	SN_TRY(id_of(file, ctx, bert ? "tokenizer.ggml.seperator_token_id" : "tokenizer.ggml.eos_token_id", &spec->eos));
 	SN_TRY(id_of(file, ctx, "tokenizer.ggml.unknown_token_id", &spec->unk));
 	SN_TRY(read_flags(file, spec));
 	SN_TRY(read_charsmap(file, ctx, arena, &spec->charsmap));

@@ -119,7 +119,7 @@ static void bad_metadata_is_refused(void **state)
 		const char *text;
 	} bad[] = {
 		{ { 0 }, SN_EUNKNOWN, "tokenizer.ggml.model" },
-		{ { .model = "rwkv" }, SN_EUNKNOWN, "'rwkv'; known: gpt2, llama, t5" },
+		{ { .model = "rwkv" }, SN_EUNKNOWN, "'rwkv'; known: gpt2, llama, t5, bert" },
 		{ { .model = "llama" }, SN_EPARSE, "no tokens" },
 		{ { .model = "llama", .n_token = 4, .token = tokens }, SN_EPARSE, "no scores" },
 		{ { .model = "t5", .n_token = 4, .token = tokens, .score = infinite },

@@ -1,5 +1,5 @@
-/* The families of tokenizer.ggml.pre against the `tokenizers` package with their expressions, over the vocabulary of
- * small-gpt2.json (tests/golden/tokenizer/gguf_pre.json). */
+/* GGUF's tokenizers: the families of tokenizer.ggml.pre against the `tokenizers` package with their expressions, over
+ * the vocabulary of small-gpt2.json (tests/golden/tokenizer/gguf_pre.json). */
 #include "common/random_text.h"
 #include "common/test.h"
 
@@ -172,11 +172,64 @@ static void every_name_opens(void **state)
 	leave(&f);
 }
 
+/* ---- bert ---- */
+
+/* Spells a token of vocab.txt as GGUF files do: "the" as U+2581 "the", "##s" as "s", "[CLS]" as it is. */
+static sn_slice spelled(sn_arena *arena, const char *text)
+{
+	size_t size = strlen(text);
+	bool inside = strncmp(text, "##", 2) == 0, whole = size > 1 && text[0] == '[' && text[size - 1] == ']';
+	const char *out = inside || whole ? sn_arena_string(arena, text + (inside ? 2 : 0))
+									  : sn_arena_format(arena, "\xe2\x96\x81%s", text);
+	return (sn_slice){ out, strlen(out) };
+}
+
+/* The same tokenizer from tokenizer.json, which agrees with its package, and as a GGUF file would have it. */
+static void bert_agrees_with_its_document(void **state)
+{
+	static const char path[] = GOLDEN "zoo/bert-uncased.json";
+	fixture f = enter(state);
+	sn_tokenizer *document;
+	json_t *root = json_load_file(path, 0, NULL), *vocab = json_object_get(json_object_get(root, "model"), "vocab"),
+		   *id;
+	const char *text;
+	f.spec = (sn_tokenizer_spec){ .source = "bert", .model = "bert", .n_token = (int64_t)json_object_size(vocab) };
+	sn_slice *token = SN_TAKE(f.arena, sn_slice, f.spec.n_token);
+	int32_t *type = SN_TAKE(f.arena, int32_t, f.spec.n_token);
+	json_object_foreach(vocab, text, id) {
+		token[json_integer_value(id)] = spelled(f.arena, text);
+		type[json_integer_value(id)] = text[0] == '[' && text[1] ? SN_TOKEN_CONTROL : SN_TOKEN_NORMAL;
+	}
+	f.spec.token = token;
+	f.spec.type = type;
+	f.spec.unk = 1;
+	f.spec.bos = 2;
+	f.spec.eos = 3;
+	f.spec.add_bos = f.spec.add_eos = true;
+	assert_ok(f.ctx, sn_tokenizer_open_json(&document, f.ctx, path));
+	for (uint64_t i = 0; i < 20000; i++) {
+		char string[RANDOM_TEXT_ROOM];
+		size_t size = random_text(i, string);
+		if (i == 0) assert_ok(f.ctx, sn_tokenizer_open(&f.t, f.ctx, &f.spec));
+		sn_tokenizer *bert = f.t;
+		uint64_t ours = hash_text(&f, SN_FNV_START, string, size);
+		f.t = document;
+		if (ours != hash_text(&f, SN_FNV_START, string, size)) fail_msg("string %d", (int)i);
+		f.t = bert;
+	}
+	assert_string_equal(sn_tokenizer_kind(f.t), "WordPiece, 1000 tokens, lower case");
+	sn_tokenizer_close(document);
+	sn_tokenizer_close(f.t);
+	json_decref(root);
+	leave(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(families_agree_with_their_expressions),
 		cmocka_unit_test(every_name_opens),
+		cmocka_unit_test(bert_agrees_with_its_document),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }
