@@ -191,12 +191,128 @@ static void treebanks_agree(void **state)
 	}
 }
 
+/* ---- the same from elsewhere ---- */
+
+/* The model as the metadata of a GGUF file would have it. */
+static sn_tokenizer *open_as_gguf(fixture *f, const char *path, const char *model)
+{
+	sn_spm_spec spm;
+	sn_slice bytes;
+	char *data;
+	sn_tokenizer *t;
+	assert_ok(f->ctx, sn_read_file(f->ctx, path, 1 << 24, f->arena, &data, &bytes.size));
+	bytes.data = data;
+	assert_ok(f->ctx, sn_spm_parse(&spm, f->ctx, f->arena, bytes, path));
+	sn_slice *token = SN_TAKE(f->arena, sn_slice, spm.n);
+	float *score = SN_TAKE(f->arena, float, spm.n);
+	int32_t *type = SN_TAKE(f->arena, int32_t, spm.n);
+	for (int64_t i = 0; i < spm.n; i++) {
+		token[i] = spm.piece[i].text;
+		score[i] = spm.piece[i].score;
+		type[i] = spm.piece[i].type;
+	}
+	const sn_tokenizer_spec spec = { .source = "gguf",
+									 .model = model,
+									 .n_token = spm.n,
+									 .token = token,
+									 .score = score,
+									 .type = type,
+									 .unk = (int32_t)spm.unk,
+									 .add_space_prefix = spm.add_dummy_prefix,
+									 .remove_extra_whitespaces = spm.remove_extra_whitespaces,
+									 .charsmap = spm.charsmap };
+	assert_ok(f->ctx, sn_tokenizer_open(&t, f->ctx, &spec));
+	return t;
+}
+
+static void gguf_metadata_say_the_same(void **state)
+{
+	static const char *const same[][2] = { { "unigram-nfkc-cf", "t5" }, { "bpe-bytes", "llama" } };
+	for (int m = 0; m < SN_COUNT(same); m++) {
+		fixture f;
+		sn_tokenizer *file;
+		open_fixture(&f, test_ctx(state), same[m][0]);
+		const char *path = sn_arena_format(f.arena, SN_TESTS "/golden/sentencepiece/%s.model", same[m][0]);
+		sn_tokenizer *gguf = open_as_gguf(&f, path, same[m][1]);
+		assert_ok(f.ctx, sn_tokenizer_open_sentencepiece(&file, f.ctx, path));
+		for (uint64_t i = 0; i < 20000; i++) {
+			char text[RANDOM_TEXT_ROOM];
+			size_t size = random_text(i, text);
+			sn_mark mark = sn_arena_mark(f.arena);
+			sn_tokens a, b;
+			assert_ok(f.ctx, sn_tokenize(f.ctx, gguf, text, size, 0, f.arena, &a));
+			assert_ok(f.ctx, sn_tokenize(f.ctx, file, text, size, 0, f.arena, &b));
+			assert_int_equal(a.n, b.n);
+			assert_memory_equal(a.id, b.id, (size_t)a.n * sizeof *a.id);
+			assert_memory_equal(a.span, b.span, (size_t)a.n * sizeof *a.span);
+			sn_arena_reset(f.arena, mark);
+		}
+		sn_tokenizer_close(file);
+		sn_tokenizer_close(gguf);
+		close_fixture(&f);
+	}
+}
+
+/* ---- memory ---- */
+
+static void *scarce_alloc(void *payload, size_t size)
+{
+	int *left = payload;
+	return (*left)-- > 0 ? aligned_alloc(64, size) : NULL;
+}
+
+static void scarce_free(void *payload, void *p)
+{
+	(void)payload;
+	free(p);
+}
+
+/* Opens and tokenizes with so many allocations granted. */
+static sn_status work_within(int allocations, const char *path)
+{
+	static const char text[] =
+		"  The keys [MASK] \xd1\x91\xe2\x80\x94 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \xf0\x9f\x98\x80 <s>";
+	sn_options options = { .size = sizeof options,
+						   .threads = 1,
+						   .alloc = scarce_alloc,
+						   .dealloc = scarce_free,
+						   .alloc_payload = &allocations };
+	sn_ctx *ctx;
+	sn_tokenizer *t = NULL;
+	sn_arena *arena = NULL;
+	sn_tokens out;
+	if (sn_ctx_open(&ctx, &options) != SN_OK) return SN_ENOMEM;
+	sn_status status = sn_arena_open(&arena, ctx);
+	if (status == SN_OK) status = sn_tokenizer_open_sentencepiece(&t, ctx, path);
+	if (status == SN_OK) status = sn_tokenize(ctx, t, text, sizeof text - 1, SN_PARSE_SPECIAL, arena, &out);
+	sn_tokenizer_close(t);
+	sn_arena_close(arena);
+	sn_ctx_close(ctx);
+	return status;
+}
+
+static void any_allocation_may_fail(void **state)
+{
+	(void)state;
+	for (int m = 0; m < SN_COUNT(models); m++) {
+		char path[512];
+		int n = 0;
+		sn_format(path, sizeof path, SN_TESTS "/golden/sentencepiece/%s.model", models[m]);
+		for (; n < 10000; n++) {
+			sn_status status = work_within(n, path);
+			if (status == SN_OK) break;
+			assert_int_equal(status, SN_ENOMEM);
+		}
+		assert_true(n > 20 && n < 10000);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hard_texts_agree),
-		cmocka_unit_test(random_strings_agree),
-		cmocka_unit_test(treebanks_agree),
+		cmocka_unit_test(hard_texts_agree),        cmocka_unit_test(random_strings_agree),
+		cmocka_unit_test(treebanks_agree),         cmocka_unit_test(gguf_metadata_say_the_same),
+		cmocka_unit_test(any_allocation_may_fail),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }
