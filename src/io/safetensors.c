@@ -139,7 +139,7 @@ static sn_status read_entries(const shard *s)
 		else
 			SN_TRY(read_tensor(s, name, entry));
 	}
-	return check_places(s, all->item + before, all->n - before);
+	return check_places(s, all->n > before ? all->item + before : NULL, all->n - before);
 }
 
 sn_status sn_safetensors_read(sn_tensor_file *file, const char *source, const uint8_t *bytes, size_t size)
