@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/parts.h"
 #include "io/pickle.h"
@@ -130,6 +131,31 @@ static void a_hash_covers_all_shards(void **state)
 	assert_ok(ctx, sn_parts_hash(ctx, TORCH "plain.bin", hex));
 	assert_ok(ctx, sn_hash_file(ctx, TORCH "plain.bin", single));
 	assert_string_equal(hex, single);
+}
+
+/* Puts a file of this name and text into a folder of its own and opens the folder, which must fail. */
+static void refuse_text(void **state, const char *name, const char *text, sn_status status, const char *words)
+{
+	sn_ctx *ctx = test_ctx(state);
+	char folder[] = "/tmp/sonde_torch_XXXXXX", path[256];
+	sn_tensor_file *file;
+	assert_non_null(mkdtemp(folder));
+	sn_format(path, sizeof path, "%s/%s", folder, name);
+	assert_ok(ctx, sn_write_file(ctx, path, text, strlen(text)));
+	assert_int_equal(sn_tensor_file_open_folder(&file, ctx, folder), status);
+	assert_null(file);
+	assert_words(sn_error(ctx), words);
+	unlink(path);
+	rmdir(folder);
+}
+
+static void what_is_no_weights_is_named(void **state)
+{
+	refuse_text(state, "tf_model.h5", "x", SN_ENOTFOUND, "found only tf_model.h5|convert");
+	refuse_text(state, "pytorch_model.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n", SN_EPARSE,
+				"pytorch_model.bin|Git LFS pointer|git lfs pull");
+	refuse_text(state, "model.safetensors", "<!DOCTYPE html><html>", SN_EPARSE, "no safetensors or PyTorch file");
+	refuse_text(state, "pytorch_model.bin", "PK\3\4 and no more", SN_EPARSE, "the end record of the ZIP archive");
 }
 
 static void shared_storages_are_not_copied(void **state)
@@ -357,6 +383,7 @@ int main(void)
 		cmocka_unit_test(every_form_of_torch_save_is_read),
 		cmocka_unit_test(a_folder_gives_its_weights),
 		cmocka_unit_test(a_hash_covers_all_shards),
+		cmocka_unit_test(what_is_no_weights_is_named),
 		cmocka_unit_test(shared_storages_are_not_copied),
 		cmocka_unit_test(a_call_is_refused_by_its_name),
 		cmocka_unit_test(pickles_that_do_more_than_hold_tensors_are_refused),
