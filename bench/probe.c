@@ -25,25 +25,25 @@ static double now(void)
 typedef struct bench {
 	sn_ctx *ctx;
 	sn_arena *arena;
-	const sn_safetensors *file;
+	const sn_tensor_file *file;
 	int32_t *y[LABELS];
 	int n_class, n_site, n_unconverged;
 	int64_t n, d, passes;
 	double tol, *coef; /* [n_site, strengths, classes, d] */
 } bench;
 
-static const sn_safetensor *tensor(const bench *b, const char *name, int site)
+static const sn_stored *tensor(const bench *b, const char *name, int site)
 {
 	char full[32];
 	sn_format(full, sizeof full, name, site);
-	return sn_safetensors_find(b->file, full);
+	return sn_tensor_file_find(b->file, full);
 }
 
 static sn_status read_labels(bench *b)
 {
 	static const char *const name[] = { "y", "control" };
 	for (int k = 0; k < LABELS; k++) {
-		const sn_safetensor *t = tensor(b, name[k], 0);
+		const sn_stored *t = tensor(b, name[k], 0);
 		if (!t || t->type->dtype != SN_I32 || t->dim[0] != b->n)
 			return sn_fail(b->ctx, SN_EPARSE, "no int32 %s [n]", name[k]);
 		SN_NEW(b->y[k], b->arena, int32_t, b->n);
@@ -121,10 +121,10 @@ static sn_status write_coefficients(const bench *b, const char *path)
 
 static sn_status run(bench *b, char **argv)
 {
-	sn_safetensors *file;
-	SN_TRY(sn_safetensors_open(&file, b->ctx, argv[1]));
+	sn_tensor_file *file;
+	SN_TRY(sn_tensor_file_open(&file, b->ctx, argv[1]));
 	b->file = file;
-	const sn_safetensor *x = tensor(b, "x.%d", 0);
+	const sn_stored *x = tensor(b, "x.%d", 0);
 	if (!x || x->ndim != 2) return sn_fail(b->ctx, SN_EPARSE, "%s: no x.0", argv[1]);
 	b->n = x->dim[0];
 	b->d = x->dim[1];
@@ -147,7 +147,7 @@ static sn_status run(bench *b, char **argv)
 		   fits, (long long)b->n, seconds, 1e3 * seconds / fits, (double)b->passes / fits, b->n_unconverged,
 		   (double)usage.ru_maxrss / 1e6);
 	SN_TRY(write_coefficients(b, argv[2]));
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	return SN_OK;
 }
 

@@ -5,27 +5,7 @@
 
 #include "io/tensor_file.h"
 
-/* ==== Reading ==== The names by which callers know io/tensor_file.h for these files. */
-
-typedef sn_stored sn_safetensor;
-typedef sn_tensor_file sn_safetensors;
-SN_CHECKED static inline sn_status sn_safetensors_open(sn_safetensors **out, sn_ctx *ctx, const char *path)
-{
-	return sn_tensor_file_open(out, ctx, path);
-}
-static inline void sn_safetensors_close(sn_safetensors *file) { sn_tensor_file_close(file); }
-static inline int64_t sn_safetensors_count(const sn_safetensors *file) { return sn_tensor_file_count(file); }
-static inline const sn_stored *sn_safetensors_at(const sn_safetensors *file, int64_t i)
-{
-	return sn_tensor_file_at(file, i);
-}
-static inline const sn_stored *sn_safetensors_find(const sn_safetensors *file, const char *name)
-{
-	return sn_tensor_file_find(file, name);
-}
-
-/* ==== Writing ====
- * Tensors are declared, then filled row by row in any interleaving; memory stays flat. A tensor whose number of rows is
+/* Tensors are declared, then filled row by row in any interleaving; memory stays flat. A tensor whose number of rows is
  * given goes straight to its place; those that grow share a nameless file beside the target (so two open files and
  * twice their size on disk) and are copied behind the others at the end. The target appears only with the commit. */
 

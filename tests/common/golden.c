@@ -3,23 +3,23 @@
 #include <math.h>
 #include <string.h>
 
-sn_safetensors *golden_open(sn_ctx *ctx, const char *name)
+sn_tensor_file *golden_open(sn_ctx *ctx, const char *name)
 {
 	char path[512];
 	sn_format(path, sizeof path, "%s/golden/%s", SN_TESTS, name);
-	sn_safetensors *file;
-	assert_ok(ctx, sn_safetensors_open(&file, ctx, path));
+	sn_tensor_file *file;
+	assert_ok(ctx, sn_tensor_file_open(&file, ctx, path));
 	return file;
 }
 
-double *golden_f64(sn_arena *arena, const sn_safetensors *file, int64_t *dim, const char *format, ...)
+double *golden_f64(sn_arena *arena, const sn_tensor_file *file, int64_t *dim, const char *format, ...)
 {
 	char name[256];
 	va_list args;
 	va_start(args, format);
 	sn_vformat(name, sizeof name, format, args);
 	va_end(args);
-	const sn_safetensor *t = sn_safetensors_find(file, name);
+	const sn_stored *t = sn_tensor_file_find(file, name);
 	if (!t) fail_msg("golden file without %s", name);
 	for (int i = 0; dim && i < 2; i++) dim[i] = i < t->ndim ? t->dim[i] : 1;
 	double *out = SN_TAKE(arena, double, t->count);

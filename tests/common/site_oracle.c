@@ -49,11 +49,11 @@ static bool read_rows(const site_oracle *o, const char *prefix, sn_batch *out)
 {
 	char name[32];
 	snprintf(name, sizeof name, "%sstart", prefix);
-	const sn_safetensor *start = sn_safetensors_find(o->file, name);
+	const sn_stored *start = sn_tensor_file_find(o->file, name);
 	if (!start) return false;
 	snprintf(name, sizeof name, "%stokens", prefix);
 	*out = (sn_batch){ .n = (int32_t)start->count - 1, .start = (const int64_t *)start->data,
-	                   .token = (const int32_t *)sn_safetensors_find(o->file, name)->data };
+	                   .token = (const int32_t *)sn_tensor_file_find(o->file, name)->data };
 	assert_true(out->n <= MAX_ROWS);
 	return true;
 }
@@ -64,7 +64,7 @@ void site_oracle_open(site_oracle *o, sn_ctx *ctx, const char *folder, const cha
 	*o = (site_oracle){ .ctx = ctx, .site = "" };
 	assert_ok(ctx, sn_arena_open(&o->arena, ctx));
 	snprintf(path, sizeof path, "%s/sites.safetensors", folder);
-	assert_ok(ctx, sn_safetensors_open(&o->file, ctx, path));
+	assert_ok(ctx, sn_tensor_file_open(&o->file, ctx, path));
 	snprintf(path, sizeof path, "%s%s%s", folder, *file ? "/" : "", file);
 	assert_ok(ctx, sn_model_open(&o->model, ctx, path));
 	assert_true(read_rows(o, "", &o->batch));
@@ -73,18 +73,18 @@ void site_oracle_open(site_oracle *o, sn_ctx *ctx, const char *folder, const cha
 void site_oracle_close(site_oracle *o)
 {
 	sn_model_close(o->model);
-	sn_safetensors_close(o->file);
+	sn_tensor_file_close(o->file);
 	sn_arena_close(o->arena);
 }
 
-static const sn_safetensor *find_row(const site_oracle *o, int row, const char *site)
+static const sn_stored *find_row(const site_oracle *o, int row, const char *site)
 {
 	char name[112];
 	snprintf(name, sizeof name, "row%d/%s", row, site);
-	return sn_safetensors_find(o->file, name);
+	return sn_tensor_file_find(o->file, name);
 }
 
-static void check_row(site_oracle *o, const sn_safetensor *t, const float *x)
+static void check_row(site_oracle *o, const sn_stored *t, const float *x)
 {
 	double error = compare(x, (const float *)t->data, t->count);
 	if (!(error <= 1e-5)) fail_msg("%s: relative error %g", t->name, error);
@@ -98,7 +98,7 @@ static void check_square(site_oracle *o, const char *name, const sn_site *site)
 {
 	square s[MAX_ROWS] = { { NULL, 0, 0 } };
 	for (int row = 0; row < o->batch.n; row++) {
-		const sn_safetensor *t = find_row(o, row, name);
+		const sn_stored *t = find_row(o, row, name);
 		if (t) s[row] = (square){ SN_TAKE(o->arena, float, t->count), t->dim[1], t->dim[2] };
 	}
 	assert_ok(o->ctx, run_tap(o, site, &square_sink, s));
@@ -113,7 +113,7 @@ static void check_places(site_oracle *o, const char *name, const sn_site *site, 
 	sn_keep keep = { SN_TAKE(o->arena, float, n * width), n, width };
 	assert_ok(o->ctx, run_tap(o, site, &sn_sink_keep, &keep));
 	for (int row = 0; row < rows->n; row++) {
-		const sn_safetensor *t = find_row(o, row, name);
+		const sn_stored *t = find_row(o, row, name);
 		if (!t) continue;
 		assert_int_equal(t->count, (rows->start[row + 1] - rows->start[row]) * width);
 		check_row(o, t, keep.x + rows->start[row] * width);
@@ -123,8 +123,8 @@ static void check_places(site_oracle *o, const char *name, const sn_site *site, 
 int64_t site_oracle_sites(site_oracle *o)
 {
 	int64_t checked = 0;
-	for (int64_t i = 0; i < sn_safetensors_count(o->file); i++) {
-		const char *name = sn_safetensors_at(o->file, i)->name;
+	for (int64_t i = 0; i < sn_tensor_file_count(o->file); i++) {
+		const char *name = sn_tensor_file_at(o->file, i)->name;
 		if (strncmp(name, "row", 3) != 0 || !strstr(name, "hook")) continue;
 		const char *site_name = strchr(name, '/') + 1;
 		assert_non_null(find_row(o, 0, site_name));
@@ -171,7 +171,7 @@ void site_oracle_claims(site_oracle *o)
 
 void site_oracle_loss(site_oracle *o)
 {
-	const sn_safetensor *t = sn_safetensors_find(o->file, "loss");
+	const sn_stored *t = sn_tensor_file_find(o->file, "loss");
 	if (!t) return;
 	sn_goal goal = { .metric = SN_LOSS, .where = { .sel = SN_ALL } };
 	sn_plan plan = { .size = sizeof plan, .n_goal = 1, .goal = &goal };
@@ -189,7 +189,7 @@ static void compare_logits(const site_oracle *o, int row, int64_t n_vocab, const
 {
 	char name[32];
 	snprintf(name, sizeof name, "row%d/logits", row);
-	const sn_safetensor *t = sn_safetensors_find(o->file, name);
+	const sn_stored *t = sn_tensor_file_find(o->file, name);
 	for (int64_t v = 0; v < n_vocab; v++) {
 		double sum = 0, size = 1, found = score[v * o->batch.n + row];
 		for (int64_t i = v; i < t->count; i += n_vocab) {
@@ -203,7 +203,7 @@ static void compare_logits(const site_oracle *o, int row, int64_t n_vocab, const
 
 void site_oracle_logits(site_oracle *o)
 {
-	if (!sn_safetensors_find(o->file, "loss")) return;
+	if (!sn_tensor_file_find(o->file, "loss")) return;
 	int64_t n_vocab = sn_model_get_info(o->model)->d_vocab;
 	int32_t *id = SN_TAKE(o->arena, int32_t, n_vocab);
 	sn_goal *goal = SN_TAKE(o->arena, sn_goal, n_vocab);

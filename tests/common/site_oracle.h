@@ -4,13 +4,13 @@
 #define SN_TEST_SITE_ORACLE_H
 
 #include "common/test.h"
-#include "io/safetensors.h"
+#include "io/tensor_file.h"
 
 typedef struct site_oracle {
 	sn_ctx *ctx;
 	sn_arena *arena;
 	sn_model *model;
-	sn_safetensors *file;
+	sn_tensor_file *file;
 	sn_batch batch;      /* the file's rows */
 	double worst;        /* largest relative error of a site so far */
 	const char *site;    /* where: "row0/blocks.1.attn.hook_z" */

@@ -30,13 +30,13 @@ static void weights_by_head_rebuild_results(void **state)
 	sn_ctx *ctx = test_ctx(state);
 	sn_arena *arena;
 	sn_model *model;
-	sn_safetensors *file;
+	sn_tensor_file *file;
 	sn_tensor w;
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
 	assert_ok(ctx, sn_model_open(&model, ctx, SN_TESTS "/golden/tiny/gqa-tied/model.gguf"));
-	assert_ok(ctx, sn_safetensors_open(&file, ctx, SN_TESTS "/golden/tiny/gqa-tied/sites.safetensors"));
-	const float *z = (const float *)sn_safetensors_find(file, "row0/blocks.1.attn.hook_z")->data;
-	const float *result = (const float *)sn_safetensors_find(file, "row0/blocks.1.attn.hook_result")->data;
+	assert_ok(ctx, sn_tensor_file_open(&file, ctx, SN_TESTS "/golden/tiny/gqa-tied/sites.safetensors"));
+	const float *z = (const float *)sn_tensor_file_find(file, "row0/blocks.1.attn.hook_z")->data;
+	const float *result = (const float *)sn_tensor_file_find(file, "row0/blocks.1.attn.hook_result")->data;
 	for (int h = 0; h < 4; h++) {
 		assert_ok(ctx, sn_weight(ctx, model, SN_W_O, 1, h, arena, &w));
 		assert_true(w.dim[0] == 4 && w.dim[1] == 16);
@@ -47,8 +47,8 @@ static void weights_by_head_rebuild_results(void **state)
 			assert_true(fabs(sum - result[h * 16 + j]) < 1e-5);
 		}
 	}
-	const float *in = (const float *)sn_safetensors_find(file, "row0/blocks.1.attn.q.hook_in")->data;
-	const float *k = (const float *)sn_safetensors_find(file, "row0/blocks.1.attn.hook_k")->data;
+	const float *in = (const float *)sn_tensor_file_find(file, "row0/blocks.1.attn.q.hook_in")->data;
+	const float *k = (const float *)sn_tensor_file_find(file, "row0/blocks.1.attn.hook_k")->data;
 	assert_ok(ctx, sn_weight(ctx, model, SN_W_K, 1, 1, arena, &w));
 	for (int j = 0; j < 4; j++) {
 		double sum = 0;
@@ -56,7 +56,7 @@ static void weights_by_head_rebuild_results(void **state)
 		assert_true(fabs(sum - k[4 + j]) < 1e-5);
 	}
 	assert_int_equal(sn_weight(ctx, model, SN_W_K, 1, 2, arena, &w), SN_EARG);
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	sn_model_close(model);
 	sn_arena_close(arena);
 }

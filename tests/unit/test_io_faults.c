@@ -77,9 +77,9 @@ static sn_status use_split(sn_ctx *ctx)
 
 static sn_status use_safetensors(sn_ctx *ctx)
 {
-	sn_safetensors *file;
-	SN_TRY(sn_safetensors_open(&file, ctx, TINY "model.safetensors"));
-	sn_safetensors_close(file);
+	sn_tensor_file *file;
+	SN_TRY(sn_tensor_file_open(&file, ctx, TINY "model.safetensors"));
+	sn_tensor_file_close(file);
 	return SN_OK;
 }
 

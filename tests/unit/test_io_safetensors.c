@@ -24,9 +24,9 @@ static size_t make(uint8_t *out, const char *header, size_t n)
 static void golden_file_is_read(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
-	sn_safetensors *file;
-	assert_ok(ctx, sn_safetensors_open(&file, ctx, TINY "mha-untied/model.safetensors"));
-	const sn_safetensor *t = sn_safetensors_find(file, "model.embed_tokens.weight");
+	sn_tensor_file *file;
+	assert_ok(ctx, sn_tensor_file_open(&file, ctx, TINY "mha-untied/model.safetensors"));
+	const sn_stored *t = sn_tensor_file_find(file, "model.embed_tokens.weight");
 	assert_non_null(t);
 	assert_int_equal(t->type->dtype, SN_BF16);
 	assert_string_equal(t->type->name, "BF16");
@@ -34,28 +34,28 @@ static void golden_file_is_read(void **state)
 	assert_int_equal(t->dim[0], 286);
 	assert_int_equal(t->dim[1], 16);
 	assert_int_equal(t->size, 286 * 16 * 2);
-	assert_null(sn_safetensors_find(file, "no.such"));
+	assert_null(sn_tensor_file_find(file, "no.such"));
 	assert_null(sn_tensor_file_meta(file, "no.such"));
-	sn_safetensors_close(file);
-	assert_ok(ctx, sn_safetensors_open(&file, ctx, TINY "gqa-tied/sites.safetensors"));
-	assert_int_equal(sn_safetensors_find(file, "loss")->type->dtype, SN_F64);
-	assert_int_equal(sn_safetensors_find(file, "start")->type->dtype, SN_I64);
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
+	assert_ok(ctx, sn_tensor_file_open(&file, ctx, TINY "gqa-tied/sites.safetensors"));
+	assert_int_equal(sn_tensor_file_find(file, "loss")->type->dtype, SN_F64);
+	assert_int_equal(sn_tensor_file_find(file, "start")->type->dtype, SN_I64);
+	sn_tensor_file_close(file);
 }
 
 static void dequantisation_is_bit_exact(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
-	sn_safetensors *file;
-	assert_ok(ctx, sn_safetensors_open(&file, ctx, SN_TESTS "/golden/gguf_dequant.safetensors"));
+	sn_tensor_file *file;
+	assert_ok(ctx, sn_tensor_file_open(&file, ctx, SN_TESTS "/golden/gguf_dequant.safetensors"));
 	int checked = 0;
 	const sn_ggml_type *type;
 	for (int i = 0; (type = sn_ggml_type_at(i)); i++) {
 		char name[64];
 		sn_format(name, sizeof name, "%s/blocks", type->name);
-		const sn_safetensor *blocks = sn_safetensors_find(file, name);
+		const sn_stored *blocks = sn_tensor_file_find(file, name);
 		sn_format(name, sizeof name, "%s/values", type->name);
-		const sn_safetensor *values = sn_safetensors_find(file, name);
+		const sn_stored *values = sn_tensor_file_find(file, name);
 		if (!blocks) continue;
 		assert_non_null(type->to_f32);
 		assert_int_equal(values->count / type->block * type->bytes, (int64_t)blocks->size);
@@ -69,7 +69,7 @@ static void dequantisation_is_bit_exact(void **state)
 		checked++;
 	}
 	assert_int_equal(checked, 14);
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 }
 
 static void convert(const char *type, const void *src, float *out, int64_t n)
@@ -133,7 +133,7 @@ static void bad_headers_are_refused(void **state)
 	for (int i = 0; i < SN_COUNT(cases); i++) {
 		uint8_t bytes[1024];
 		size_t size = make(bytes, cases[i].header, cases[i].data);
-		sn_safetensors *file;
+		sn_tensor_file *file;
 		assert_true(sn_tensor_file_open_bytes(&file, ctx, "bad", bytes, size) != SN_OK);
 		assert_null(file);
 		char words[128];
@@ -152,19 +152,19 @@ static void scalars_empty_tensors_and_metadata_are_read(void **state)
 			 "{\"__metadata__\":{\"format\":\"pt\"},\"s\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[0,4]},"
 			 "\"e\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]}}   ",
 			 4);
-	sn_safetensors *file;
+	sn_tensor_file *file;
 	assert_ok(ctx, sn_tensor_file_open_bytes(&file, ctx, "good", bytes, size));
-	assert_int_equal(sn_safetensors_count(file), 2);
-	assert_int_equal(sn_safetensors_find(file, "s")->count, 1);
-	assert_int_equal(sn_safetensors_find(file, "e")->size, 0);
+	assert_int_equal(sn_tensor_file_count(file), 2);
+	assert_int_equal(sn_tensor_file_find(file, "s")->count, 1);
+	assert_int_equal(sn_tensor_file_find(file, "e")->size, 0);
 	assert_string_equal(sn_tensor_file_meta(file, "format"), "pt");
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 }
 
 static void absurd_lengths_are_refused(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
-	sn_safetensors *file;
+	sn_tensor_file *file;
 	static const uint64_t length[] = { 3, UINT64_MAX, UINT64_MAX - 7, 1ull << 40 };
 	for (int i = 0; i < SN_COUNT(length); i++) {
 		uint8_t bytes[10] = { 0 };
@@ -182,7 +182,7 @@ static void every_truncation_is_refused(void **state)
 	for (size_t n = 0; n < map.size; n += n < 4096 ? 1 : 61) {
 		uint8_t *copy = malloc(n ? n : 1);
 		memcpy(copy, map.data, n);
-		sn_safetensors *file;
+		sn_tensor_file *file;
 		assert_int_equal(sn_tensor_file_open_bytes(&file, ctx, "cut", copy, n), SN_EPARSE);
 		free(copy);
 	}
@@ -198,12 +198,12 @@ static void write_shard(sn_ctx *ctx, const char *folder, const char *name, const
 	assert_ok(ctx, sn_write_file(ctx, path, bytes, make(bytes, header, 4)));
 }
 
-static sn_status open_index(sn_ctx *ctx, const char *folder, const char *json, sn_safetensors **out)
+static sn_status open_index(sn_ctx *ctx, const char *folder, const char *json, sn_tensor_file **out)
 {
 	char path[256];
 	sn_format(path, sizeof path, "%s/model.safetensors.index.json", folder);
 	assert_ok(ctx, sn_write_file(ctx, path, json, strlen(json)));
-	sn_status status = sn_safetensors_open(out, ctx, path);
+	sn_status status = sn_tensor_file_open(out, ctx, path);
 	unlink(path);
 	return status;
 }
@@ -215,13 +215,13 @@ static void shards_become_one(void **state)
 	assert_non_null(mkdtemp(folder));
 	write_shard(ctx, folder, "1.safetensors", "a");
 	write_shard(ctx, folder, "2.safetensors", "b");
-	sn_safetensors *file;
+	sn_tensor_file *file;
 	assert_ok(ctx,
 			  open_index(ctx, folder, "{\"weight_map\":{\"b\":\"2.safetensors\",\"a\":\"1.safetensors\"}}", &file));
-	assert_int_equal(sn_safetensors_count(file), 2);
-	assert_string_equal(sn_safetensors_at(file, 0)->name, "a");
-	assert_true(sn_ends_with(sn_safetensors_find(file, "b")->path, "/2.safetensors"));
-	sn_safetensors_close(file);
+	assert_int_equal(sn_tensor_file_count(file), 2);
+	assert_string_equal(sn_tensor_file_at(file, 0)->name, "a");
+	assert_true(sn_ends_with(sn_tensor_file_find(file, "b")->path, "/2.safetensors"));
+	sn_tensor_file_close(file);
 	assert_int_equal(open_index(ctx, folder, "{\"weight_map\":{\"c\":\"2.safetensors\"}}", &file), SN_EPARSE);
 	assert_non_null(strstr(sn_error(ctx), "weight_map.c"));
 	assert_int_equal(open_index(ctx, folder, "{\"weight_map\":{\"b\":\"../2.safetensors\"}}", &file), SN_EPARSE);
@@ -243,7 +243,7 @@ static void append_rows(sn_ctx *ctx, sn_safetensors_writer *w, int id, int first
 	assert_ok(ctx, sn_safetensors_append(w, id, rows, n));
 }
 
-static void check_rows(const sn_safetensor *t, int n)
+static void check_rows(const sn_stored *t, int n)
 {
 	assert_non_null(t);
 	assert_int_equal(t->type->dtype, SN_F32);
@@ -282,17 +282,17 @@ static void interleaved_streams_are_read_back(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 	assert_ok(ctx, sn_safetensors_commit(w));
 	sn_safetensors_writer_close(w);
-	sn_safetensors *file;
-	assert_ok(ctx, sn_safetensors_open(&file, ctx, path));
-	assert_int_equal(sn_safetensors_count(file), 6);
-	check_rows(sn_safetensors_find(file, "grows.0"), 30);
-	check_rows(sn_safetensors_find(file, "grows.1"), 30);
-	check_rows(sn_safetensors_find(file, "fixed"), 20);
-	assert_memory_equal(sn_safetensors_find(file, "bytes")->data, "abcde", 5);
-	assert_memory_equal(sn_safetensors_find(file, "scalar")->data, &(double){ 0.1 }, 8);
-	assert_int_equal(sn_safetensors_find(file, "empty")->dim[0], 0);
+	sn_tensor_file *file;
+	assert_ok(ctx, sn_tensor_file_open(&file, ctx, path));
+	assert_int_equal(sn_tensor_file_count(file), 6);
+	check_rows(sn_tensor_file_find(file, "grows.0"), 30);
+	check_rows(sn_tensor_file_find(file, "grows.1"), 30);
+	check_rows(sn_tensor_file_find(file, "fixed"), 20);
+	assert_memory_equal(sn_tensor_file_find(file, "bytes")->data, "abcde", 5);
+	assert_memory_equal(sn_tensor_file_find(file, "scalar")->data, &(double){ 0.1 }, 8);
+	assert_int_equal(sn_tensor_file_find(file, "empty")->dim[0], 0);
 	assert_string_equal(sn_tensor_file_meta(file, "model"), "\"quoted\" \xd1\x91");
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	unlink(path);
 	assert_int_equal(rmdir(folder), 0); /* nothing else was left there */
 }
@@ -320,14 +320,14 @@ static void streams_of_all_sizes_are_read_back(void **state)
 	}
 	assert_ok(ctx, sn_safetensors_commit(w));
 	sn_safetensors_writer_close(w);
-	sn_safetensors *file;
-	assert_ok(ctx, sn_safetensors_open(&file, ctx, path));
+	sn_tensor_file *file;
+	assert_ok(ctx, sn_tensor_file_open(&file, ctx, path));
 	for (int k = 0; k < 3; k++) {
-		const sn_safetensor *t = sn_safetensors_find(file, name[k]);
+		const sn_stored *t = sn_tensor_file_find(file, name[k]);
 		assert_int_equal(t->count, n[k]);
 		for (int32_t i = 0; i < n[k]; i++) assert_int_equal(sn_load_u32(t->data + 4 * (size_t)i), i);
 	}
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	unlink(path);
 }
 

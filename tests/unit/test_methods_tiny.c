@@ -2,7 +2,7 @@
 #include "common/test.h"
 
 #include "data/result.h"
-#include "io/safetensors.h"
+#include "io/tensor_file.h"
 
 #include <math.h>
 #include <string.h>
@@ -92,11 +92,11 @@ static void captured_activations_are_what_a_tap_yields(void **state)
 	sn_format(path, sizeof path, "%s.safetensors", r.path);
 	param.out = path;
 	assert_ok(r.ctx, go(&r, &param));
-	sn_safetensors *file;
-	assert_ok(r.ctx, sn_safetensors_open(&file, r.ctx, path));
-	const sn_safetensor *tokens = sn_safetensors_find(file, "tokens"), *start = sn_safetensors_find(file, "start");
-	const sn_safetensor *resid = sn_safetensors_find(file, "blocks.1.hook_resid_post"),
-		*pattern = sn_safetensors_find(file, "blocks.1.attn.hook_pattern");
+	sn_tensor_file *file;
+	assert_ok(r.ctx, sn_tensor_file_open(&file, r.ctx, path));
+	const sn_stored *tokens = sn_tensor_file_find(file, "tokens"), *start = sn_tensor_file_find(file, "start");
+	const sn_stored *resid = sn_tensor_file_find(file, "blocks.1.hook_resid_post"),
+		*pattern = sn_tensor_file_find(file, "blocks.1.attn.hook_pattern");
 	assert_true(tokens && start && resid && pattern && start->count == 3);
 	sn_batch batch = { .n = 2, .token = (const int32_t *)tokens->data, .start = (const int64_t *)start->data };
 	static float x[4096];
@@ -117,7 +117,7 @@ static void captured_activations_are_what_a_tap_yields(void **state)
 				assert_true(fabs(sum - 1) < 1e-5);
 			}
 	assert_ptr_equal(p, (const float *)pattern->data + pattern->count);
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	unlink(path);
 	close_run(&r);
 }

@@ -15,7 +15,7 @@ typedef struct sample {
 	sn_rows rows;
 } sample;
 
-static sample load(sn_arena *arena, sn_safetensors *file, const char *name)
+static sample load(sn_arena *arena, sn_tensor_file *file, const char *name)
 {
 	sample s;
 	int64_t dim[2];
@@ -47,7 +47,7 @@ static void shrinkage_equals_concept_erasures(void **state)
 	sn_ctx *ctx = test_ctx(state);
 	sn_arena *arena;
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
-	sn_safetensors *file = golden_open(ctx, "stats/leace.safetensors");
+	sn_tensor_file *file = golden_open(ctx, "stats/leace.safetensors");
 	for (int c = 0; c < SN_COUNT(cases); c++) {
 		sample s = load(arena, file, cases[c]);
 		sn_cov m;
@@ -62,7 +62,7 @@ static void shrinkage_equals_concept_erasures(void **state)
 		double *shrunk = golden_f64(arena, file, NULL, "%s/cov_shrunk", cases[c]);
 		assert_true(golden_gap(m.sxx, shrunk, s.d * s.d) < 1e-12 * norm(shrunk, s.d * s.d));
 	}
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	sn_arena_close(arena);
 }
 
@@ -80,7 +80,7 @@ static void projection_equals_concept_erasures(void **state)
 	sn_ctx *ctx = test_ctx(state);
 	sn_arena *arena;
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
-	sn_safetensors *file = golden_open(ctx, "stats/leace.safetensors");
+	sn_tensor_file *file = golden_open(ctx, "stats/leace.safetensors");
 	for (int c = 0; c < SN_COUNT(cases); c++) {
 		sample s = load(arena, file, cases[c]);
 		sn_cov m;
@@ -98,7 +98,7 @@ static void projection_equals_concept_erasures(void **state)
 			check_eraser(arena, &q, &s, want, erased);
 		}
 	}
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	sn_arena_close(arena);
 }
 

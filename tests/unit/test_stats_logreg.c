@@ -17,7 +17,7 @@ typedef struct problem {
 	int n_class;
 } problem;
 
-static problem load(sn_arena *arena, sn_safetensors *file, const char *name)
+static problem load(sn_arena *arena, sn_tensor_file *file, const char *name)
 {
 	problem p = { 0 };
 	int64_t dim[2];
@@ -53,7 +53,7 @@ static void coefficients_equal_scikit_learns(void **state)
 	sn_ctx *ctx = test_ctx(state);
 	sn_arena *arena;
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
-	sn_safetensors *file = golden_open(ctx, "stats/logistic.safetensors");
+	sn_tensor_file *file = golden_open(ctx, "stats/logistic.safetensors");
 	for (int c = 0; c < SN_COUNT(cases); c++) {
 		problem p = load(arena, file, cases[c]);
 		sn_logreg m = { 0 };
@@ -68,7 +68,7 @@ static void coefficients_equal_scikit_learns(void **state)
 			check_fit(&m, golden_f64(arena, file, NULL, "%s/coef_weighted_C%s", cases[c], strengths[s]));
 		}
 	}
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	sn_arena_close(arena);
 }
 

@@ -10,9 +10,9 @@
 #include "stats/mixture.h"
 #include "stats/mlp.h"
 
-static const void *raw(const sn_safetensors *file, const char *name, int64_t *rows)
+static const void *raw(const sn_tensor_file *file, const char *name, int64_t *rows)
 {
-	const sn_safetensor *t = sn_safetensors_find(file, name);
+	const sn_stored *t = sn_tensor_file_find(file, name);
 	assert_non_null(t);
 	if (rows) *rows = t->dim[0];
 	return t->data;
@@ -24,7 +24,7 @@ static void training_equals_pytorchs(void **state)
 	sn_ctx *ctx = test_ctx(state);
 	sn_arena *arena;
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
-	sn_safetensors *file = golden_open(ctx, "stats/probes.safetensors");
+	sn_tensor_file *file = golden_open(ctx, "stats/probes.safetensors");
 	int64_t n, steps;
 	const float *x = raw(file, "mlp/x", &n);
 	const int32_t *y = raw(file, "mlp/y", NULL);
@@ -43,7 +43,7 @@ static void training_equals_pytorchs(void **state)
 		sn_adam_step(&adam, m.size, grad, m.theta);
 	}
 	assert_true(golden_gap(m.theta, raw(file, "mlp/end", NULL), m.size) < 1e-9);
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	sn_arena_close(arena);
 }
 
@@ -128,7 +128,7 @@ static void f1_equals_scikit_learns(void **state)
 	sn_arena *arena;
 	sn_boot *boot;
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
-	sn_safetensors *file = golden_open(ctx, "stats/probes.safetensors");
+	sn_tensor_file *file = golden_open(ctx, "stats/probes.safetensors");
 	int64_t n;
 	const int32_t *y = raw(file, "f1/y", &n), *guess = raw(file, "f1/guess", NULL);
 	const double *macro = raw(file, "f1/macro", NULL), *by_class = raw(file, "f1/by_class", NULL);
@@ -147,14 +147,14 @@ static void f1_equals_scikit_learns(void **state)
 		for (int k = 0; k < 7; k++) assert_true(fabs(own.point[k] - by_class[c * 7 + k]) < 1e-12);
 		assert_true(isnan(own.point[7]));
 	}
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	sn_arena_close(arena);
 }
 
 static void mixtures_equal_scipys(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
-	sn_safetensors *file = golden_open(ctx, "stats/probes.safetensors");
+	sn_tensor_file *file = golden_open(ctx, "stats/probes.safetensors");
 	int64_t n;
 	const float *p = raw(file, "mixture/p", &n);
 	const double *want = raw(file, "mixture/s", NULL), *value = raw(file, "mixture/value", NULL);
@@ -170,7 +170,7 @@ static void mixtures_equal_scipys(void **state)
 	assert_true(fabs(sn_expected_layer(score, at, 4) - (1 * 1 + 2 * 0.5) / 1.5) <
 				1e-12); /* Tenney et al. 2019, eq. 4 */
 	assert_true(isnan(sn_expected_layer(flat, at, 4)));
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 }
 
 static void edges_equal_l_bfgs(void **state)
@@ -178,7 +178,7 @@ static void edges_equal_l_bfgs(void **state)
 	sn_ctx *ctx = test_ctx(state);
 	sn_arena *arena;
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
-	sn_safetensors *file = golden_open(ctx, "stats/probes.safetensors");
+	sn_tensor_file *file = golden_open(ctx, "stats/probes.safetensors");
 	sn_edges e = { .r = 3 };
 	e.x = raw(file, "edge/x", &e.n);
 	e.start = raw(file, "edge/start", &e.n_sentence);
@@ -200,7 +200,7 @@ static void edges_equal_l_bfgs(void **state)
 	for (int j = 0; j < 12; j++) loss += p.theta[j] * p.theta[j] / 2 / 0.7;
 	assert_true(fabs(loss - p.objective) < 1e-9 * loss);
 	assert_int_equal(sn_edge_fit(&p, arena, &e, 0, 0), SN_EARG);
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	sn_arena_close(arena);
 }
 

@@ -46,7 +46,7 @@ static void coefficients_equal_scikit_learns(void **state)
 	sn_ctx *ctx = test_ctx(state);
 	sn_arena *arena;
 	assert_ok(ctx, sn_arena_open(&arena, ctx));
-	sn_safetensors *file = golden_open(ctx, "stats/logistic.safetensors");
+	sn_tensor_file *file = golden_open(ctx, "stats/logistic.safetensors");
 	for (int c = 0; c < SN_COUNT(cases); c++) {
 		int64_t dim[2];
 		double *x = golden_f64(arena, file, dim, "%s/x", cases[c]),
@@ -69,7 +69,7 @@ static void coefficients_equal_scikit_learns(void **state)
 			}
 		}
 	}
-	sn_safetensors_close(file);
+	sn_tensor_file_close(file);
 	sn_arena_close(arena);
 }
 
