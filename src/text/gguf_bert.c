@@ -57,10 +57,10 @@ static sn_status add_special(sn_tokenizer *t, const sn_tokenizer_spec *spec)
 	SN_NEW(t->flag, t->arena, uint8_t, spec->n_token);
 	for (int32_t i = 0; i < spec->n_token; i++) {
 		bool special = spec->type && spec->type[i] == SN_TOKEN_CONTROL;
-		if (!special || spec->token[i].size == 0) continue;
+		sn_slice text = sn_vocab_token(&t->vocab, i); /* of U+2581 alone, nothing is left */
+		if (!special || text.size == 0) continue;
 		t->flag[i] = SN_IS_ADDED | SN_IS_SPECIAL;
-		t->added[0].token[t->added[0].n++] =
-			(sn_added){ .text = sn_vocab_token(&t->vocab, i), .id = i, .special = true };
+		t->added[0].token[t->added[0].n++] = (sn_added){ .text = text, .id = i, .special = true };
 	}
 	sn_added_index(&t->added[0]);
 	return SN_OK;
