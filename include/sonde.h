@@ -127,22 +127,32 @@ SN_API int64_t sn_tensor_count(const sn_tensor *t);
 
 /* ==== Sites ==================================================================================================== */
 
+/* Which stack of blocks a site is in. In an encoder-decoder, SN_STACK_ONLY means the decoder. */
+typedef enum sn_stack_id { SN_STACK_ONLY, SN_STACK_ENCODER, SN_STACK_DECODER } sn_stack_id;
+
 /* A named place in the computation. Text form: "blocks.7.attn.hook_z[3]" (head 3), "blocks.*.hook_resid_post" (a
- * pattern), "ln_final.hook_normalized"; TransformerLens's names, its Bridge names accepted as aliases. */
+ * pattern), "ln_final.hook_normalized", "encoder.blocks.0.hook_resid_pre"; TransformerLens's names, its Bridge names
+ * accepted as aliases. */
 typedef struct sn_site {
 	uint16_t kind;         /* sn_site_kind; 0 is invalid */
 	int16_t layer;         /* block number; 0 for sites outside the blocks */
-	uint8_t stack, splice; /* 0 */
+	uint8_t stack, splice; /* stack: sn_stack_id; splice: 0 */
 	int16_t head;          /* 0: all, otherwise number + 1 */
 	int32_t unit;          /* 0: all, otherwise column + 1 (inside the head, where one is named) */
 } sn_site;
 
-/* X(KIND, name, inside a block, width: D model, 1 scalar, Q heads x d_head, K kv heads x d_head, R heads x d_model,
- *   M d_mlp, V vocabulary, A attended positions; before/after which matrix it stands is in the name) in order of
- *   computation */
+/* X(KIND, name, inside a block, width: D model, S embeddings (as they are summed), F before the unembedding, 1 scalar,
+ *   Q heads x d_head, K kv heads x d_head, R heads x d_model, M d_mlp, U logits, A attended positions) in order of
+ *   computation; before or after which matrix a site stands is in its name. In blocks that norm the sum (BERT) ln1
+ *   stands behind hook_resid_mid and ln2 behind hook_resid_post; hook_normalized_resid_post is then what the next block
+ *   reads. */
 #define SN_SITE_MAP(X)                                                                                                 \
-	X(EMBED, "hook_embed", 0, 'D')                                                                                     \
-	X(POS_EMBED, "hook_pos_embed", 0, 'D')                                                                             \
+	X(EMBED, "hook_embed", 0, 'S')                                                                                     \
+	X(POS_EMBED, "hook_pos_embed", 0, 'S')                                                                             \
+	X(TOKEN_TYPE_EMBED, "hook_token_type_embed", 0, 'S')                                                               \
+	X(EMBED_LN_SCALE, "embed.ln.hook_scale", 0, '1')                                                                   \
+	X(EMBED_LN_NORMALIZED, "embed.ln.hook_normalized", 0, 'S')                                                         \
+	X(FULL_EMBED, "hook_full_embed", 0, 'S')                                                                           \
 	X(RESID_PRE, "hook_resid_pre", 1, 'D')                                                                             \
 	X(LN1_SCALE, "ln1.hook_scale", 1, '1')                                                                             \
 	X(LN1_NORMALIZED, "ln1.hook_normalized", 1, 'D')                                                                   \
@@ -157,8 +167,24 @@ typedef struct sn_site {
 	X(Z, "attn.hook_z", 1, 'Q')                                                                                        \
 	X(RESULT, "attn.hook_result", 1, 'R')                                                                              \
 	X(O_OUT, "attn.o.hook_out", 1, 'D')                                                                                \
+	X(LN1_POST_SCALE, "ln1_post.hook_scale", 1, '1')                                                                   \
+	X(LN1_POST_NORMALIZED, "ln1_post.hook_normalized", 1, 'D')                                                         \
 	X(ATTN_OUT, "hook_attn_out", 1, 'D')                                                                               \
 	X(RESID_MID, "hook_resid_mid", 1, 'D')                                                                             \
+	X(LN_CROSS_SCALE, "ln_cross.hook_scale", 1, '1')                                                                   \
+	X(LN_CROSS_NORMALIZED, "ln_cross.hook_normalized", 1, 'D')                                                         \
+	X(CROSS_Q_IN, "cross_attn.q.hook_in", 1, 'D')                                                                      \
+	X(CROSS_K_IN, "cross_attn.k.hook_in", 1, 'D')                                                                      \
+	X(CROSS_Q, "cross_attn.hook_q", 1, 'Q')                                                                            \
+	X(CROSS_K, "cross_attn.hook_k", 1, 'K')                                                                            \
+	X(CROSS_V, "cross_attn.hook_v", 1, 'K')                                                                            \
+	X(CROSS_SCORES, "cross_attn.hook_attn_scores", 1, 'A')                                                             \
+	X(CROSS_PATTERN, "cross_attn.hook_pattern", 1, 'A')                                                                \
+	X(CROSS_Z, "cross_attn.hook_z", 1, 'Q')                                                                            \
+	X(CROSS_RESULT, "cross_attn.hook_result", 1, 'R')                                                                  \
+	X(CROSS_O_OUT, "cross_attn.o.hook_out", 1, 'D')                                                                    \
+	X(CROSS_ATTN_OUT, "hook_cross_attn_out", 1, 'D')                                                                   \
+	X(RESID_MID_CROSS, "hook_resid_mid_cross", 1, 'D')                                                                 \
 	X(LN2_SCALE, "ln2.hook_scale", 1, '1')                                                                             \
 	X(LN2_NORMALIZED, "ln2.hook_normalized", 1, 'D')                                                                   \
 	X(MLP_IN, "mlp.in.hook_in", 1, 'D')                                                                                \
@@ -166,12 +192,17 @@ typedef struct sn_site {
 	X(MLP_PRE_LINEAR, "mlp.hook_pre_linear", 1, 'M')                                                                   \
 	X(MLP_POST, "mlp.hook_post", 1, 'M')                                                                               \
 	X(MLP_OUT_OUT, "mlp.out.hook_out", 1, 'D')                                                                         \
+	X(LN2_POST_SCALE, "ln2_post.hook_scale", 1, '1')                                                                   \
+	X(LN2_POST_NORMALIZED, "ln2_post.hook_normalized", 1, 'D')                                                         \
 	X(MLP_OUT, "hook_mlp_out", 1, 'D')                                                                                 \
 	X(RESID_POST, "hook_resid_post", 1, 'D')                                                                           \
+	X(NORMALIZED_RESID_POST, "hook_normalized_resid_post", 1, 'D')                                                     \
 	X(LN_FINAL_SCALE, "ln_final.hook_scale", 0, '1')                                                                   \
 	X(LN_FINAL_NORMALIZED, "ln_final.hook_normalized", 0, 'D')                                                         \
-	X(UNEMBED_IN, "unembed.hook_in", 0, 'D')                                                                           \
-	X(LOGITS, "unembed.hook_out", 0, 'V')
+	X(MLM_LN_SCALE, "mlm_head.ln.hook_scale", 0, '1')                                                                  \
+	X(MLM_LN_NORMALIZED, "mlm_head.ln.hook_normalized", 0, 'F')                                                        \
+	X(UNEMBED_IN, "unembed.hook_in", 0, 'F')                                                                           \
+	X(LOGITS, "unembed.hook_out", 0, 'U')
 
 typedef enum sn_site_kind {
 	SN_SITE_NONE,
@@ -217,6 +248,9 @@ typedef struct sn_batch {
 	                                   of the kept state. Tokens before fork[b] equal the parent's */
 	const int32_t (*span)[2];       /* [n * n_span] roles: [first, last) token; absent is {-1, -1} */
 	int32_t n_span;
+	const int32_t *segment;         /* token types, as token; NULL: all 0 */
+	const struct sn_batch *enc;     /* encoder-decoders: the encoder's rows, which several rows may share */
+	const int32_t *enc_row;         /* [n] row of enc that each row reads; NULL: the row of the same number */
 } sn_batch;
 
 /* ==== Plans: edits, taps, goals ================================================================================ */
@@ -250,7 +284,8 @@ typedef struct sn_edit {
 typedef enum sn_what { SN_AFTER = 0, SN_BEFORE = 1 } sn_what;
 
 /* What a sink receives: places of one chunk, in packed order. x: float32 [m, width]; valid during the call only. At
- * scores and pattern: m is one place, x is [heads, positions attended from 0 to pos]. */
+ * scores and pattern: m is one place, x is [heads, attended positions]: 0 to pos in causal self-attention, otherwise
+ * all of the row or of its encoder row. */
 typedef struct sn_block {
 	sn_site site;
 	const sn_batch *batch;
@@ -291,13 +326,14 @@ typedef enum sn_metric {
 } sn_metric;
 
 /* One number a row: the metric summed over the row's places (0 for a row without places). Distributions are over the
- * token that follows the place. */
+ * token that follows the place; in a bidirectional model (info->causal false) over the token at the place, which is to
+ * be masked. Goals are over the decoder, except DOT, whose site may be in the encoder. */
 typedef struct sn_goal {
 	sn_metric metric;
 	sn_site at;                  /* DOT only */
 	sn_where where;
-	const int32_t *want, *foil;  /* token ids, one a place in packed order (see n_want); want NULL: the row's own next
-	                                token (places without a next token are left out) */
+	const int32_t *want, *foil;  /* token ids, one a place in packed order (see n_want); want NULL: the row's own token
+	                                (places without a next token are left out) */
 	int64_t n_want;              /* 1: the same token(s) at every place; otherwise the number of places */
 	const int64_t *want_start, *foil_start; /* NULL: one id a place; else [n_want + 1] ranges of alternatives,
 	                                           log-sum-exp'ed */
@@ -327,8 +363,12 @@ typedef struct sn_model_info {
 	int n_layer, n_head, n_kv_head, d_head;
 	int64_t d_model, d_mlp, d_vocab, n_ctx, n_parameter, file_bytes;
 	int64_t weight_bytes;         /* in memory, packed for this precision */
+	int n_layer_encoder;          /* encoder-decoders: blocks of the encoder; 0: there is none */
 	bool tied, causal, add_bos;
+	bool has_logits;              /* a head over the vocabulary (or, ELECTRA's discriminator, over one logit) */
 	int32_t bos, eos;             /* -1: none */
+	int32_t mask;                 /* token that hides another in a masked model; -1: none */
+	int32_t decoder_start;        /* encoder-decoders: first token of every decoder row; -1: none */
 } sn_model_info;
 
 /* Opens a GGUF file, a Hugging Face folder, or a model in the hub's cache by its name, ORG/NAME[@REVISION][/FILE].
@@ -345,9 +385,11 @@ SN_API SN_CHECKED sn_status sn_model_hash(sn_ctx *ctx, sn_model *model);
 /* Returns the model's tokenizer, owned by the model; NULL if it has none. */
 SN_API const sn_tokenizer *sn_model_tokenizer(const sn_model *model);
 
-/* Runs a batch under a plan. score: [n_goal][n] or NULL without goals. keep: NULL, or an open state that afterwards
- * holds this batch's rows for forks of later batches (the batch's own -2 - r parents refer to what it held before).
- * Taps reach their sinks while the model runs. Cost: only layers, positions and logits that taps and goals need. */
+/* Runs a batch under a plan. In an encoder-decoder, edits and taps at encoder sites concern rows of batch->enc, as do
+ * taps of the keys and values that cross-attention makes of them; the others concern rows of the batch. score:
+ * [n_goal][n] or NULL without goals. keep: NULL, or an open state that afterwards holds this batch's rows for forks of
+ * later batches (the batch's own -2 - r parents refer to what it held before). Taps reach their sinks while the model
+ * runs. Cost: only layers, positions and logits that taps and goals need. */
 SN_API SN_CHECKED sn_status sn_run(sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan,
                                    sn_state *keep, double *score);
 SN_API SN_CHECKED sn_status sn_state_open(sn_state **out, sn_ctx *ctx);

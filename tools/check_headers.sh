@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every header compiles alone in C11; the public one also in C++ and under -pedantic. The public header stays below 600 lines.
+# Every header compiles alone in C11; the public one also in C++ and under -pedantic. The public header stays below 800 lines.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for h in include/sonde.h $(find src -name '*.h'); do
@@ -8,4 +8,4 @@ for h in include/sonde.h $(find src -name '*.h'); do
 done
 echo '#include "sonde.h"' | "${CC:-cc}" -std=c11 -pedantic -Werror -Iinclude -fsyntax-only -x c -
 echo '#include "sonde.h"' | "${CXX:-c++}" -std=c++17 -Wall -Wextra -Werror -Iinclude -fsyntax-only -x c++ -
-[ "$(wc -l <include/sonde.h)" -le 600 ] || { echo "include/sonde.h is over 600 lines"; exit 1; }
+[ "$(wc -l <include/sonde.h)" -le 800 ] || { echo "include/sonde.h is over 800 lines"; exit 1; }

@@ -7,7 +7,7 @@
 struct sn_ctx {
 	sn_options options;   /* all defaults filled */
 	volatile sig_atomic_t cancelled;
-	char error[1024];
+	char error[2048];
 };
 
 #endif

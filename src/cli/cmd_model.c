@@ -29,7 +29,8 @@ static int collect(sn_arena *arena, const sn_model_info *m, fact *f)
 		{ "tokenizer", m->tokenizer, "", false },
 		{ "begins with BOS", m->add_bos ? "yes" : "no", "", false },
 		{ "attention", m->causal ? "causal" : "bidirectional", "", false },
-		{ "unembedding", m->tied ? "tied to the embedding" : "its own", "", false },
+		{ "unembedding", !m->has_logits ? "none" : m->tied ? "tied to the embedding" : "its own", "", false },
+		{ "encoder layers", count(arena, m->n_layer_encoder), "", true },
 		{ "layers", count(arena, m->n_layer), "", true },
 		{ "heads", count(arena, m->n_head), "per layer", true },
 		{ "kv heads", count(arena, m->n_kv_head), "per layer", true },
@@ -93,36 +94,23 @@ static sn_status info(sn_cli *cli)
 typedef struct site_kind {
 	const char *name;
 	bool in_block;
-	char width;
 } site_kind;
 
 static const site_kind kinds[] = {
-#define KIND(kind, name, in_block, width) { name, in_block, width },
+#define KIND(kind, name, in_block, width) { name, in_block },
 	SN_SITE_MAP(KIND)
 #undef KIND
 };
 
-/* The shape of what a tap yields, in words of the architecture. */
-static const char *shape(sn_arena *arena, const sn_model_info *m, const site_kind *k)
+/* The shape of what a tap yields. */
+static const char *shape(sn_arena *arena, const sn_model *model, const sn_site *site)
 {
-	switch (k->width) {
-	case '1':
-		return "[positions, 1]";
-	case 'D':
-		return sn_arena_format(arena, "[positions, %lld]", (long long)m->d_model);
-	case 'M':
-		return sn_arena_format(arena, "[positions, %lld]", (long long)m->d_mlp);
-	case 'V':
-		return sn_arena_format(arena, "[positions, %lld]", (long long)m->d_vocab);
-	case 'Q':
-		return sn_arena_format(arena, "[positions, %d heads x %d]", m->n_head, m->d_head);
-	case 'K':
-		return sn_arena_format(arena, "[positions, %d heads x %d]", m->n_kv_head, m->d_head);
-	case 'R':
-		return sn_arena_format(arena, "[positions, %d heads x %lld]", m->n_head, (long long)m->d_model);
-	default:
-		return sn_arena_format(arena, "[positions, %d heads, positions attended]", m->n_head);
-	}
+	sn_site head = *site;
+	head.head = 1;
+	long long all = sn_site_width(model, site), one = sn_site_width(model, &head);
+	if (all == 0) return sn_arena_string(arena, "[positions, heads, positions attended]");
+	if (all == one) return sn_arena_format(arena, "[positions, %lld]", all);
+	return sn_arena_format(arena, "[positions, %lld heads x %lld]", all / one, one);
 }
 
 typedef struct list {
@@ -143,16 +131,18 @@ static sn_status add_site(sn_cli *cli, list *l, const char *name, int n, const c
 }
 
 /* Adds one kind of site, as a pattern or layer by layer; an architecture without it adds nothing. */
-static sn_status add_kind(sn_cli *cli, const sn_model *model, const site_kind *k, bool expand, list *l)
+static sn_status add_kind(sn_cli *cli, const sn_model *model, const char *stack, const site_kind *k, bool expand,
+						  list *l)
 {
-	char name[96];
+	char name[112];
 	sn_site *site;
 	int n;
-	sn_format(name, sizeof name, "%s%s", k->in_block ? "blocks.*." : "", k->name);
+	sn_format(name, sizeof name, "%s%s%s", stack, k->in_block ? "blocks.*." : "", k->name);
 	sn_status status = sn_site_expand(cli->ctx, model, name, cli->arena, &site, &n);
 	if (status == SN_EARG) return SN_OK;
 	if (status != SN_OK) return status;
-	const char *words = shape(cli->arena, sn_model_get_info(model), k);
+	const char *words = shape(cli->arena, model, &site[0]);
+	if (!k->in_block) sn_site_format(&site[0], name, sizeof name);   /* a head stands outside both stacks */
 	if (!expand) return add_site(cli, l, name, n, words);
 	for (int i = 0; i < n; i++) {
 		sn_site_format(&site[i], name, sizeof name);
@@ -170,9 +160,14 @@ static sn_status print_sites(sn_cli *cli, const sn_model *model)
 	static const char *const header[] = { "site", "sites", "shape" };
 	static const bool right[] = { false, true, false };
 	bool expand = ((const sites_param *)cli->param)->expand;
-	list l = { .room = SN_COUNT(kinds) * (expand ? (int64_t)SN_MAX(1, sn_model_get_info(model)->n_layer) : 1) };
+	static const char *const only[] = { "" }, *const both[] = { "encoder.", "decoder." };
+	const sn_model_info *m = sn_model_get_info(model);
+	const char *const *stack = m->n_layer_encoder ? both : only;
+	int n_stack = m->n_layer_encoder ? SN_COUNT(both) : SN_COUNT(only);
+	list l = { .room = 2 * SN_COUNT(kinds) * (expand ? (int64_t)SN_MAX(1, m->n_layer + m->n_layer_encoder) : 1) };
 	SN_NEW(l.cell, cli->arena, const char *, l.room *SITE_COLUMNS);
-	for (int i = 0; i < SN_COUNT(kinds); i++) SN_TRY(add_kind(cli, model, &kinds[i], expand, &l));
+	for (int k = 0; k < n_stack; k++)
+		for (int i = 0; i < SN_COUNT(kinds); i++) SN_TRY(add_kind(cli, model, stack[k], &kinds[i], expand, &l));
 	return sn_cli_table(cli, header, right, SITE_COLUMNS, l.cell, l.n);
 }
 

@@ -50,6 +50,8 @@ int64_t sn_gguf_key_count(const sn_gguf *file);
 /* Returns the name of key i in the order of names, 0 <= i < count; not NUL-terminated. */
 sn_slice sn_gguf_key_at(const sn_gguf *file, int64_t i);
 bool sn_gguf_has(const sn_gguf *file, const char *key);
+/* Returns whether the key is there and its value an array. */
+bool sn_gguf_is_array(const sn_gguf *file, const char *key);
 
 /* Required values. An integer kind of any width is read as i64, a float or an integer as f64. */
 SN_CHECKED sn_status sn_gguf_i64(const sn_gguf *file, const char *key, int64_t *out);

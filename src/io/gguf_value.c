@@ -69,6 +69,12 @@ static const gguf_key *find_key(const sn_gguf *file, const char *name)
 
 bool sn_gguf_has(const sn_gguf *file, const char *key) { return find_key(file, key) != NULL; }
 
+bool sn_gguf_is_array(const sn_gguf *file, const char *key)
+{
+	const gguf_key *found = find_key(file, key);
+	return found && found->kind == GGUF_ARRAY;
+}
+
 static sn_status need_key(const sn_gguf *file, const char *name, const gguf_key **out)
 {
 	*out = find_key(file, name);

@@ -1,66 +1,109 @@
-/* The table of architectures. */
-#include "model/arch.h"
+/* The table of architectures: its rows stand in arch_*.c. */
+#include "model/arch_rows.h"
 
 #include "base/base.h"
 
 #include <string.h>
 
-#define SITE(kind) (UINT64_C(1) << SN_SITE_##kind)
-#define ALL_SITES (((UINT64_C(1) << SN_SITE_COUNT) - 1) & ~UINT64_C(1))
-
-static const sn_arch table[] = {
-	{
-		.gguf_name = "llama", .model_type = "llama",
-		.norm = SN_NORM_RMS, .position = SN_POSITION_ROTARY_HALF, .mlp = SN_MLP_SILU_GATED,
-		.gguf_interleaved = true,
-		.gguf = {
-			[SN_PART_EMBED] = "token_embd.weight", [SN_PART_ATTN_NORM] = "blk.%d.attn_norm.weight",
-			[SN_PART_Q] = "blk.%d.attn_q.weight", [SN_PART_K] = "blk.%d.attn_k.weight",
-			[SN_PART_V] = "blk.%d.attn_v.weight", [SN_PART_O] = "blk.%d.attn_output.weight",
-			[SN_PART_MLP_NORM] = "blk.%d.ffn_norm.weight", [SN_PART_GATE] = "blk.%d.ffn_gate.weight",
-			[SN_PART_UP] = "blk.%d.ffn_up.weight", [SN_PART_DOWN] = "blk.%d.ffn_down.weight",
-			[SN_PART_FINAL_NORM] = "output_norm.weight", [SN_PART_UNEMBED] = "output.weight",
-		},
-		.hf = {
-			[SN_PART_EMBED] = "model.embed_tokens.weight",
-			[SN_PART_ATTN_NORM] = "model.layers.%d.input_layernorm.weight",
-			[SN_PART_Q] = "model.layers.%d.self_attn.q_proj.weight",
-			[SN_PART_K] = "model.layers.%d.self_attn.k_proj.weight",
-			[SN_PART_V] = "model.layers.%d.self_attn.v_proj.weight",
-			[SN_PART_O] = "model.layers.%d.self_attn.o_proj.weight",
-			[SN_PART_MLP_NORM] = "model.layers.%d.post_attention_layernorm.weight",
-			[SN_PART_GATE] = "model.layers.%d.mlp.gate_proj.weight",
-			[SN_PART_UP] = "model.layers.%d.mlp.up_proj.weight",
-			[SN_PART_DOWN] = "model.layers.%d.mlp.down_proj.weight", [SN_PART_FINAL_NORM] = "model.norm.weight",
-			[SN_PART_UNEMBED] = "lm_head.weight",
-		},
-		.sites = ALL_SITES & ~SITE(POS_EMBED),
-	},
+static const struct { const sn_arch *const *row; const int *n; } family[] = {
+	{ sn_arch_llamas, &sn_arch_n_llamas }, { sn_arch_gpts, &sn_arch_n_gpts },
+	{ sn_arch_gemmas, &sn_arch_n_gemmas }, { sn_arch_encoders, &sn_arch_n_encoders },
+	{ sn_arch_seq2seqs, &sn_arch_n_seq2seqs },
 };
 
-const sn_arch *sn_arch_at(int i) { return i >= 0 && i < SN_COUNT(table) ? &table[i] : NULL; }
-
-static sn_status unknown(sn_ctx *ctx, const char *where, const char *key, const char *name, size_t field)
+const sn_arch *sn_arch_at(int i)
 {
-	char known[512];
-	int used = 0;
-	for (int i = 0; i < SN_COUNT(table) && used < (int)sizeof known - 32; i++)
-		used += sn_format(known + used, sizeof known - (size_t)used, "%s%s", i ? ", " : "",
-		                  *(const char *const *)((const char *)&table[i] + field));
-	return sn_fail(ctx, SN_EUNKNOWN, "%s: %s is \"%s\", which this version does not know; it knows: %s", where, key,
-	               name, known);
+	for (int f = 0; i >= 0 && f < SN_COUNT(family); i -= *family[f].n, f++)
+		if (i < *family[f].n) return family[f].row[i];
+	return NULL;
+}
+
+/* ---- finding ---- */
+
+static const char *name_of(const sn_arch *arch, bool gguf) { return gguf ? arch->gguf_name : arch->model_type; }
+
+/* Edit distance (Levenshtein) of two names, of which the first 63 characters count. */
+static int distance(const char *a, const char *b)
+{
+	enum { MOST = 63 };
+	int row[MOST + 1], n = (int)strnlen(b, MOST);
+	for (int j = 0; j <= n; j++) row[j] = j;
+	for (int i = 1; i <= MOST && a[i - 1]; i++) {
+		int diagonal = row[0];
+		row[0] = i;
+		for (int j = 1; j <= n; j++) {
+			int substituted = diagonal + (a[i - 1] != b[j - 1]);
+			diagonal = row[j];
+			row[j] = SN_MIN(substituted, SN_MIN(row[j], row[j - 1]) + 1);
+		}
+	}
+	return row[n];
+}
+
+static sn_status unknown(sn_ctx *ctx, const char *where, const char *key, const char *name, bool gguf)
+{
+	char known[1024] = "";
+	const char *nearest = "";
+	const sn_arch *arch;
+	int used = 0, least = INT32_MAX;
+	for (int i = 0; (arch = sn_arch_at(i)) && used < (int)sizeof known - 32; i++) {
+		const char *other = name_of(arch, gguf);
+		if (!other) continue;
+		used += sn_format(known + used, sizeof known - (size_t)used, "%s%s", used ? ", " : "", other);
+		int d = distance(name, other);
+		if (d < least) least = d, nearest = other;
+	}
+	return sn_fail(ctx, SN_EUNKNOWN, "%s: %s is \"%.64s\", which this version does not know; nearest: %s; it knows: %s",
+	               where, key, name, nearest, known);
+}
+
+static sn_status find(sn_ctx *ctx, const char *where, const char *key, const char *name, bool gguf, const sn_arch **out)
+{
+	for (int i = 0; (*out = sn_arch_at(i)); i++)
+		if (name_of(*out, gguf) && strcmp(name_of(*out, gguf), name) == 0) return SN_OK;
+	return unknown(ctx, where, key, name, gguf);
 }
 
 sn_status sn_arch_find_gguf(sn_ctx *ctx, const char *where, const char *name, const sn_arch **out)
 {
-	for (int i = 0; i < SN_COUNT(table); i++)
-		if (strcmp(table[i].gguf_name, name) == 0) return *out = &table[i], SN_OK;
-	return unknown(ctx, where, "general.architecture", name, offsetof(sn_arch, gguf_name));
+	return find(ctx, where, "general.architecture", name, true, out);
 }
 
 sn_status sn_arch_find_hf(sn_ctx *ctx, const char *where, const char *model_type, const sn_arch **out)
 {
-	for (int i = 0; i < SN_COUNT(table); i++)
-		if (strcmp(table[i].model_type, model_type) == 0) return *out = &table[i], SN_OK;
-	return unknown(ctx, where, "model_type", model_type, offsetof(sn_arch, model_type));
+	return find(ctx, where, "model_type", model_type, false, out);
+}
+
+/* ---- parts ---- */
+
+#define BIT(id) SN_PART_BIT(id)
+
+uint64_t sn_form_parts(const sn_form *form, uint64_t parts)
+{
+	bool rel = form->position == SN_POSITION_DISENTANGLED;
+	uint64_t none = 0;
+	if (!form->gated) none |= BIT(GATE) | BIT(GATE_B);
+	if (form->parallel == SN_PARALLEL_ONE_NORM) none |= BIT(MLP_NORM) | BIT(MLP_NORM_B);
+	if (!form->branch_norm) none |= BIT(ATTN_POST_NORM) | BIT(MLP_POST_NORM);
+	if (!form->pre_norm && !form->post_norm)
+		none |=
+			BIT(ATTN_NORM) | BIT(ATTN_NORM_B) | BIT(MLP_NORM) | BIT(MLP_NORM_B) | BIT(CROSS_NORM) | BIT(CROSS_NORM_B);
+	if (form->qk_norm == SN_QK_NORM_NONE) none |= BIT(Q_NORM) | BIT(K_NORM);
+	if (form->position != SN_POSITION_LEARNED && !rel) none |= BIT(POS_EMBED);
+	if (form->position != SN_POSITION_BUCKETS) none |= BIT(REL_BIAS);
+	if (!rel)
+		none |=
+			BIT(REL_EMBED) | BIT(REL_NORM) | BIT(REL_NORM_B) | BIT(REL_Q) | BIT(REL_Q_B) | BIT(REL_K) | BIT(REL_K_B);
+	if (!form->cross)
+		none |= BIT(CROSS_NORM) | BIT(CROSS_NORM_B) | BIT(CROSS_Q) | BIT(CROSS_Q_B) | BIT(CROSS_K) | BIT(CROSS_K_B) |
+		        BIT(CROSS_V) | BIT(CROSS_V_B) | BIT(CROSS_O) | BIT(CROSS_O_B);
+	return parts & ~none;
+}
+
+uint64_t sn_arch_parts(const sn_arch *arch)
+{
+	uint64_t parts = 0;
+	for (int part = 1; part < SN_PART_COUNT; part++)
+		if (arch->hf[part].name || arch->gguf[part].name) parts |= UINT64_C(1) << part;
+	return sn_form_parts(&arch->form, parts) & ~arch->optional;
 }

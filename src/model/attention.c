@@ -1,7 +1,9 @@
-/* Attention: one kernel for every case. A row's queries run against a list of (K, V) segments: its own positions, its
- * ancestors' where it is a fork, a kept state's. Scores of one query at a time; n x n is never stored. */
+/* Attention: one kernel for every case. Queries run against a list of (K, V) segments: a row's own positions, its
+ * ancestors' where it is a fork, a kept state's, or the encoder's row. Scores of one query at a time; n x n is never
+ * stored. */
 #include "model/pass.h"
 
+#include "model/positions.h"
 #include "model/site.h"
 
 #include <math.h>
@@ -9,6 +11,22 @@
 
 /* The keys and values of positions 0 .. n - 1 of one row. */
 typedef struct history { sn_segment *segment; int n; } history;
+
+/* Which attention of a block: to the row itself, or to its encoder row. */
+typedef struct attention {
+	sn_pass *p;
+	bool cross;
+	sn_site_kind scores, pattern;
+	int64_t stride;             /* of queries in p->qkv */
+	int32_t window;
+	const sn_layer *layer;
+	history *past;              /* [n_row] */
+} attention;
+
+/* The keys of one query: [lo, hi) of n. */
+typedef struct extent { int32_t lo, hi, n; } extent;
+
+/* ---- keys and values ---- */
 
 static int depth_of(const sn_pass *p, int32_t row)
 {
@@ -32,11 +50,26 @@ static sn_segment kept_segment(const sn_pass *p, int32_t kept, int32_t end)
 	return (sn_segment){ row->k[p->stage - 1], row->v[p->stage - 1], width, 0, end };
 }
 
-/* Goes up the ancestors: each gives the positions before its fork's first own one. Filled from the back, then moved. */
-static sn_status find_history(const sn_pass *p, int32_t row, sn_arena *arena, history *out)
+static sn_segment encoder_segment(const sn_pass *p, int32_t row)
 {
+	const sn_cross *c = p->cross;
+	int64_t width = (int64_t)p->model->shape.n_kv_head * p->model->shape.d_head;
+	int32_t enc = sn_enc_row(p->batch, row);
+	const float *k = c->kv + c->layout.off[enc] * 2 * width;
+	return (sn_segment){ k, k + width, 2 * width, 0, sn_row_length(c->batch, enc) };
+}
+
+/* Goes up the ancestors: each gives the positions before its fork's first own one. Filled from the back, then moved. */
+static sn_status find_history(const attention *a, int32_t row, history *out)
+{
+	const sn_pass *p = a->p;
 	int room = depth_of(p, row), at = room;
-	SN_NEW(out->segment, arena, sn_segment, room);
+	SN_NEW(out->segment, p->arena, sn_segment, room);
+	if (a->cross) {
+		out->segment[0] = encoder_segment(p, row);
+		out->n = 1;
+		return SN_OK;
+	}
 	int32_t end = sn_row_length(p->batch, row), top = row;
 	for (int32_t b = row; b >= 0 && end > 0; b = sn_parent_of(p->batch, b)) {
 		top = b;
@@ -53,33 +86,92 @@ static sn_status find_history(const sn_pass *p, int32_t row, sn_arena *arena, hi
 	return SN_OK;
 }
 
-static void score_head(const sn_pass *p, const history *past, const float *q, int head, int32_t n_key, float *scores)
+static extent extent_of(const attention *a, int32_t row, int32_t pos)
 {
-	const sn_shape *s = &p->model->shape;
-	int64_t column = (int64_t)(head / (s->n_head / s->n_kv_head)) * s->d_head;
-	float scale = 1.0f / sqrtf((float)s->d_head);
-	for (int i = 0; i < past->n; i++) {
-		const sn_segment *g = &past->segment[i];
-		int32_t n = SN_MIN(g->n, n_key - g->first);
-		if (n > 0)
-			p->model->kernels->scores(scores + g->first, q + (int64_t)head * s->d_head, g->k + column, g->stride, n,
-			                          s->d_head, scale);
+	bool both = a->p->model->shape.form.bidirectional;
+	if (a->cross) {
+		int32_t n = sn_row_length(a->p->cross->batch, sn_enc_row(a->p->batch, row));
+		return (extent){ 0, n, n };
+	}
+	int32_t n = both ? sn_row_length(a->p->batch, row) : pos + 1;
+	if (!a->window) return (extent){ 0, n, n };
+	int32_t back = both ? a->window : a->window - 1;
+	return (extent){ SN_MAX(0, pos - back), both ? SN_MIN(n, pos + a->window + 1) : n, n };
+}
+
+/* ---- scores ---- */
+
+/* DeBERTa: q . K(distance) and k . Q(distance), each by a row of the relative embeddings. */
+static void add_disentangled(const attention *a, const sn_segment *g, const float *q, int head, int32_t pos, extent e,
+                             float *scores)
+{
+	const sn_shape *s = &a->p->model->shape;
+	const sn_kernels *k = a->p->model->kernels;
+	int64_t width = (int64_t)s->n_head * s->d_head, column = (int64_t)head * s->d_head;
+	float scale = (float)s->form.attn_scale;
+	const int32_t *index = a->p->model->positions.distance_index + a->p->model->positions.n - 1;
+	for (int32_t j = SN_MAX(g->first, e.lo); j < SN_MIN(g->first + g->n, e.hi); j++) {
+		int64_t row = index[pos - j] * width + column;
+		if (a->layer->rel_k) scores[j] += scale * k->dot(q, a->layer->rel_k + row, s->d_head);
+		if (a->layer->rel_q)
+			scores[j] += scale * k->dot(g->k + (j - g->first) * g->stride + column, a->layer->rel_q + row, s->d_head);
 	}
 }
 
-static void mix_head(const sn_pass *p, const history *past, const float *pattern, int head, int32_t n_key, float *z)
+static float alibi_at(const sn_model *m, int head, int32_t key)
 {
-	const sn_shape *s = &p->model->shape;
+	if (!m->shape.form.alibi_scaled) return m->slope[head] * (float)key;
+	return sn_round_bf16(m->slope[head] * sn_round_bf16((float)key)) * (float)m->shape.form.attn_scale;
+}
+
+static void add_positions(const attention *a, int head, int32_t pos, extent e, float *scores)
+{
+	const sn_model *m = a->p->model;
+	if (a->cross) return;
+	if (m->slope)
+		for (int32_t j = e.lo; j < e.hi; j++) scores[j] += alibi_at(m, head, j);
+	if (m->positions.distance_bias) {
+		const float *bias = m->positions.distance_bias + head * (2 * m->positions.n - 1) + m->positions.n - 1 - pos;
+		for (int32_t j = e.lo; j < e.hi; j++) scores[j] += bias[j];
+	}
+}
+
+/* scores[e.lo .. e.hi) of one head's query. */
+static void score_head(const attention *a, const history *past, const float *query, int head, int32_t pos, extent e,
+                       float *scores)
+{
+	const sn_shape *s = &a->p->model->shape;
+	const sn_kernels *k = a->p->model->kernels;
+	int64_t column = (int64_t)(head / (s->n_head / s->n_kv_head)) * s->d_head;
+	const float *q = query + (int64_t)head * s->d_head;
+	for (int i = 0; i < past->n; i++) {
+		const sn_segment *g = &past->segment[i];
+		int32_t first = SN_MAX(g->first, e.lo), n = SN_MIN(g->first + g->n, e.hi) - first;
+		if (n <= 0) continue;
+		k->scores(scores + first, q, g->k + (first - g->first) * g->stride + column, g->stride, n, s->d_head,
+		          (float)s->form.attn_scale);
+		if (!a->cross && s->form.position == SN_POSITION_DISENTANGLED)
+			add_disentangled(a, g, q, head, pos, e, scores);
+	}
+	if (s->form.attn_softcap) k->softcap(scores + e.lo, e.hi - e.lo, (float)s->form.attn_softcap);
+	add_positions(a, head, pos, e, scores);
+}
+
+static void mix_head(const attention *a, const history *past, const float *pattern, int head, extent e, float *z)
+{
+	const sn_shape *s = &a->p->model->shape;
 	int64_t column = (int64_t)(head / (s->n_head / s->n_kv_head)) * s->d_head;
 	memset(z, 0, (size_t)s->d_head * sizeof *z);
 	for (int i = 0; i < past->n; i++) {
 		const sn_segment *g = &past->segment[i];
-		int32_t n = SN_MIN(g->n, n_key - g->first);
-		if (n > 0) p->model->kernels->mix(z, pattern + g->first, g->v + column, g->stride, n, s->d_head);
+		int32_t first = SN_MAX(g->first, e.lo), n = SN_MIN(g->first + g->n, e.hi) - first;
+		if (n > 0)
+			a->p->model->kernels->mix(z, pattern + first, g->v + (first - g->first) * g->stride + column, g->stride, n,
+			                          s->d_head);
 	}
 }
 
-static float *query_of(const sn_pass *p, int64_t slot) { return p->qkv + slot * sn_qkv_width(&p->model->shape); }
+static const float *query_of(const attention *a, int64_t slot) { return a->p->qkv + slot * a->stride; }
 
 static float *z_of(const sn_pass *p, int64_t slot, int head)
 {
@@ -89,34 +181,40 @@ static float *z_of(const sn_pass *p, int64_t slot, int head)
 
 /* ---- the plain case: nothing looks at scores or patterns ---- */
 
-static void attend_plain(const sn_pass *p, int32_t row, const history *past, int head, float *scores)
+static void attend_plain(const attention *a, int32_t row, const history *past, int head, float *scores)
 {
+	const sn_pass *p = a->p;
 	int32_t n = sn_row_length(p->batch, row);
 	for (int32_t pos = p->now.from[row]; pos < n; pos++) {
 		int64_t slot = p->now.off[row] + pos - p->now.from[row];
-		score_head(p, past, query_of(p, slot), head, pos + 1, scores);
-		p->model->kernels->softmax(scores, pos + 1);
-		mix_head(p, past, scores, head, pos + 1, z_of(p, slot, head));
+		extent e = extent_of(a, row, pos);
+		score_head(a, past, query_of(a, slot), head, pos, e, scores);
+		p->model->kernels->softmax(scores + e.lo, e.hi - e.lo);
+		mix_head(a, past, scores, head, e, z_of(p, slot, head));
 	}
 }
 
-static int32_t longest_row(const sn_pass *p)
+static int32_t most_keys(const attention *a)
 {
 	int32_t n = 1;
-	for (int32_t i = 0; i < p->n_row; i++) n = SN_MAX(n, sn_row_length(p->batch, p->row[i]));
+	for (int32_t i = 0; i < a->p->n_row; i++) {
+		int32_t row = a->p->row[i];
+		n = SN_MAX(n, extent_of(a, row, sn_row_length(a->p->batch, row) - 1).n);
+	}
 	return n;
 }
 
-static sn_status attend_all(sn_pass *p, const history *past)
+static sn_status attend_all(const attention *a)
 {
+	const sn_pass *p = a->p;
 	int threads = sn_ctx_threads(p->ctx), n_head = p->model->shape.n_head;
-	int64_t width = longest_row(p), n_task = (int64_t)p->n_row * n_head;
+	int64_t width = most_keys(a), n_task = (int64_t)p->n_row * n_head;
 	float *scores;
 	SN_NEW(scores, p->arena, float, width * n_task);   /* one stretch a task: no sharing, no thread numbers */
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
 	for (int64_t t = 0; t < n_task; t++) {
 		int32_t i = (int32_t)(t / n_head);
-		if (p->now.off[p->row[i]] >= 0) attend_plain(p, p->row[i], &past[i], (int)(t % n_head), scores + t * width);
+		if (p->now.off[p->row[i]] >= 0) attend_plain(a, p->row[i], &a->past[i], (int)(t % n_head), scores + t * width);
 	}
 	return SN_OK;
 }
@@ -125,41 +223,50 @@ static sn_status attend_all(sn_pass *p, const history *past)
 
 static bool head_named(const sn_site *site, int head) { return site->head == 0 || site->head == head + 1; }
 
-static bool key_named(const sn_pass *p, const sn_edit *e, int32_t row, int32_t key)
+static bool key_named(const attention *a, const sn_edit *e, int32_t row, int32_t key)
 {
+	const sn_batch *batch = a->cross ? a->p->cross->batch : a->p->batch;
 	if (e->key.sel == SN_SEL_NONE) return true;
-	int32_t n = sn_places_in_row(p->batch, &e->key, row, NULL);
+	if (a->cross) row = sn_enc_row(a->p->batch, row);
+	int32_t n = sn_places_in_row(batch, &e->key, row, NULL);
 	if (n == 0) return false;
 	if (e->key.sel != SN_LIST) {   /* a contiguous range: its ends tell */
-		sn_mark mark = sn_arena_mark(p->arena);
-		int32_t *pos = SN_TAKE(p->arena, int32_t, n);
-		bool inside = pos && (sn_places_in_row(p->batch, &e->key, row, pos), key >= pos[0] && key <= pos[n - 1]);
-		sn_arena_reset(p->arena, mark);
+		sn_mark mark = sn_arena_mark(a->p->arena);
+		int32_t *pos = SN_TAKE(a->p->arena, int32_t, n);
+		bool inside = pos && (sn_places_in_row(batch, &e->key, row, pos), key >= pos[0] && key <= pos[n - 1]);
+		sn_arena_reset(a->p->arena, mark);
 		return inside;
 	}
 	for (int64_t i = 0; i < e->key.n_list; i++)
-		if (e->key.list[i] == p->batch->start[row] + key) return true;
+		if (e->key.list[i] == batch->start[row] + key) return true;
 	return false;
 }
 
-static sn_status attend_before(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto,
+static sn_status attend_before(const attention *a, int32_t row, const history *past, int32_t pos, sn_site_kind upto,
                                float *out);
 
-static sn_status edit_keys(sn_pass *p, const sn_edit_place *place, int32_t n_key, float *x)
+/* Scores or patterns of the row that an edit sets from. */
+static sn_status read_other(const attention *a, const sn_edit_place *place, sn_site_kind kind, int32_t n_key,
+							float **out)
 {
+	history source;
+	SN_NEW(*out, a->p->arena, float, (int64_t)a->p->model->shape.n_head * n_key);
+	if (place->from_pos != place->pos || extent_of(a, place->from_row, place->from_pos).n != n_key)
+		return sn_fail(a->p->ctx, SN_EARG,
+					   "edit %d: attention is set from rows at equal positions and as many keys only", place->edit);
+	SN_TRY(find_history(a, place->from_row, &source));
+	return attend_before(a, place->from_row, &source, place->from_pos, kind, *out);
+}
+
+static sn_status edit_keys(const attention *a, const sn_edit_place *place, int32_t n_key, float *x)
+{
+	sn_pass *p = a->p;
 	const sn_edit *e = &p->c->plan->edit[place->edit];
 	float alpha = e->alpha && e->n_alpha ? e->alpha[e->n_alpha == 1 ? 0 : place->origin] : 1, *other = NULL;
 	sn_mark mark = sn_arena_mark(p->arena);
-	if (place->from_row >= 0) {
-		if (place->from_pos != place->pos)
-			return sn_fail(p->ctx, SN_EARG, "edit %d: attention is set from rows at equal positions only", place->edit);
-		SN_NEW(other, p->arena, float, (int64_t)p->model->shape.n_head * n_key);
-		history source;
-		SN_TRY(find_history(p, place->from_row, p->arena, &source));
-		SN_TRY(attend_before(p, place->from_row, &source, place->from_pos, (sn_site_kind)e->at.kind, other));
-	}
+	if (place->from_row >= 0) SN_TRY(read_other(a, place, (sn_site_kind)e->at.kind, n_key, &other));
 	for (int32_t key = 0; key < n_key; key++) {
-		if (!key_named(p, e, place->origin, key)) continue;
+		if (!key_named(a, e, place->origin, key)) continue;
 		for (int h = 0; h < p->model->shape.n_head; h++) {
 			if (!head_named(&e->at, h)) continue;
 			float *y = x + (int64_t)h * n_key + key, target = other ? other[(int64_t)h * n_key + key] : 0;
@@ -171,50 +278,63 @@ static sn_status edit_keys(sn_pass *p, const sn_edit_place *place, int32_t n_key
 	return SN_OK;
 }
 
-static sn_status visit_keys(sn_pass *p, sn_site_kind kind, int32_t row, int32_t pos, float *x)
+static sn_status visit_keys(const attention *a, sn_site_kind kind, int32_t row, int32_t pos, float *x)
 {
+	sn_pass *p = a->p;
 	if (!(sn_touched(p->c, kind, p->stage) & SN_TOUCH_EDIT)) return SN_OK;
 	for (int64_t i = p->c->edit_start[row]; i < p->c->edit_start[row + 1]; i++) {
 		const sn_edit_place *place = &p->c->edit[i];
 		if (place->pos == pos && sn_site_here(p, &p->c->plan->edit[place->edit].at, kind))
-			SN_TRY(edit_keys(p, place, pos + 1, x));
+			SN_TRY(edit_keys(a, place, extent_of(a, row, pos).n, x));
 	}
 	return SN_OK;
 }
 
 /* Scores of all heads at one position, or, upto the pattern, their softmax; without the edits of that last site, as
- * sources of edits are read. out: [heads, pos + 1] */
-static sn_status attend_before(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto, float *out)
+ * sources of edits are read. out: [heads, keys]; keys outside the window have -inf, and no share of the pattern. */
+static sn_status attend_before(const attention *a, int32_t row, const history *past, int32_t pos, sn_site_kind upto,
+                               float *out)
 {
-	int32_t n_key = pos + 1;
+	const sn_pass *p = a->p;
+	extent e = extent_of(a, row, pos);
 	int64_t slot = sn_slot(p, &p->now, row, pos);
 	SN_ASSERT(slot >= 0);
-	for (int h = 0; h < p->model->shape.n_head; h++)
-		score_head(p, past, query_of(p, slot), h, n_key, out + (int64_t)h * n_key);
-	if (upto == SN_SITE_ATTN_SCORES) return SN_OK;
-	SN_TRY(visit_keys(p, SN_SITE_ATTN_SCORES, row, pos, out));
-	for (int h = 0; h < p->model->shape.n_head; h++) p->model->kernels->softmax(out + (int64_t)h * n_key, n_key);
+	for (int h = 0; h < p->model->shape.n_head; h++) {
+		float *scores = out + (int64_t)h * e.n;
+		for (int32_t j = 0; j < e.n; j++) scores[j] = -INFINITY;
+		score_head(a, past, query_of(a, slot), h, pos, e, scores);
+	}
+	if (upto == a->scores) return SN_OK;
+	SN_TRY(visit_keys(a, a->scores, row, pos, out));
+	for (int h = 0; h < p->model->shape.n_head; h++) {
+		float *pattern = out + (int64_t)h * e.n;
+		p->model->kernels->softmax(pattern + e.lo, e.hi - e.lo);
+		for (int32_t j = 0; j < e.n; j++)
+			if (j < e.lo || j >= e.hi) pattern[j] = 0;
+	}
 	return SN_OK;
 }
 
-static sn_status attend_observed(sn_pass *p, int32_t row, const history *past, int32_t pos, sn_site_kind upto,
+static sn_status attend_observed(const attention *a, int32_t row, const history *past, int32_t pos, sn_site_kind upto,
                                  float *out)
 {
-	SN_TRY(attend_before(p, row, past, pos, upto, out));
-	return visit_keys(p, upto, row, pos, out);
+	SN_TRY(attend_before(a, row, past, pos, upto, out));
+	return visit_keys(a, upto, row, pos, out);
 }
 
-static sn_status attend_row(sn_pass *p, int32_t row, const history *past)
+static sn_status attend_row(const attention *a, int32_t row, const history *past)
 {
+	sn_pass *p = a->p;
 	int32_t n = sn_row_length(p->batch, row);
 	sn_mark mark = sn_arena_mark(p->arena);
 	float *x;
-	SN_NEW(x, p->arena, float, (int64_t)p->model->shape.n_head * n);
+	SN_NEW(x, p->arena, float, (int64_t)p->model->shape.n_head * most_keys(a));
 	for (int32_t pos = p->now.from[row]; pos < n; pos++) {
 		int64_t slot = p->now.off[row] + pos - p->now.from[row];
-		SN_TRY(attend_observed(p, row, past, pos, SN_SITE_PATTERN, x));
+		extent e = extent_of(a, row, pos);
+		SN_TRY(attend_observed(a, row, past, pos, a->pattern, x));
 		for (int h = 0; h < p->model->shape.n_head; h++)
-			mix_head(p, past, x + (int64_t)h * (pos + 1), h, pos + 1, z_of(p, slot, h));
+			mix_head(a, past, x + (int64_t)h * e.n, h, e, z_of(p, slot, h));
 	}
 	sn_arena_reset(p->arena, mark);
 	return SN_OK;
@@ -222,18 +342,19 @@ static sn_status attend_row(sn_pass *p, int32_t row, const history *past)
 
 /* ---- taps at scores and patterns ---- */
 
-static sn_status tap_place(sn_pass *p, int t, int64_t i)
+static sn_status tap_place(const attention *a, int t, int64_t i)
 {
+	sn_pass *p = a->p;
 	const sn_tap *tap = &p->c->plan->tap[t];
-	int32_t row = p->c->tap[t].row[i], pos = p->c->tap[t].pos[i], n_key = pos + 1;
+	int32_t row = p->c->tap[t].row[i], pos = p->c->tap[t].pos[i], n_key = extent_of(a, row, pos).n;
 	if (tap->what == SN_BEFORE)
 		return sn_fail(p->ctx, SN_EARG, "tap %d: attention scores and patterns are read after the edits only", t);
 	sn_mark mark = sn_arena_mark(p->arena);
 	float *x;
 	history past;
 	SN_NEW(x, p->arena, float, (int64_t)p->model->shape.n_head * n_key);
-	SN_TRY(find_history(p, row, p->arena, &past));
-	SN_TRY(attend_observed(p, row, &past, pos, (sn_site_kind)tap->at.kind, x));
+	SN_TRY(find_history(a, row, &past));
+	SN_TRY(attend_observed(a, row, &past, pos, (sn_site_kind)tap->at.kind, x));
 	int h0 = tap->at.head ? tap->at.head - 1 : 0, h1 = tap->at.head ? tap->at.head : p->model->shape.n_head;
 	sn_block block = { .site = tap->at, .batch = p->batch, .row = &row, .pos = &pos, .m = 1, .first = i,
 	                   .chunk = row / SN_CHUNK_ROWS, .x = sn_tensor_f32(x + (int64_t)h0 * n_key, h1 - h0, n_key) };
@@ -242,36 +363,58 @@ static sn_status tap_place(sn_pass *p, int t, int64_t i)
 	return SN_OK;
 }
 
-static sn_status tap_keys(sn_pass *p, sn_site_kind kind)
+static sn_status tap_keys(const attention *a, sn_site_kind kind)
 {
+	sn_pass *p = a->p;
 	for (int t = 0; t < p->c->plan->n_tap; t++) {
 		const sn_places *places = &p->c->tap[t];
 		if (!sn_site_here(p, &p->c->plan->tap[t].at, kind)) continue;
 		for (int32_t r = 0; r < p->n_row; r++)
 			for (int64_t i = sn_places_of_row(places, p->row[r]); i < places->n && places->row[i] == p->row[r]; i++)
-				SN_TRY(tap_place(p, t, i));
+				SN_TRY(tap_place(a, t, i));
 	}
+	return SN_OK;
+}
+
+/* ---- the two attentions of a block ---- */
+
+static sn_status run(attention *a)
+{
+	sn_pass *p = a->p;
+	sn_mark mark = sn_arena_mark(p->arena);
+	SN_NEW(a->past, p->arena, history, p->n_row);
+	for (int32_t i = 0; i < p->n_row; i++)
+		if (p->now.off[p->row[i]] >= 0) SN_TRY(find_history(a, p->row[i], &a->past[i]));
+	uint8_t touched = sn_touched(p->c, a->scores, p->stage) | sn_touched(p->c, a->pattern, p->stage);
+	if (touched & SN_TOUCH_EDIT) {
+		for (int32_t i = 0; i < p->n_row; i++)
+			if (p->now.off[p->row[i]] >= 0) SN_TRY(attend_row(a, p->row[i], &a->past[i]));
+	} else {
+		SN_TRY(attend_all(a));
+	}
+	if (touched & SN_TOUCH_TAP) {
+		SN_TRY(tap_keys(a, a->scores));
+		SN_TRY(tap_keys(a, a->pattern));
+	}
+	sn_arena_reset(p->arena, mark);
 	return SN_OK;
 }
 
 sn_status sn_attention(sn_pass *p)
 {
-	sn_mark mark = sn_arena_mark(p->arena);
-	history *past;
-	SN_NEW(past, p->arena, history, p->n_row);
-	for (int32_t i = 0; i < p->n_row; i++)
-		if (p->now.off[p->row[i]] >= 0) SN_TRY(find_history(p, p->row[i], p->arena, &past[i]));
-	uint8_t touched = sn_touched(p->c, SN_SITE_ATTN_SCORES, p->stage) | sn_touched(p->c, SN_SITE_PATTERN, p->stage);
-	if (touched & SN_TOUCH_EDIT) {
-		for (int32_t i = 0; i < p->n_row; i++)
-			if (p->now.off[p->row[i]] >= 0) SN_TRY(attend_row(p, p->row[i], &past[i]));
-	} else {
-		SN_TRY(attend_all(p, past));
-	}
-	if (touched & SN_TOUCH_TAP) {
-		SN_TRY(tap_keys(p, SN_SITE_ATTN_SCORES));
-		SN_TRY(tap_keys(p, SN_SITE_PATTERN));
-	}
-	sn_arena_reset(p->arena, mark);
-	return SN_OK;
+	attention a = { .p = p,
+					.scores = SN_SITE_ATTN_SCORES,
+					.pattern = SN_SITE_PATTERN,
+					.stride = sn_qkv_width(&p->model->shape),
+					.window = sn_kind_of(&p->model->shape, p->stage - 1).window,
+					.layer = sn_layer_of(p->model, p->stage - 1) };
+	return run(&a);
+}
+
+sn_status sn_cross_attention(sn_pass *p)
+{
+	attention a = { .p = p, .cross = true, .scores = SN_SITE_CROSS_SCORES, .pattern = SN_SITE_CROSS_PATTERN,
+	                .stride = (int64_t)p->model->shape.n_head * p->model->shape.d_head,
+	                .layer = sn_layer_of(p->model, p->stage - 1) };
+	return run(&a);
 }

@@ -3,6 +3,7 @@
 
 #include "io/safetensors.h"
 #include "model/model.h"
+#include "model/site.h"
 
 /* Where one tap's rows go. */
 typedef struct target { sn_safetensors_writer *writer; int id; } target;
@@ -13,17 +14,25 @@ struct sn_capture {
 	sn_arena *arena;
 	sn_safetensors_writer *writer;
 	int tokens, offsets, start, item;   /* tensor numbers */
+	int decoder_tokens, decoder_start;
 	target *target;                     /* [n_site] */
 	sn_tap *tap;                        /* [n_site] */
 	int n_site;
 	int64_t n_token, n_expected;        /* written; -1: unknown */
+	int64_t n_decoder;                  /* decoder tokens written */
 };
+
+/* Whether a site's rows are those of "tokens". */
+static bool of_first_tokens(const sn_capture *c, const sn_site *site)
+{
+	return !c->model->encoder || site->stack == SN_STACK_ENCODER || sn_site_of_encoder_rows((sn_site_kind)site->kind);
+}
 
 static sn_status take(sn_ctx *ctx, void *state, const sn_block *block)
 {
 	const target *t = state;
 	(void)ctx;
-	bool ragged = block->site.kind == SN_SITE_ATTN_SCORES || block->site.kind == SN_SITE_PATTERN;
+	bool ragged = sn_site_is_attention((sn_site_kind)block->site.kind);
 	return sn_safetensors_append(t->writer, t->id, block->x.data, ragged ? sn_tensor_count(&block->x) : block->m);
 }
 
@@ -42,7 +51,8 @@ static sn_status declare_sites(sn_capture *c, const sn_site *site, sn_buf *names
 		sn_site_format(&site[i], name, sizeof name);
 		sn_buf_format(names, "%s%s", i ? "," : "", name);
 		int64_t width = sn_site_width(c->model, &site[i]);
-		SN_TRY(declare(c, name, SN_F32, width > 0 ? c->n_expected : -1, width, &c->target[i].id));
+		int64_t rows = width > 0 && of_first_tokens(c, &site[i]) ? c->n_expected : -1;
+		SN_TRY(declare(c, name, SN_F32, rows, width, &c->target[i].id));
 		c->target[i].writer = c->writer;
 		c->tap[i] = (sn_tap){ .at = site[i], .where = { .sel = SN_ALL }, .sink = &sink, .state = &c->target[i] };
 	}
@@ -59,11 +69,16 @@ static sn_status open_file(sn_capture *c, const char *path, const sn_site *site,
 	SN_TRY(declare(c, "offsets", SN_I64, c->n_expected, 2, &c->offsets));
 	SN_TRY(declare(c, "start", SN_I64, -1, 0, &c->start));
 	SN_TRY(declare(c, "item", SN_I64, -1, 0, &c->item));
+	if (c->model->encoder) {
+		SN_TRY(declare(c, "decoder.tokens", SN_I32, -1, 0, &c->decoder_tokens));
+		SN_TRY(declare(c, "decoder.start", SN_I64, -1, 0, &c->decoder_start));
+	}
 	SN_TRY(declare_sites(c, site, names));
 	SN_TRY(sn_safetensors_put_meta(c->writer, "format", "sonde capture 1"));
 	SN_TRY(sn_safetensors_put_meta(c->writer, "model", c->model->info.name));
 	SN_TRY(sn_safetensors_put_meta(c->writer, "sites", names->data ? names->data : ""));
 	const int64_t zero = 0;
+	if (c->model->encoder) SN_TRY(sn_safetensors_append(c->writer, c->decoder_start, &zero, 1));
 	return sn_safetensors_append(c->writer, c->start, &zero, 1);
 }
 
@@ -82,20 +97,39 @@ sn_status sn_capture_open(sn_capture **out, sn_ctx *ctx, sn_model *model, const 
 	return status;
 }
 
-sn_status sn_capture_run(sn_capture *c, const sn_batch *batch, const int64_t (*offsets)[2])
+static sn_status append_starts(const sn_capture *c, int tensor, const sn_batch *batch, int64_t before)
+{
+	for (int32_t b = 0; b < batch->n; b++) {
+		int64_t end = before + batch->start[b + 1];
+		SN_TRY(sn_safetensors_append(c->writer, tensor, &end, 1));
+	}
+	return SN_OK;
+}
+
+static sn_status append_decoder(sn_capture *c, const sn_batch *batch)
 {
 	int64_t n = batch->start[batch->n];
+	SN_TRY(sn_safetensors_append(c->writer, c->decoder_tokens, batch->token, n));
+	SN_TRY(append_starts(c, c->decoder_start, batch, c->n_decoder));
+	c->n_decoder += n;
+	return SN_OK;
+}
+
+sn_status sn_capture_run(sn_capture *c, const sn_batch *batch, const int64_t (*offsets)[2])
+{
+	const sn_batch *first = c->model->encoder ? batch->enc : batch;
 	sn_plan plan = { .size = sizeof plan, .n_tap = c->n_site, .tap = c->tap };
 	SN_TRY(sn_run(c->ctx, c->model, batch, &plan, NULL, NULL));
-	SN_TRY(sn_safetensors_append(c->writer, c->tokens, batch->token, n));
+	int64_t n = first->start[first->n];
+	SN_TRY(sn_safetensors_append(c->writer, c->tokens, first->token, n));
 	SN_TRY(sn_safetensors_append(c->writer, c->offsets, offsets, n));
-	for (int32_t b = 0; b < batch->n; b++) {
-		int64_t end = c->n_token + batch->start[b + 1], item = batch->item ? batch->item[b] : b;
-		SN_TRY(sn_safetensors_append(c->writer, c->start, &end, 1));
+	SN_TRY(append_starts(c, c->start, first, c->n_token));
+	for (int32_t b = 0; b < first->n; b++) {
+		int64_t item = first->item ? first->item[b] : b;
 		SN_TRY(sn_safetensors_append(c->writer, c->item, &item, 1));
 	}
 	c->n_token += n;
-	return SN_OK;
+	return c->model->encoder ? append_decoder(c, batch) : SN_OK;
 }
 
 int64_t sn_capture_tokens(const sn_capture *capture) { return capture->n_token; }

@@ -10,13 +10,20 @@
 static sn_status check_row(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, int32_t b)
 {
 	int64_t n = batch->start[b + 1] - batch->start[b];
-	if (n < 1 || n > model->shape.n_ctx)
+	int64_t most = model->shape.n_ctx;
+	if (sn_has(&model->shape, SN_PART_POS_EMBED))
+		most = SN_MIN(most, model->shape.n_position - model->shape.form.position_offset);
+	if (n < 1 || n > most)
 		return sn_fail(ctx, SN_EARG, "row %d has %lld tokens; the model takes 1 to %lld: cut the text", b, (long long)n,
-		               (long long)model->shape.n_ctx);
+		               (long long)most);
 	for (int64_t i = batch->start[b]; i < batch->start[b + 1]; i++)
 		if (batch->token[i] < 0 || batch->token[i] >= model->shape.d_vocab)
 			return sn_fail(ctx, SN_EARG, "row %d: token id %d; the vocabulary has %lld", b, batch->token[i],
 			               (long long)model->shape.d_vocab);
+	for (int64_t i = batch->start[b]; batch->segment && i < batch->start[b + 1]; i++)
+		if (batch->segment[i] < 0 || batch->segment[i] >= SN_MAX(model->shape.n_type, 1))
+			return sn_fail(ctx, SN_EARG, "row %d: token type %d; the model has %lld", b, batch->segment[i],
+			               (long long)SN_MAX(model->shape.n_type, 1));
 	for (int32_t r = 0; r < batch->n_span; r++) {
 		const int32_t *span = batch->span[(int64_t)b * batch->n_span + r];
 		if (!(span[0] == -1 && span[1] == -1) && !(span[0] >= 0 && span[0] < span[1] && span[1] <= n))
@@ -57,10 +64,7 @@ sn_status sn_batch_check(sn_ctx *ctx, const sn_model *model, const sn_batch *bat
 
 /* ---- edits ---- */
 
-static bool is_attention(const sn_site *site)
-{
-	return site->kind == SN_SITE_ATTN_SCORES || site->kind == SN_SITE_PATTERN;
-}
+static bool is_attention(const sn_site *site) { return sn_site_is_attention((sn_site_kind)site->kind); }
 
 static sn_status check_matrix(sn_ctx *ctx, const sn_tensor *t, int64_t width, int i, const char *name)
 {
@@ -100,7 +104,7 @@ static sn_status check_attention_edit(sn_ctx *ctx, const sn_edit *e, int i)
 	bool known = e->op == SN_OP_ZERO || e->op == SN_OP_BLOCK || (e->op == SN_OP_SET && e->src_row);
 	if (!known || e->U || e->at.unit)
 		return sn_fail(ctx, SN_EARG, "edit %d: attention scores and patterns take ZERO, BLOCK, and SET from a row", i);
-	if (e->op == SN_OP_BLOCK && e->at.kind != SN_SITE_ATTN_SCORES)
+	if (e->op == SN_OP_BLOCK && e->at.kind != SN_SITE_ATTN_SCORES && e->at.kind != SN_SITE_CROSS_SCORES)
 		return sn_fail(ctx, SN_EARG, "edit %d: BLOCK belongs at attn.hook_attn_scores", i);
 	return SN_OK;
 }
@@ -109,6 +113,11 @@ sn_status sn_edit_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batc
                         int64_t n_place)
 {
 	SN_TRY(sn_site_check(ctx, model, &e->at));
+	if (sn_site_of_encoder_rows((sn_site_kind)e->at.kind))
+		return sn_fail(ctx, SN_EARG,
+					   "edit %d: cross-attention's keys and values are read only; edit the encoder's last "
+					   "block or cross_attn.hook_q, hook_attn_scores, hook_z instead",
+					   i);
 	if (e->op <= SN_OP_NONE || e->op > SN_OP_BLOCK)
 		return sn_fail(ctx, SN_EARG, "edit %d: op %d is none", i, (int)e->op);
 	if (e->alpha && e->n_alpha != 1 && e->n_alpha != batch->n)
@@ -129,9 +138,9 @@ sn_status sn_edit_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batc
 static sn_status check_ids(sn_ctx *ctx, const sn_model *model, const int32_t *ids, int64_t n, int i, const char *name)
 {
 	for (int64_t j = 0; j < n; j++)
-		if (ids[j] < 0 || ids[j] >= model->shape.d_vocab)
+		if (ids[j] < 0 || ids[j] >= model->shape.n_logit)
 			return sn_fail(ctx, SN_EARG, "goal %d: %s token %d; the vocabulary has %lld", i, name, ids[j],
-			               (long long)model->shape.d_vocab);
+			               (long long)model->shape.n_logit);
 	return SN_OK;
 }
 
@@ -157,6 +166,9 @@ static sn_status check_wanted(sn_ctx *ctx, const sn_model *model, const sn_goal 
 sn_status sn_goal_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_goal *g, int i,
                         int64_t n_place)
 {
+	if (g->metric != SN_DOT && !sn_has_logits(&model->shape))
+		return sn_fail(ctx, SN_EARG, "goal %d: %s has no language-model head: nothing can be predicted with it", i,
+		               model->info.path[0] ? model->info.path : "the model");
 	switch (g->metric) {
 	case SN_LOSS: case SN_LOGPROB: case SN_LOGIT: case SN_LOGIT_DIFF:
 		return check_wanted(ctx, model, g, i, n_place);
@@ -169,6 +181,8 @@ sn_status sn_goal_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batc
 		return SN_OK;
 	case SN_DOT:
 		SN_TRY(sn_site_check(ctx, model, &g->at));
+		if (model->encoder && (g->at.stack == SN_STACK_ENCODER || sn_site_of_encoder_rows((sn_site_kind)g->at.kind)))
+			return sn_fail(ctx, SN_EARG, "goal %d: DOT is defined on the decoder's own rows; tap the encoder's", i);
 		if (is_attention(&g->at)) return sn_fail(ctx, SN_EARG, "goal %d: DOT is not defined on attention scores", i);
 		if (!g->dir || g->dir->dtype != SN_F32 || g->dir->ndim != 1 || g->dir->dim[0] != sn_site_width(model, &g->at))
 			return sn_fail(ctx, SN_ESHAPE, "goal %d: dir must be float32 [%lld]", i,
@@ -177,4 +191,20 @@ sn_status sn_goal_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batc
 	case SN_METRIC_NONE: break;
 	}
 	return sn_fail(ctx, SN_EARG, "goal %d: metric %d is none", i, (int)g->metric);
+}
+
+/* ---- encoder-decoders ---- */
+
+sn_status sn_encoder_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch)
+{
+	const sn_batch *enc = batch->enc;
+	if (!enc)
+		return sn_fail(ctx, SN_EARG, "%s is an encoder-decoder: its batch needs the encoder's rows (enc)",
+		               model->info.path[0] ? model->info.path : "the model");
+	SN_TRY(sn_batch_check(ctx, model->encoder, enc, NULL));
+	for (int32_t b = 0; b < batch->n; b++)
+		if ((batch->enc_row ? batch->enc_row[b] : b) < 0 || (batch->enc_row ? batch->enc_row[b] : b) >= enc->n)
+			return sn_fail(ctx, SN_EARG, "row %d reads encoder row %d; there are %d", b,
+			               batch->enc_row ? batch->enc_row[b] : b, enc->n);
+	return SN_OK;
 }

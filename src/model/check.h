@@ -13,4 +13,7 @@ SN_CHECKED sn_status sn_edit_check(sn_ctx *ctx, const sn_model *model, const sn_
 SN_CHECKED sn_status sn_goal_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_goal *g, int i,
                                    int64_t n_place);
 
+/* The encoder's rows of an encoder-decoder, and which row reads which. */
+SN_CHECKED sn_status sn_encoder_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch);
+
 #endif

@@ -47,7 +47,7 @@ static void ask_place(finish *f, int g, int64_t i)
 	int64_t index = p->c->goal_index[g][i];
 	if (goal->metric == SN_KL) s.ref_slot = sn_slot(p, &p->now, goal->ref_row[row], pos);
 	else if (goal->want) ask_ids(f, s.slot, goal->want, goal->want_start, index);
-	else ask_ids(f, s.slot, p->batch->token + p->batch->start[row] + pos + 1, NULL, 0);
+	else ask_ids(f, s.slot, p->batch->token + p->batch->start[row] + pos + sn_wanted_offset(p->model), NULL, 0);
 	s.foil = f->n_ask;
 	if (goal->metric == SN_LOGIT_DIFF) ask_ids(f, s.slot, goal->foil, goal->foil_start, index);
 	s.end = f->n_ask;
@@ -91,10 +91,17 @@ static int compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* The bias and soft-cap of n logits whose first is of token id. */
+static void finish_logits(const sn_model *m, float *logits, int64_t id, int64_t n)
+{
+	if (m->unembed_bias) m->kernels->add(logits, m->unembed_bias + id, n);
+	if (m->shape.form.logit_softcap) m->kernels->softcap(logits, n, (float)m->shape.form.logit_softcap);
+}
+
 static sn_status ask_words(finish *f)
 {
 	sn_pass *p = f->p;
-	int64_t d = p->model->shape.d_model;
+	int64_t d = p->model->shape.d_head_out;
 	ask **by_id;
 	float *w;
 	SN_NEW(by_id, p->arena, ask *, f->n_ask);
@@ -106,6 +113,7 @@ static sn_status ask_words(finish *f)
 		if (i == 0 || by_id[i - 1]->id != id)
 			SN_TRY(p->model->source.read(p->ctx, p->model->source.arg, sn_unembed_part(p->model), 0, id, 1, w));
 		by_id[i]->value = p->model->kernels->dot(p->h + by_id[i]->slot * d, w, d);
+		finish_logits(p->model, &by_id[i]->value, id, 1);
 	}
 	return SN_OK;
 }
@@ -118,7 +126,7 @@ typedef struct gathered { int64_t *slot, *rank, n; float *x, *y; } gathered;
 static sn_status gather_slots(finish *f, gathered *g)
 {
 	sn_pass *p = f->p;
-	int64_t d = p->model->shape.d_model, m = p->now.m, room;
+	int64_t d = p->model->shape.d_head_out, m = p->now.m, room;
 	SN_NEW(g->slot, p->arena, int64_t, m);
 	SN_NEW(g->rank, p->arena, int64_t, m);
 	for (int64_t i = 0; i < m; i++) g->rank[i] = -1;
@@ -152,10 +160,13 @@ static sn_status stream_distributions(finish *f)
 	for (int64_t i = 0; i < g.n; i++) maximum[i] = -INFINITY;
 	for (int c = 0; c < p->model->n_chunk; c++) {
 		int64_t id0 = (int64_t)c * SN_UNEMBED_CHUNK, n = SN_MIN((int64_t)SN_UNEMBED_CHUNK,
-		                                                        p->model->shape.d_vocab - id0);
+		                                                        p->model->shape.n_logit - id0);
 		SN_TRY(sn_gemm_run(p->model->gemm, p->model->unembed[c], g.x, g.n, g.y));
 #pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
-		for (int64_t i = 0; i < g.n; i++) p->model->kernels->logsumexp(g.y + i * n, n, &maximum[i], &sum[i]);
+		for (int64_t i = 0; i < g.n; i++) {
+			finish_logits(p->model, g.y + i * n, id0, n);
+			p->model->kernels->logsumexp(g.y + i * n, n, &maximum[i], &sum[i]);
+		}
 		pick(f, &g, id0, n);
 	}
 	for (int64_t i = 0; i < g.n; i++) f->lse[g.slot[i]] = maximum[i] + log(sum[i]);
@@ -167,7 +178,7 @@ static sn_status stream_distributions(finish *f)
 static sn_status compute_logits(finish *f)
 {
 	sn_pass *p = f->p;
-	int64_t m = p->now.m, V = p->model->shape.d_vocab;
+	int64_t m = p->now.m, V = p->model->shape.n_logit;
 	float *chunk;
 	SN_TRY(sn_model_need_unembed(p->ctx, p->model));
 	SN_NEW(f->logits, p->arena, float, m * V);
@@ -175,14 +186,21 @@ static sn_status compute_logits(finish *f)
 	for (int c = 0; c < p->model->n_chunk; c++) {
 		int64_t id0 = (int64_t)c * SN_UNEMBED_CHUNK, n = SN_MIN((int64_t)SN_UNEMBED_CHUNK, V - id0);
 		SN_TRY(sn_gemm_run(p->model->gemm, p->model->unembed[c], p->h, m, chunk));
-		for (int64_t i = 0; i < m; i++) memcpy(f->logits + i * V + id0, chunk + i * n, (size_t)n * sizeof *chunk);
+		for (int64_t i = 0; i < m; i++) {
+			memcpy(f->logits + i * V + id0, chunk + i * n, (size_t)n * sizeof *chunk);
+			if (p->model->unembed_bias)
+				p->model->kernels->add(f->logits + i * V + id0, p->model->unembed_bias + id0, n);
+		}
 	}
-	return sn_visit(p, SN_SITE_LOGITS, f->logits, V);
+	SN_TRY(sn_visit(p, SN_SITE_LOGITS, f->logits, V));
+	float cap = (float)p->model->shape.form.logit_softcap;
+	for (int64_t i = 0; cap != 0 && i < m; i++) p->model->kernels->softcap(f->logits + i * V, V, cap);
+	return SN_OK;
 }
 
 static void sum_logits(finish *f)
 {
-	int64_t V = f->p->model->shape.d_vocab;
+	int64_t V = f->p->model->shape.n_logit;
 #pragma omp parallel for num_threads(sn_ctx_threads(f->p->ctx))
 	for (int64_t i = 0; i < f->p->now.m; i++) {
 		float maximum = -INFINITY;
@@ -207,7 +225,7 @@ static double combine(const finish *f, int64_t first, int64_t last)
 
 static double divergence(const finish *f, int64_t ref, int64_t slot)
 {
-	int64_t V = f->p->model->shape.d_vocab;
+	int64_t V = f->p->model->shape.n_logit;
 	const float *r = f->logits + ref * V, *x = f->logits + slot * V;
 	double sum = 0;
 	for (int64_t i = 0; i < V; i++) {
@@ -255,14 +273,52 @@ static sn_status score_logits(finish *f)
 	return SN_OK;
 }
 
+/* ---- from the stream to what the unembedding reads ---- */
+
+static void scale_input(const sn_pass *p)
+{
+	float factor = (float)p->model->shape.form.head_scale;
+	for (int64_t i = 0; factor != 1 && i < p->now.m * p->model->shape.d_head_out; i++) p->h[i] *= factor;
+}
+
+/* A head's own layer, before the unembedding: BERT's transformation, OPT's projection. */
+static sn_status transform(sn_pass *p)
+{
+	const sn_model *m = p->model;
+	int64_t n = m->shape.d_head_out;
+	if (!m->head.w) return SN_OK;
+	SN_TRY(sn_affine_run(p, &m->head, p->h, p->now.m, p->z));
+#pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
+	for (int64_t i = 0; i < p->now.m; i++)
+		m->kernels->activate(p->h + i * n, p->z + i * n, NULL, n, m->shape.form.head_act);
+	return sn_norm_rows(p, &m->head_norm, p->h, p->h, n, SN_SITE_MLM_LN_SCALE, SN_SITE_MLM_LN_NORMALIZED);
+}
+
+/* What the stack yields, for a decoder. */
+static void write_output(const sn_pass *p)
+{
+	int64_t d = p->model->shape.d_model;
+	for (int32_t i = 0; p->output && i < p->n_row; i++)
+		for (int32_t pos = 0, row = p->row[i]; pos < sn_row_length(p->batch, row); pos++)
+			memcpy(p->output + (p->batch->start[row] + pos) * d, p->h + sn_slot(p, &p->now, row, pos) * d,
+			       (size_t)d * sizeof *p->h);
+}
+
 sn_status sn_finish(sn_pass *p)
 {
 	finish f = { .p = p };
+	const sn_shape *s = &p->model->shape;
 	sn_mark mark = sn_arena_mark(p->arena);
-	SN_TRY(sn_norm_rows(p, p->model->final_norm, SN_SITE_LN_FINAL_SCALE, SN_SITE_LN_FINAL_NORMALIZED));
-	SN_TRY(sn_visit(p, SN_SITE_UNEMBED_IN, p->h, p->model->shape.d_model));
-	SN_TRY(list_asks(&f));
-	if (f.n_place || f.everything) SN_TRY(score_logits(&f));
+	SN_TRY(sn_norm_rows(p, &p->model->final_norm, p->x, p->h, s->d_model, SN_SITE_LN_FINAL_SCALE,
+	                    SN_SITE_LN_FINAL_NORMALIZED));
+	write_output(p);
+	if (sn_has_logits(s)) {
+		SN_TRY(transform(p));
+		scale_input(p);
+		SN_TRY(sn_visit(p, SN_SITE_UNEMBED_IN, p->h, s->d_head_out));
+		SN_TRY(list_asks(&f));
+		if (f.n_place || f.everything) SN_TRY(score_logits(&f));
+	}
 	sn_arena_reset(p->arena, mark);
 	return SN_OK;
 }

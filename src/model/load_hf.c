@@ -2,197 +2,171 @@
 #define _GNU_SOURCE
 #include "io/json.h"
 #include "io/tensor_file.h"
+#include "model/config.h"
 #include "model/load.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 
 #include <string.h>
 
-typedef struct hf_source {
-	sn_tensor_file *file;
-	sn_arena *arena;
+/* What is open while a folder is loaded. */
+typedef struct folder {
+	const char *path;
+	sn_weights *weights;
 	sn_json *config;
-	const sn_stored **part;   /* [n_layer][SN_PART_COUNT] */
-} hf_source;
+	sn_json text;              /* the part of the config that is about text: all of it, or text_config */
+	sn_tokenizer *tokenizer;
+	sn_model_info info;
+} folder;
 
-static void source_close(sn_ctx *ctx, void *arg)
+/* ---- weights ---- */
+
+static bool find_tensor(const void *file, const char *name, sn_file_tensor *out)
 {
-	hf_source *s = arg;
-	sn_tensor_file_close(s->file);
-	sn_json_close(s->config);
-	sn_arena_close(s->arena);
-	sn_free(ctx, s);
+	const sn_stored *t = sn_tensor_file_find(file, name);
+	if (!t) return false;
+	*out = (sn_file_tensor){ .data = t->data, .to_f32 = t->type->to_f32, .type = t->type->name, .block = 1,
+	                         .block_bytes = (int)t->type->bytes, .ndim = t->ndim };
+	memcpy(out->dim, t->dim, sizeof out->dim);
+	memcpy(out->stride, t->stride, sizeof out->stride);
+	return true;
 }
 
-static sn_status source_read(sn_ctx *ctx, void *arg, sn_part part, int layer, int64_t row0, int64_t n_row, float *out)
+static void close_tensors(void *file) { sn_tensor_file_close(file); }
+
+static sn_status open_weights(sn_ctx *ctx, folder *f)
 {
-	const hf_source *s = arg;
-	const sn_stored *t = s->part[layer * SN_PART_COUNT + (int)part];
-	(void)ctx;
-	sn_stored_rows(t, row0, n_row, out);
+	sn_tensor_file *file;
+	SN_TRY(sn_tensor_file_open_folder(&file, ctx, f->path));
+	f->weights->file = file;
+	f->weights->close = close_tensors;
+	f->weights->find = find_tensor;
+	f->weights->path = sn_tensor_file_path(file);
+	f->weights->n_tensor = sn_tensor_file_count(file);
+	f->weights->hugging_face = true;
 	return SN_OK;
 }
 
-/* ---- the shape ---- */
+/* ---- config.json ---- */
 
-static sn_status small(const sn_json *doc, const char *key, int64_t missing, int64_t max, int *out)
+static char *path_in(const folder *f, const char *name)
 {
-	int64_t value;
-	SN_TRY(missing > 0 ? sn_json_i64_or(doc, doc->root, key, missing, &value)
-	       : sn_json_i64(doc, doc->root, key, &value));
-	if (value < 1 || value > max)
-		return sn_json_fail(doc, doc->root, key, SN_ESHAPE, "%lld; expected 1 to %lld", (long long)value,
-		                    (long long)max);
-	*out = (int)value;
-	return SN_OK;
+	return sn_arena_format(f->weights->arena, "%s/%s", f->path, name);
 }
 
-/* Old files have rope_theta at the top; new ones rope_parameters. Scaling would change every number in silence. */
-static sn_status read_rope(const sn_json *doc, double *base)
+/* Models of text and images keep what is about text in an object of its own. */
+static sn_status find_text(folder *f)
 {
-	json_t *rope, *scaling;
-	const char *type;
-	SN_TRY(sn_json_object_or(doc, doc->root, "rope_parameters", &rope));
-	SN_TRY(sn_json_object_or(doc, doc->root, "rope_scaling", &scaling));
-	SN_TRY(sn_json_f64_or(doc, doc->root, "rope_theta", 10000, base));
-	if (rope) SN_TRY(sn_json_f64_or(doc, rope, "rope_theta", *base, base));
-	if (!scaling) scaling = rope;
-	if (!scaling) return SN_OK;
-	SN_TRY(sn_json_string_or(doc, scaling, "rope_type", "default", &type));
-	if (strcmp(type, "default") == 0 && !json_object_get(scaling, "factor")) return SN_OK;
-	return sn_json_fail(doc, scaling, NULL, SN_EUNKNOWN,
-	                    "rotary scaling \"%s\" is not among the known position schemes (default)", type);
+	json_t *text;
+	f->text = *f->config;
+	SN_TRY(sn_json_object_or(f->config, f->config->root, "text_config", &text));
+	if (!text) return SN_OK;
+	if (json_is_object(json_object_get(f->config->root, "quantization_config")))
+		return sn_json_fail(f->config, f->config->root, "quantization_config", SN_EUNKNOWN,
+		                    "quantised weights of this kind are not known; use a GGUF file or the original weights");
+	f->text.root = text;
+	f->text.source = sn_arena_format(f->weights->arena, "%s: text_config", f->config->source);
+	return f->text.source ? SN_OK : SN_ENOMEM;
 }
 
-/* Switches that the row llama does not have. */
-static sn_status refuse_unknown(const sn_json *doc)
+/* A model saved without its head (BertModel, Qwen3Model) says so by its class. */
+static bool has_no_head(const sn_json *config)
 {
-	bool attention_bias, mlp_bias;
-	const char *activation;
-	SN_TRY(sn_json_bool_or(doc, doc->root, "attention_bias", false, &attention_bias));
-	SN_TRY(sn_json_bool_or(doc, doc->root, "mlp_bias", false, &mlp_bias));
-	SN_TRY(sn_json_string_or(doc, doc->root, "hidden_act", "silu", &activation));
-	if (attention_bias || mlp_bias)
-		return sn_json_fail(doc, doc->root, attention_bias ? "attention_bias" : "mlp_bias", SN_EUNKNOWN,
-		                    "biases are not known for this architecture");
-	if (strcmp(activation, "silu") != 0)
-		return sn_json_fail(doc, doc->root, "hidden_act", SN_EUNKNOWN, "\"%s\"; known: silu", activation);
-	return SN_OK;
+	static const char *const heads[] = { "LMHead", "ForCausalLM", "ForConditionalGeneration", "ForMaskedLM", "MTModel",
+	                                     "ForPreTraining" };
+	const char *name = json_string_value(json_array_get(json_object_get(config->root, "architectures"), 0));
+	for (int i = 0; name && i < SN_COUNT(heads); i++)
+		if (strstr(name, heads[i])) return false;
+	return name != NULL;
 }
 
-static sn_status read_shape(sn_ctx *ctx, const sn_json *doc, sn_shape *s)
+static sn_status choose_row(sn_ctx *ctx, folder *f, const sn_arch **out)
 {
 	const char *type;
-	int d_model = 0;
-	SN_TRY(sn_json_string(doc, doc->root, "model_type", &type));
-	SN_TRY(sn_arch_find_hf(ctx, doc->source, type, &s->arch));
-	SN_TRY(refuse_unknown(doc));
-	SN_TRY(small(doc, "num_hidden_layers", 0, 4096, &s->n_layer));
-	SN_TRY(small(doc, "num_attention_heads", 0, 4096, &s->n_head));
-	SN_TRY(small(doc, "num_key_value_heads", s->n_head, s->n_head, &s->n_kv_head));
-	SN_TRY(small(doc, "hidden_size", 0, 1 << 20, &d_model));
-	SN_TRY(small(doc, "head_dim", SN_MAX(1, d_model / s->n_head), 8192, &s->d_head));
-	s->d_model = d_model;
-	SN_TRY(sn_json_i64(doc, doc->root, "intermediate_size", &s->d_mlp));
-	SN_TRY(sn_json_i64(doc, doc->root, "vocab_size", &s->d_vocab));
-	SN_TRY(sn_json_i64_or(doc, doc->root, "max_position_embeddings", 2048, &s->n_ctx));
-	SN_TRY(sn_json_f64_or(doc, doc->root, "rms_norm_eps", 1e-6, &s->norm_eps));
-	SN_TRY(sn_json_bool_or(doc, doc->root, "tie_word_embeddings", false, &s->tied));
-	return read_rope(doc, &s->rope_base);
-}
-
-/* ---- tensors ---- */
-
-static sn_status find_part(sn_ctx *ctx, void *arg, const sn_shape *s, sn_part part, int layer, const char *name)
-{
-	hf_source *src = arg;
-	const sn_stored *t = sn_tensor_file_find(src->file, name);
-	const char *path = sn_tensor_file_path(src->file);
-	int64_t rows = sn_part_rows(s, part), columns = sn_part_columns(s, part);
-	if (!t)
-		return sn_fail(ctx, SN_ENOTFOUND, "%s: tensor %s is missing; the file is incomplete or not a %s", path, name,
-		               s->arch->model_type);
-	if (t->ndim != (columns == 1 ? 1 : 2) || t->dim[0] != rows || (t->ndim == 2 && t->dim[1] != columns))
-		return sn_fail(ctx, SN_ESHAPE, "%s: tensor %s has %lld numbers in %d dimensions; expected [%lld, %lld]", path,
-		               name, (long long)t->count, t->ndim, (long long)rows, (long long)columns);
-	if (!t->type->to_f32)
-		return sn_fail(ctx, SN_EUNKNOWN, "%s: tensor %s has type %s, which cannot be read", path, name,
-		               t->type->name);
-	src->part[layer * SN_PART_COUNT + (int)part] = t;
+	SN_TRY(sn_json_string(f->config, f->config->root, "model_type", &type));
+	SN_TRY(sn_arch_find_hf(ctx, f->config->source, type, out));
+	const sn_arch *other = (*out)->otherwise;
+	if (other && !sn_weights_has_head(f->weights, *out) && sn_weights_has_head(f->weights, other)) *out = other;
 	return SN_OK;
 }
 
-static sn_status find_parts(sn_ctx *ctx, hf_source *src, const sn_shape *s)
+static sn_status read_stack(sn_ctx *ctx, folder *f, int i, const sn_arch *arch)
 {
-	SN_NEW(src->part, src->arena, const sn_stored *, (int64_t)s->n_layer * SN_PART_COUNT);
-	return sn_load_parts(ctx, s, s->arch->hf, find_part, src);
+	sn_shape *s = &f->weights->shape[i];
+	s->arch = arch;
+	SN_TRY(sn_config_shape(ctx, &f->text, f->weights->arena, s));
+	return sn_weights_place(ctx, f->weights, i);
+}
+
+static sn_status read_model(sn_ctx *ctx, folder *f)
+{
+	const sn_arch *arch;
+	char *config = path_in(f, "config.json");
+	if (!config) return SN_ENOMEM;
+	SN_TRY(sn_json_load(&f->config, ctx, config, 0));
+	SN_TRY(find_text(f));
+	SN_TRY(open_weights(ctx, f));
+	SN_TRY(choose_row(ctx, f, &arch));
+	f->weights->headless = has_no_head(f->config);
+	SN_TRY(read_stack(ctx, f, 0, arch));
+	return arch->encoder ? read_stack(ctx, f, 1, arch->encoder) : SN_OK;
+}
+
+/* ---- what is told about the model ---- */
+
+static sn_status describe(folder *f)
+{
+	const sn_json *doc = f->config;
+	const sn_tensor_file *file = f->weights->file;
+	int64_t bos, eos = -1;
+	f->info = (sn_model_info){ .path = f->weights->path, .architecture = f->weights->shape[0].arch->model_type };
+	f->info.format = sn_arena_format(f->weights->arena, "Hugging Face folder (%s)", sn_tensor_file_format(file));
+	const char *slash = strrchr(f->path, '/');
+	SN_TRY(sn_json_string_or(doc, doc->root, "_name_or_path", "", &f->info.name));
+	if (!f->info.name[0]) f->info.name = slash && slash[1] ? slash + 1 : f->path;
+	f->info.quantisation = sn_weights_tensor(f->weights, SN_PART_Q, 0)->type;
+	SN_TRY(sn_json_i64_or(doc, doc->root, "bos_token_id", -1, &bos));
+	if (json_is_integer(json_object_get(doc->root, "eos_token_id")))
+		SN_TRY(sn_json_i64(doc, doc->root, "eos_token_id", &eos));
+	f->info.bos = (int32_t)bos;
+	f->info.eos = (int32_t)eos;
+	f->info.file_bytes = (int64_t)sn_tensor_file_size(file);
+	return f->info.format ? SN_OK : SN_ENOMEM;
+}
+
+static sn_status open_tokenizer(sn_ctx *ctx, folder *f)
+{
+	sn_status status = sn_tokenizer_open_folder(&f->tokenizer, ctx, f->path);
+	if (status == SN_ENOTFOUND && !f->tokenizer) return SN_OK;
+	if (status != SN_OK) return status;
+	int n;
+	const int32_t *before = sn_tokenizer_added(f->tokenizer, false, &n);
+	f->info.tokenizer = sn_tokenizer_kind(f->tokenizer);
+	f->info.add_bos = n > 0 && before[0] == f->info.bos;
+	return SN_OK;
 }
 
 /* ---- opening ---- */
 
-static char *path_in(sn_arena *arena, const char *folder, const char *name)
+static sn_status prepare(sn_ctx *ctx, folder *f)
 {
-	return sn_arena_format(arena, "%s/%s", folder, name);
+	SN_TRY(sn_weights_open(&f->weights, ctx));
+	SN_TRY(read_model(ctx, f));
+	SN_TRY(describe(f));
+	return open_tokenizer(ctx, f);
 }
 
-static sn_status describe(hf_source *src, const sn_shape *s, const char *folder, sn_model_info *info)
+sn_status sn_load_hf(sn_model **out, sn_ctx *ctx, const char *path)
 {
-	const sn_json *doc = src->config;
-	int64_t bos, eos = -1;
-	*info = (sn_model_info){ .path = sn_tensor_file_path(src->file), .architecture = s->arch->model_type,
-	                         .format = "Hugging Face folder" };
-	const char *slash = strrchr(folder, '/');
-	SN_TRY(sn_json_string_or(doc, doc->root, "_name_or_path", "", &info->name));
-	if (!info->name[0]) info->name = slash && slash[1] ? slash + 1 : folder;
-	info->quantisation = src->part[SN_PART_Q]->type->name;
-	SN_TRY(sn_json_i64_or(doc, doc->root, "bos_token_id", -1, &bos));
-	if (json_is_integer(json_object_get(doc->root, "eos_token_id")))
-		SN_TRY(sn_json_i64(doc, doc->root, "eos_token_id", &eos));
-	info->bos = (int32_t)bos;
-	info->eos = (int32_t)eos;
-	info->file_bytes = (int64_t)sn_tensor_file_size(src->file);
-	return SN_OK;
-}
-
-static sn_status open_tokenizer(sn_ctx *ctx, const char *folder, sn_model_info *info, sn_tokenizer **tokenizer)
-{
-	sn_status status = sn_tokenizer_open_folder(tokenizer, ctx, folder);
-	if (status == SN_ENOTFOUND && !*tokenizer) return SN_OK;
-	if (status != SN_OK) return status;
-	int n;
-	const int32_t *before = sn_tokenizer_added(*tokenizer, false, &n);
-	info->tokenizer = sn_tokenizer_kind(*tokenizer);
-	info->add_bos = n > 0 && before[0] == info->bos;
-	return SN_OK;
-}
-
-static sn_status prepare(sn_ctx *ctx, hf_source *src, const char *folder, sn_shape *shape, sn_model_info *info,
-                         sn_tokenizer **tokenizer)
-{
-	SN_TRY(sn_arena_open(&src->arena, ctx));
-	char *config = path_in(src->arena, folder, "config.json");
-	if (!config) return SN_ENOMEM;
-	SN_TRY(sn_json_load(&src->config, ctx, config, 0));
-	SN_TRY(read_shape(ctx, src->config, shape));
-	SN_TRY(sn_tensor_file_open_folder(&src->file, ctx, folder));
-	SN_TRY(find_parts(ctx, src, shape));
-	SN_TRY(describe(src, shape, folder, info));
-	return open_tokenizer(ctx, folder, info, tokenizer);
-}
-
-sn_status sn_load_hf(sn_model **out, sn_ctx *ctx, const char *folder)
-{
-	sn_shape shape = { 0 };
-	sn_model_info info;
-	sn_tokenizer *tokenizer = NULL;
-	hf_source *src = sn_alloc(ctx, sizeof *src);
-	if (!src) return SN_ENOMEM;
-	sn_status status = prepare(ctx, src, folder, &shape, &info, &tokenizer);
+	folder f = { .path = path };
+	*out = NULL;
+	sn_status status = prepare(ctx, &f);
 	if (status == SN_OK) {
-		sn_source source = { src, source_read, source_close };
-		return sn_model_make(out, ctx, &shape, &source, tokenizer, &info);
+		status = sn_weights_model(out, ctx, f.weights, f.tokenizer, &f.info);
+	} else {
+		sn_tokenizer_close(f.tokenizer);
+		sn_weights_close(f.weights);
 	}
-	sn_tokenizer_close(tokenizer);
-	source_close(ctx, src);
+	sn_json_close(f.config);
 	return status;
 }

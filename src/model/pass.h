@@ -12,6 +12,15 @@ typedef struct sn_layout { int64_t *off; int32_t *from; int64_t m; } sn_layout;
 /* A stretch of keys and values that lie at equal strides. */
 typedef struct sn_segment { const float *k, *v; int64_t stride; int32_t first, n; } sn_segment;
 
+/* The encoder's rows that a step reads through cross-attention: slot off[r] + position of row r. */
+typedef struct sn_cross {
+	const sn_batch *batch;       /* all encoder rows */
+	const float *memory;         /* [tokens of batch, d_model] what the encoder made of them */
+	int32_t *row, n_row;         /* those of this step, ascending */
+	sn_layout layout;
+	float *x, *kv;               /* [room, d_model]; [room, 2 kv heads * d_head] of the block at hand */
+} sn_cross;
+
 typedef struct sn_pass {
 	const sn_compiled *c;
 	sn_ctx *ctx;
@@ -23,9 +32,12 @@ typedef struct sn_pass {
 	int stage;
 	sn_layout now, before;       /* of this stage and the one before it */
 	float *x, *spare;            /* [room, d_model] residual stream, and where it is regathered */
-	float *h, *qkv, *z, *wide, *post, *scale;   /* branch input / output [d_model]; [qkv]; [heads]; [2 d_mlp]; [d_mlp];
+	float *h, *qkv, *z, *wide, *post, *scale;   /* branch input / output [widest]; [qkv]; [heads]; [2 d_mlp]; [d_mlp];
 	                                               [1] */
+	float *side[2];              /* [d_model] parallel blocks: the attention branch; the norm that both branches read */
 	int64_t room;
+	sn_cross *cross;             /* decoders with an encoder; or NULL */
+	float *output;               /* [tokens of batch, d_model] where what the stack yields is written, or NULL */
 	sn_state *keep;              /* where computed rows are kept, or NULL */
 	double *score;
 } sn_pass;
@@ -48,11 +60,35 @@ SN_CHECKED sn_status sn_visit_slab(sn_pass *p, sn_site_kind kind, float *x, int6
 /* Hands m gathered rows to a tap's sink, cut at chunks. first: number of the first place. */
 SN_CHECKED sn_status sn_deliver(sn_pass *p, int tap, float *x, int64_t width, int64_t m, int64_t first);
 
-/* Attention of the block at hand: qkv (rotated) -> z. */
+/* Self-attention of the block at hand: qkv (rotated) -> z. */
 SN_CHECKED sn_status sn_attention(sn_pass *p);
-/* RMS-norms p->x into p->h, weighted, visiting the two sites of the norm. */
-SN_CHECKED sn_status sn_norm_rows(sn_pass *p, const float *weight, sn_site_kind scale_site,
-                                  sn_site_kind normalized_site);
+/* Cross-attention of the block at hand: queries in p->qkv [m, heads * d_head], the encoder's rows -> z. */
+SN_CHECKED sn_status sn_cross_attention(sn_pass *p);
+/* Returns the encoder row that a row reads. */
+static inline int32_t sn_enc_row(const sn_batch *batch, int32_t row)
+{
+	return batch->enc_row ? batch->enc_row[row] : row;
+}
+/* Gathers the encoder's rows of a step. */
+SN_CHECKED sn_status sn_cross_gather(sn_pass *p);
+/* The branch between a block's two others: x <- x + attention to the encoder's rows. */
+SN_CHECKED sn_status sn_cross_branch(sn_pass *p, const sn_layer *y);
+
+/* The sites at which an attention is looked at, in its block. */
+typedef struct sn_attention_sites { sn_site_kind scores, pattern, z, result, o_out; } sn_attention_sites;
+/* p->h [m, d_model] = p->z through the output matrix o (part, for heads' results), visiting z, result, o_out. */
+SN_CHECKED sn_status sn_attention_output(sn_pass *p, const sn_affine *o, sn_part part, const sn_attention_sites *sites);
+
+/* Norms in [m, d] into out (which may be in), weighted, visiting the two sites of the norm; without a norm it copies.
+ * */
+SN_CHECKED sn_status sn_norm_rows(sn_pass *p, const sn_norm *norm, const float *in, float *out, int64_t d,
+                                  sn_site_kind scale_site, sn_site_kind normalized_site);
+/* out [m, rows of a] = in a' + bias. */
+SN_CHECKED sn_status sn_affine_run(sn_pass *p, const sn_affine *a, const float *in, int64_t m, float *out);
+/* Norms each head of queries or keys (or all heads together), in place; n heads at x + i * stride. */
+void sn_norm_heads(const sn_pass *p, const float *weight, float *x, int64_t stride, int n_head);
+/* Embeddings of the step's rows into p->x. */
+SN_CHECKED sn_status sn_embed(sn_pass *p);
 /* Copies the residual stream at a layer boundary into the state being kept. */
 void sn_keep_residual(const sn_pass *p, int boundary);
 /* The generic block: x <- block(x). */

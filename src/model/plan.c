@@ -2,6 +2,8 @@
 #include "model/plan.h"
 
 #include "model/check.h"
+#include "model/pass.h"
+#include "model/positions.h"
 #include "model/site.h"
 
 #include <string.h>
@@ -129,17 +131,19 @@ static sn_status compile_taps(sn_compiled *c)
 		SN_TRY(sn_site_check(c->ctx, c->model, &c->plan->tap[t].at));
 		if (!c->plan->tap[t].sink || !c->plan->tap[t].sink->take)
 			return sn_fail(c->ctx, SN_EARG, "tap %d has no sink", t);
-		SN_TRY(sn_places_find(c->ctx, c->batch, &c->plan->tap[t].where, what, c->arena, &c->tap[t]));
+		const sn_batch *batch =
+			sn_site_of_encoder_rows((sn_site_kind)c->plan->tap[t].at.kind) ? c->batch->enc : c->batch;
+		SN_TRY(sn_places_find(c->ctx, batch, &c->plan->tap[t].where, what, c->arena, &c->tap[t]));
 	}
 	return SN_OK;
 }
 
 /* Leaves out places that have no next token, for goals whose wanted token is the row's own. */
-static void drop_last_places(const sn_batch *batch, sn_places *p, int64_t *index)
+static void drop_last_places(const sn_batch *batch, int32_t offset, sn_places *p, int64_t *index)
 {
 	int64_t n = 0;
 	for (int64_t i = 0; i < p->n; i++) {
-		if (p->pos[i] + 1 >= sn_row_length(batch, p->row[i])) continue;
+		if (p->pos[i] + offset >= sn_row_length(batch, p->row[i])) continue;
 		p->row[n] = p->row[i];
 		p->pos[n] = p->pos[i];
 		index[n++] = i;
@@ -161,7 +165,8 @@ static sn_status compile_goals(sn_compiled *c)
 		SN_TRY(sn_goal_check(c->ctx, c->model, c->batch, goal, g, c->goal[g].n));
 		SN_NEW(c->goal_index[g], c->arena, int64_t, c->goal[g].n);
 		for (int64_t i = 0; i < c->goal[g].n; i++) c->goal_index[g][i] = goal->n_want == 1 ? 0 : i;
-		if (wants_tokens(goal->metric) && !goal->want) drop_last_places(c->batch, &c->goal[g], c->goal_index[g]);
+		if (wants_tokens(goal->metric) && !goal->want)
+			drop_last_places(c->batch, sn_wanted_offset(c->model), &c->goal[g], c->goal_index[g]);
 	}
 	return SN_OK;
 }
@@ -189,9 +194,11 @@ static sn_status mark_touched(sn_compiled *c)
 
 /* ---- what differs ---- */
 
+/* Where every position attends to every other, one that differs makes all of them differ. */
 static void lower(sn_compiled *c, int32_t row, int32_t pos, int stage)
 {
 	int32_t *dirty = sn_dirty(c, row);
+	if (c->model->shape.form.bidirectional) pos = 0;
 	for (int s = stage; s < c->n_stage && dirty[s] > pos; s++) dirty[s] = pos;
 }
 
@@ -203,10 +210,16 @@ static void lower_for_state(sn_compiled *c, int32_t row, int32_t pos)
 	if (sn_state_parent_of(c->batch, row) >= 0) lower(c, row, pos, 0);
 }
 
+static bool of_encoder_rows(const sn_compiled *c, int tap)
+{
+	return sn_site_of_encoder_rows((sn_site_kind)c->plan->tap[tap].at.kind);
+}
+
 static void lower_all_for_state(sn_compiled *c)
 {
 	for (int t = 0; t < c->plan->n_tap; t++)
-		for (int64_t i = 0; i < c->tap[t].n; i++) lower_for_state(c, c->tap[t].row[i], c->tap[t].pos[i]);
+		for (int64_t i = 0; i < c->tap[t].n && !of_encoder_rows(c, t); i++)
+			lower_for_state(c, c->tap[t].row[i], c->tap[t].pos[i]);
 	for (int g = 0; g < c->plan->n_goal; g++)
 		for (int64_t i = 0; i < c->goal[g].n; i++) {
 			lower_for_state(c, c->goal[g].row[i], c->goal[g].pos[i]);
@@ -217,12 +230,24 @@ static void lower_all_for_state(sn_compiled *c)
 		if (c->edit[i].from_row >= 0) lower_for_state(c, c->edit[i].from_row, c->edit[i].from_pos);
 }
 
+/* Whether positions before the fork may be read from the parent at all. */
+static bool shares_prefix(const sn_compiled *c, int32_t row)
+{
+	const sn_batch *batch = c->batch;
+	int32_t parent = sn_parent_of(batch, row), kept = sn_state_parent_of(batch, row), n = sn_row_length(batch, row);
+	if (parent < 0 && kept < 0) return false;
+	int32_t m = parent >= 0 ? sn_row_length(batch, parent) : c->state->row[kept].n;
+	const sn_shape *s = &c->model->shape;
+	if (s->form.bidirectional && (n != m || batch->fork[row] < n)) return false;
+	if (n != m && (sn_rope_depends_on_length(s, n) || sn_rope_depends_on_length(s, m))) return false;
+	return !c->model->encoder || parent < 0 || sn_enc_row(batch, row) == sn_enc_row(batch, parent);
+}
+
 static sn_status find_dirty(sn_compiled *c)
 {
 	SN_NEW(c->dirty, c->arena, int32_t, sn_size3((size_t)c->batch->n, (size_t)c->n_stage, 1));
 	for (int32_t row = 0; row < c->batch->n; row++) {
-		int32_t *dirty = sn_dirty(c, row), first = c->batch->parent && c->batch->parent[row] != -1 ? c->batch->fork[row]
-			: 0;
+		int32_t *dirty = sn_dirty(c, row), first = shares_prefix(c, row) ? c->batch->fork[row] : 0;
 		for (int s = 0; s < c->n_stage; s++) dirty[s] = first;
 		for (int64_t i = c->edit_start[row]; i < c->edit_start[row + 1]; i++) {
 			const sn_edit_place *p = &c->edit[i];
@@ -242,6 +267,15 @@ static void need_places(sn_compiled *c, const sn_places *p, int stage)
 		int32_t row = p->row[i];
 		c->need[row] = SN_MAX(c->need[row], stage);
 		if (stage == c->n_stage - 1) c->final_from[row] = SN_MIN(c->final_from[row], p->pos[i]);
+	}
+}
+
+/* Taps of what is made of the encoder's rows need every row that reads those. */
+static void need_readers(sn_compiled *c, const sn_places *p, int stage)
+{
+	for (int32_t b = 0; b < c->batch->n; b++) {
+		int64_t i = sn_places_of_row(p, sn_enc_row(c->batch, b));
+		if (i < p->n && p->row[i] == sn_enc_row(c->batch, b)) c->need[b] = SN_MAX(c->need[b], stage);
 	}
 }
 
@@ -282,11 +316,14 @@ static sn_status find_needs(sn_compiled *c)
 	SN_NEW(c->need, c->arena, int32_t, n);
 	SN_NEW(c->final_from, c->arena, int32_t, n);
 	for (int32_t b = 0; b < n; b++) {
-		c->need[b] = c->keep ? c->n_stage - 2 : -1;
-		c->final_from[b] = INT32_MAX;
+		c->need[b] = c->output ? c->n_stage - 1 : c->keep ? c->n_stage - 2 : -1;
+		c->final_from[b] = c->output ? 0 : INT32_MAX;
 	}
-	for (int t = 0; t < c->plan->n_tap; t++)
-		need_places(c, &c->tap[t], sn_site_stage(&c->plan->tap[t].at, c->model->shape.n_layer));
+	for (int t = 0; t < c->plan->n_tap; t++) {
+		int stage = sn_site_stage(&c->plan->tap[t].at, c->model->shape.n_layer);
+		if (of_encoder_rows(c, t)) need_readers(c, &c->tap[t], stage);
+		else need_places(c, &c->tap[t], stage);
+	}
 	for (int g = 0; g < c->plan->n_goal; g++) {
 		need_places(c, &c->goal[g], goal_stage(c, &c->plan->goal[g]));
 		if (c->plan->goal[g].metric == SN_KL) need_reference_rows(c, &c->plan->goal[g], &c->goal[g]);
@@ -307,12 +344,10 @@ static sn_status find_needs(sn_compiled *c)
 }
 
 sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan,
-                          const sn_state *state, bool keep, sn_arena *arena)
+                          const sn_state *state, bool keep, bool output, sn_arena *arena)
 {
-	if (plan->size != sizeof *plan)
-		return sn_fail(ctx, SN_EARG, "plan.size is %u; expected %zu", plan->size, sizeof *plan);
 	*out = (sn_compiled){ .ctx = ctx, .model = model, .batch = batch, .plan = plan, .state = state, .arena = arena,
-	                      .n_stage = model->shape.n_layer + 2, .keep = keep };
+	                      .n_stage = model->shape.n_layer + 2, .keep = keep, .output = output };
 	SN_TRY(sn_batch_check(ctx, model, batch, state));
 	SN_TRY(compile_edits(out));
 	SN_TRY(compile_taps(out));

@@ -26,6 +26,7 @@ typedef struct sn_compiled {
 	sn_arena *arena;
 	int n_stage;                   /* n_layer + 2 */
 	bool keep;                     /* every block must run for every row */
+	bool output;                   /* and what the last one yields is wanted of every position */
 
 	sn_edit_place *edit;           /* sorted by row, then edit, then position */
 	int64_t *edit_start;           /* [n + 1] of each row's edits */
@@ -40,9 +41,10 @@ typedef struct sn_compiled {
 
 enum { SN_TOUCH_EDIT = 1, SN_TOUCH_TAP = 2, SN_TOUCH_DOT = 4 };
 
-/* Checks a batch and a plan and compiles them into arena. */
+/* Checks a batch and a plan and compiles them into arena. keep, output: see the members. */
 SN_CHECKED sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *model, const sn_batch *batch,
-                                     const sn_plan *plan, const sn_state *state, bool keep, sn_arena *arena);
+                                     const sn_plan *plan, const sn_state *state, bool keep, bool output,
+                                     sn_arena *arena);
 
 static inline uint8_t sn_touched(const sn_compiled *c, sn_site_kind kind, int stage)
 {

@@ -25,6 +25,72 @@ static const struct { const char *name; sn_site_kind kind; } aliases[] = {
 };
 
 char sn_site_letter(sn_site_kind kind) { return rows[kind].letter; }
+bool sn_site_is_attention(sn_site_kind kind) { return rows[kind].letter == 'A'; }
+
+bool sn_site_of_encoder_rows(sn_site_kind kind)
+{
+	return kind == SN_SITE_CROSS_K_IN || kind == SN_SITE_CROSS_K || kind == SN_SITE_CROSS_V;
+}
+
+/* ---- which sites a model has ---- */
+
+#define SITE(kind) (UINT64_C(1) << SN_SITE_##kind)
+
+static uint64_t without_parts(const sn_shape *s)
+{
+	uint64_t none = 0;
+	if (s->form.position != SN_POSITION_LEARNED && s->form.position != SN_POSITION_SINUSOIDAL &&
+	    !sn_has(s, SN_PART_POS_EMBED)) none |= SITE(POS_EMBED);
+	if (!sn_has(s, SN_PART_TYPE_EMBED)) none |= SITE(TOKEN_TYPE_EMBED);
+	if (!sn_has(s, SN_PART_EMBED_NORM)) none |= SITE(EMBED_LN_SCALE) | SITE(EMBED_LN_NORMALIZED) | SITE(FULL_EMBED);
+	if (s->form.position != SN_POSITION_ROTARY) none |= SITE(ROT_Q) | SITE(ROT_K);
+	if (!sn_has(s, SN_PART_GATE)) none |= SITE(MLP_PRE_LINEAR);
+	if (!sn_has(s, SN_PART_FINAL_NORM)) none |= SITE(LN_FINAL_SCALE) | SITE(LN_FINAL_NORMALIZED);
+	if (!sn_has(s, SN_PART_HEAD_NORM)) none |= SITE(MLM_LN_SCALE) | SITE(MLM_LN_NORMALIZED);
+	if (!sn_has_logits(s)) none |= SITE(UNEMBED_IN) | SITE(LOGITS);
+	return none;
+}
+
+static uint64_t without_forms(const sn_shape *s)
+{
+	const sn_form *f = &s->form;
+	uint64_t none = 0, cross = 0;
+	for (int k = SN_SITE_LN_CROSS_SCALE; k <= SN_SITE_RESID_MID_CROSS; k++) cross |= UINT64_C(1) << k;
+	if (!f->cross) none |= cross;
+	if (f->parallel) none |= SITE(RESID_MID);
+	if (f->parallel == SN_PARALLEL_ONE_NORM) none |= SITE(LN2_SCALE) | SITE(LN2_NORMALIZED);
+	if (!f->pre_norm && !f->post_norm)
+		none |= SITE(LN1_SCALE) | SITE(LN1_NORMALIZED) | SITE(LN2_SCALE) | SITE(LN2_NORMALIZED);
+	if (!f->branch_norm)
+		none |= SITE(LN1_POST_SCALE) | SITE(LN1_POST_NORMALIZED) | SITE(LN2_POST_SCALE) | SITE(LN2_POST_NORMALIZED);
+	if (!f->post_norm) none |= SITE(NORMALIZED_RESID_POST);
+	return none;
+}
+
+uint64_t sn_sites_of(const sn_shape *s)
+{
+	uint64_t all = ((UINT64_C(1) << SN_SITE_COUNT) - 1) & ~UINT64_C(1);
+	return all & ~without_parts(s) & ~without_forms(s);
+}
+
+#undef SITE
+_Static_assert(SN_SITE_COUNT < 64, "sets of sites are bits of 64");
+
+/* Block 0 may lack the norm that the other blocks have. */
+static bool missing_in_block(const sn_shape *s, sn_site_kind kind, int layer)
+{
+	return layer == 0 && s->form.first_attn_bare && (kind == SN_SITE_LN1_SCALE || kind == SN_SITE_LN1_NORMALIZED);
+}
+
+/* Returns the model that a site's stack is, or NULL where there is no such stack. */
+static const sn_model *stack_of(const sn_model *model, int stack)
+{
+	if (!model || stack == model->stack || stack == SN_STACK_ONLY) return model;
+	return stack == SN_STACK_ENCODER ? model->encoder : NULL;
+}
+
+/* ---- widths ---- */
+
 const char *sn_site_name(sn_site_kind kind) { return rows[kind].name; }
 
 static bool has_heads(sn_site_kind kind) { return strchr("QKRA", rows[kind].letter) != NULL; }
@@ -36,7 +102,7 @@ static int head_count(const sn_shape *s, sn_site_kind kind)
 
 static bool available(const sn_model *model, sn_site_kind kind)
 {
-	return !model || (model->shape.arch->sites >> kind & 1);
+	return !model || (model->sites >> kind & 1);
 }
 
 /* Columns of one head, or of the whole site where it has none. */
@@ -44,20 +110,23 @@ static int64_t part_width(const sn_shape *s, sn_site_kind kind)
 {
 	switch (rows[kind].letter) {
 	case 'D': case 'R': return s->d_model;
+	case 'S': return sn_sum_width(s);
+	case 'F': return s->d_head_out;
 	case 'Q': case 'K': return s->d_head;
 	case 'M': return s->d_mlp;
-	case 'V': return s->d_vocab;
+	case 'U': return s->n_logit;
 	default: return 1;
 	}
 }
 
 void sn_site_columns(const sn_model *model, const sn_site *site, int64_t *first, int64_t *last)
 {
-	const sn_shape *s = &model->shape;
+	const sn_shape *s = &stack_of(model, site->stack)->shape;
 	sn_site_kind kind = (sn_site_kind)site->kind;
 	int64_t width = part_width(s, kind), heads = has_heads(kind) ? head_count(s, kind) : 1;
-	*first = site->head ? (site->head - 1) * width : 0;
-	*last = site->head ? *first + width : heads * width;
+	bool one = site->head && has_heads(kind);
+	*first = one ? (site->head - 1) * width : 0;
+	*last = one ? *first + width : heads * width;
 	if (site->unit) {
 		*first += site->unit - 1;
 		*last = *first + 1;
@@ -75,21 +144,16 @@ int64_t sn_site_width(const sn_model *model, const sn_site *site)
 int sn_site_stage(const sn_site *site, int n_layer)
 {
 	if (rows[site->kind].in_block) return site->layer + 1;
-	return site->kind <= SN_SITE_POS_EMBED ? 0 : n_layer + 1;
+	return site->kind <= SN_SITE_FULL_EMBED ? 0 : n_layer + 1;
 }
 
-sn_status sn_site_check(sn_ctx *ctx, const sn_model *model, const sn_site *site)
+static sn_status check_indices(sn_ctx *ctx, const sn_shape *s, const sn_site *site, const char *name)
 {
-	if (site->kind == SN_SITE_NONE || site->kind >= SN_SITE_COUNT || site->stack || site->splice)
-		return sn_fail(ctx, SN_EARG, "a plan names an invalid site (kind %d)", site->kind);
-	char name[96];
-	sn_site_format(site, name, sizeof name);
-	const sn_shape *s = &model->shape;
 	sn_site_kind kind = (sn_site_kind)site->kind;
-	if (!available(model, kind))
-		return sn_fail(ctx, SN_EARG, "site %s: architecture %s has none", name, s->arch->gguf_name);
 	if (rows[kind].in_block && (site->layer < 0 || site->layer >= s->n_layer))
 		return sn_fail(ctx, SN_EARG, "site %s: expected a block from 0 to %d", name, s->n_layer - 1);
+	if (missing_in_block(s, kind, site->layer))
+		return sn_fail(ctx, SN_EARG, "site %s: block 0 of this architecture has no such norm", name);
 	if (site->head < 0 || (site->head && (!has_heads(kind) || site->head > head_count(s, kind))))
 		return sn_fail(ctx, SN_EARG, "site %s: expected a head from 0 to %d", name, has_heads(kind)
 		               ? head_count(s, kind) - 1 : -1);
@@ -99,14 +163,39 @@ sn_status sn_site_check(sn_ctx *ctx, const sn_model *model, const sn_site *site)
 	return SN_OK;
 }
 
+sn_status sn_site_check(sn_ctx *ctx, const sn_model *model, const sn_site *site)
+{
+	if (site->kind == SN_SITE_NONE || site->kind >= SN_SITE_COUNT || site->stack > SN_STACK_DECODER || site->splice)
+		return sn_fail(ctx, SN_EARG, "a plan names an invalid site (kind %d)", site->kind);
+	char name[112];
+	sn_site_format(site, name, sizeof name);
+	const sn_model *stack = stack_of(model, site->stack);
+	if (!stack)
+		return sn_fail(ctx, SN_EARG, "site %s: %s is no encoder-decoder", name, model->info.architecture);
+	if (!available(stack, (sn_site_kind)site->kind))
+		return sn_fail(ctx, SN_EARG, "site %s: architecture %s has none", name, model->info.architecture);
+	return check_indices(ctx, &stack->shape, site, name);
+}
+
+static const char *const stack_names[] = { [SN_STACK_ONLY] = "", [SN_STACK_ENCODER] = "encoder.",
+                                           [SN_STACK_DECODER] = "decoder." };
+
+/* The head of an encoder-decoder stands outside both stacks. */
+static const char *prefix_of(int stack, sn_site_kind kind)
+{
+	return kind >= SN_SITE_MLM_LN_SCALE && stack != SN_STACK_ENCODER ? "" : stack_names[stack];
+}
+
 int sn_site_format(const sn_site *site, char *buf, size_t size)
 {
-	if (site->kind == SN_SITE_NONE || site->kind >= SN_SITE_COUNT) return sn_format(buf, size, "(no site)");
+	if (site->kind == SN_SITE_NONE || site->kind >= SN_SITE_COUNT || site->stack > SN_STACK_DECODER)
+		return sn_format(buf, size, "(no site)");
 	char block[24] = "", part[32] = "";
 	if (rows[site->kind].in_block) sn_format(block, sizeof block, "blocks.%d.", site->layer);
 	if (site->head && site->unit) sn_format(part, sizeof part, "[%d,%d]", site->head - 1, site->unit - 1);
 	else if (site->head || site->unit) sn_format(part, sizeof part, "[%d]", (site->head ? site->head : site->unit) - 1);
-	return sn_format(buf, size, "%s%s%s", block, rows[site->kind].name, part);
+	return sn_format(buf, size, "%s%s%s%s", prefix_of(site->stack, (sn_site_kind)site->kind), block,
+	                 rows[site->kind].name, part);
 }
 
 /* ---- parsing ---- */
@@ -114,7 +203,7 @@ int sn_site_format(const sn_site *site, char *buf, size_t size)
 /* One site with `*` allowed: layer or head -1 stands for all of them. */
 typedef struct pattern {
 	sn_site_kind kind;
-	int layer, head, unit;   /* head, unit: -2 where none is named */
+	int stack, layer, head, unit;   /* head, unit: -2 where none is named */
 } pattern;
 
 static sn_site_kind find_kind(const char *name, size_t n, bool in_block)
@@ -157,8 +246,15 @@ static bool parse_brackets(const char *text, const char *end, pattern *out)
 
 static bool parse_pattern(const char *text, size_t size, pattern *out)
 {
-	const char *end = text + size, *bracket = memchr(text, '[', size), *name = text;
 	*out = (pattern){ .layer = 0, .head = -2, .unit = -2 };
+	for (int stack = SN_STACK_ENCODER; stack <= SN_STACK_DECODER && out->stack == SN_STACK_ONLY; stack++) {
+		size_t n = strlen(stack_names[stack]);
+		if (size <= n || memcmp(text, stack_names[stack], n) != 0) continue;
+		out->stack = stack;
+		text += n;
+		size -= n;
+	}
+	const char *end = text + size, *bracket = memchr(text, '[', size), *name = text;
 	bool in_block = size > 7 && memcmp(text, "blocks.", 7) == 0;
 	if (in_block) {
 		name = text + 7;
@@ -170,28 +266,37 @@ static bool parse_pattern(const char *text, size_t size, pattern *out)
 	return !bracket || parse_brackets(bracket, end, out);
 }
 
+static int list_sites(const sn_model *stack, int number, char *out, int used, int size)
+{
+	for (int k = 1; k < SN_SITE_COUNT && used < size - 64; k++)
+		if (available(stack, (sn_site_kind)k))
+			used += sn_format(out + used, (size_t)(size - used), "%s%s%s%s", used ? ", " : "",
+			                  prefix_of(number, (sn_site_kind)k), rows[k].in_block ? "blocks.N." : "", rows[k].name);
+	return used;
+}
+
 static sn_status unknown_site(sn_ctx *ctx, const sn_model *model, const char *text, size_t size)
 {
-	char known[900];
-	int used = 0;
-	for (int k = 1; k < SN_SITE_COUNT && used < (int)sizeof known - 64; k++)
-		if (available(model, (sn_site_kind)k))
-			used += sn_format(known + used, sizeof known - (size_t)used, "%s%s%s", used ? ", " : "", rows[k].in_block
-			                  ? "blocks.N." : "", rows[k].name);
+	char known[1800];
+	int used = list_sites(model, model ? model->stack : SN_STACK_ONLY, known, 0, sizeof known);
+	if (model && model->encoder) list_sites(model->encoder, SN_STACK_ENCODER, known, used, sizeof known);
 	return sn_fail(ctx, SN_EARG, "no site \"%.*s\"; the model has: %s (N a block or *, [head] or [*] after heads)",
 	               (int)SN_MIN(size, (size_t)80), text, known);
 }
 
 static sn_status parse_one(sn_ctx *ctx, const sn_model *model, const char *text, size_t size, pattern *out)
 {
-	if (!parse_pattern(text, size, out) || !available(model, out->kind)) return unknown_site(ctx, model, text, size);
-	return SN_OK;
+	if (!parse_pattern(text, size, out)) return unknown_site(ctx, model, text, size);
+	if (!model) return SN_OK;
+	if (out->stack == SN_STACK_ONLY) out->stack = model->stack;
+	const sn_model *stack = stack_of(model, out->stack);
+	return stack && available(stack, out->kind) ? SN_OK : unknown_site(ctx, model, text, size);
 }
 
 static sn_site make_site(const pattern *p, int layer, int head)
 {
-	return (sn_site){ .kind = (uint16_t)p->kind, .layer = (int16_t)layer, .head = (int16_t)(head == -2 ? 0 : head + 1),
-	                  .unit = p->unit == -2 ? 0 : p->unit + 1 };
+	return (sn_site){ .kind = (uint16_t)p->kind, .layer = (int16_t)layer, .stack = (uint8_t)p->stack,
+	                  .head = (int16_t)(head == -2 ? 0 : head + 1), .unit = p->unit == -2 ? 0 : p->unit + 1 };
 }
 
 sn_status sn_site_parse(sn_ctx *ctx, const sn_model *model, const char *text, sn_site *out)
@@ -207,9 +312,10 @@ sn_status sn_site_parse(sn_ctx *ctx, const sn_model *model, const char *text, sn
 /* Adds all sites of a pattern at out (NULL: counts only); returns how many. */
 static int expand_pattern(const sn_model *model, const pattern *p, sn_site *out)
 {
-	int n = 0, layer1 = p->layer == -1 ? model->shape.n_layer : p->layer + 1, head1 = p->head + 1;
-	if (p->head == -1) head1 = head_count(&model->shape, p->kind);
-	for (int l = p->layer == -1 ? 0 : p->layer; l < layer1; l++)
+	const sn_shape *s = &stack_of(model, p->stack)->shape;
+	int n = 0, layer1 = p->layer == -1 ? s->n_layer : p->layer + 1, head1 = p->head + 1;
+	if (p->head == -1) head1 = head_count(s, p->kind);
+	for (int l = p->layer == -1 ? (int)missing_in_block(s, p->kind, 0) : p->layer; l < layer1; l++)
 		for (int h = p->head == -1 ? 0 : p->head; h < head1; h++, n++)
 			if (out) out[n] = make_site(p, l, h);
 	return n;

@@ -2,7 +2,7 @@
 #ifndef SN_MODEL_SITE_H
 #define SN_MODEL_SITE_H
 
-#include "sonde.h"
+#include "model/weights.h"
 
 /* Computation runs in stages: 0 embedding, 1 .. n_layer the blocks, n_layer + 1 final norm and unembedding. */
 int sn_site_stage(const sn_site *site, int n_layer);
@@ -13,5 +13,11 @@ void sn_site_columns(const sn_model *model, const sn_site *site, int64_t *first,
 /* The width letter of SN_SITE_MAP. */
 char sn_site_letter(sn_site_kind kind);
 const char *sn_site_name(sn_site_kind kind);
+/* Returns whether a site holds attention scores or patterns, whose width is that of the attended positions. */
+bool sn_site_is_attention(sn_site_kind kind);
+/* Returns whether a decoder's site holds what cross-attention makes of the encoder's rows: its places are theirs. */
+bool sn_site_of_encoder_rows(sn_site_kind kind);
+/* Returns the kinds of sites that a shape has: bit k is kind k. */
+uint64_t sn_sites_of(const sn_shape *shape);
 
 #endif

@@ -160,6 +160,7 @@ void sn_packed_free(sn_gemm *gemm, sn_packed *packed)
 	sn_free(gemm->ctx, packed);
 }
 
+int64_t sn_packed_rows(const sn_packed *packed) { return packed->shape->n; }
 size_t sn_packed_bytes(const sn_packed *packed) { return dnnl_memory_desc_get_size(&packed->shape->layout); }
 
 static sn_status run_slab(sn_gemm *gemm, const sn_packed *w, const float *x, int64_t m, float *y)

@@ -18,6 +18,8 @@ void sn_gemm_close(sn_gemm *gemm);
 /* Packs w [n, k] row-major (as files hold it) for y = x w'. w is no longer needed afterwards. */
 SN_CHECKED sn_status sn_gemm_pack(sn_packed **out, sn_gemm *gemm, const float *w, int64_t n, int64_t k);
 void sn_packed_free(sn_gemm *gemm, sn_packed *packed);
+/* Returns n of [n, k]: how many numbers a product yields for each row. */
+int64_t sn_packed_rows(const sn_packed *packed);
 /* Returns the bytes that the packed matrix takes. */
 size_t sn_packed_bytes(const sn_packed *packed);
 /* y [m, n] = x [m, k] w'; both dense, both with room for sn_gemm_room(m) rows (rows from m on are computed too, of

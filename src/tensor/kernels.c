@@ -9,6 +9,10 @@
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
 #pragma omp declare simd notinbranch
 extern float expf(float);
+#pragma omp declare simd notinbranch
+extern float erff(float);
+#pragma omp declare simd notinbranch
+extern float tanhf(float);
 #endif
 
 enum { LANES = 16, PARTIAL = 32 };
@@ -79,24 +83,122 @@ static void rotate(float *restrict x, const float *restrict cosine, const float 
 	}
 }
 
-static inline void silu_block(float *restrict y, const float *restrict gate, const float *restrict up)
+static void rotate_pairs(float *x, const float *cosine, const float *sine, int64_t n)
 {
-	float e[LANES];
-	for (int i = 0; i < LANES; i++) e[i] = -gate[i];
-	exp_block(e);
-	for (int i = 0; i < LANES; i++) y[i] = gate[i] / (1.0f + e[i]) * up[i];
+	for (int64_t i = 0; i < n / 2; i++) {
+		float a = x[2 * i], b = x[2 * i + 1];
+		x[2 * i] = a * cosine[i] - b * sine[i];
+		x[2 * i + 1] = b * cosine[i] + a * sine[i];
+	}
 }
 
-static void silu_multiply(float *y, const float *gate, const float *up, int64_t n)
+static inline double fold_double(double *s)
 {
+	for (int width = LANES / 2; width > 0; width /= 2)
+		for (int i = 0; i < width; i++) s[i] += s[i + width];
+	return s[0];
+}
+
+/* Sum of (x - shift)^power for power 1 or 2, in double. */
+static inline double moment(const float *x, int64_t n, double shift, int power)
+{
+	double s[LANES] = { 0 };
 	int64_t i = 0;
-	for (; i + LANES <= n; i += LANES) silu_block(y + i, gate + i, up + i);
-	if (i == n) return;
-	float g[LANES] = { 0 }, u[LANES] = { 0 }, out[LANES];
-	memcpy(g, gate + i, (size_t)(n - i) * sizeof *g);
-	memcpy(u, up + i, (size_t)(n - i) * sizeof *u);
-	silu_block(out, g, u);
-	memcpy(y + i, out, (size_t)(n - i) * sizeof *y);
+	for (; i + LANES <= n; i += LANES)
+		for (int j = 0; j < LANES; j++) {
+			double d = (double)x[i + j] - shift;
+			s[j] += power == 1 ? d : d * d;
+		}
+	for (int j = 0; i < n; i++, j++) {
+		double d = (double)x[i] - shift;
+		s[j] += power == 1 ? d : d * d;
+	}
+	return fold_double(s);
+}
+
+static float layer_scale(const float *x, int64_t n, double eps, float *mean)
+{
+	double m = moment(x, n, 0, 1) / (double)n;
+	*mean = (float)m;
+	return sqrtf((float)(moment(x, n, m, 2) / (double)n + eps));
+}
+
+static void standardise(float *y, const float *x, float mean, float scale, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) / scale;
+}
+
+/* ---- activations: a block of constant length in place ---- */
+
+static inline void silu_block(float *x)
+{
+	float e[LANES];
+	for (int i = 0; i < LANES; i++) e[i] = -x[i];
+	exp_block(e);
+	for (int i = 0; i < LANES; i++) x[i] /= 1.0f + e[i];
+}
+
+static inline void gelu_block(float *x)
+{
+	float e[LANES];
+	for (int i = 0; i < LANES; i++) e[i] = x[i] * 0.70710678118654752f;
+#pragma omp simd
+	for (int i = 0; i < LANES; i++) e[i] = erff(e[i]);
+	for (int i = 0; i < LANES; i++) x[i] *= 0.5f * (1.0f + e[i]);
+}
+
+static inline void tanh_block(float *x)
+{
+#pragma omp simd
+	for (int i = 0; i < LANES; i++) x[i] = tanhf(x[i]);
+}
+
+static inline void gelu_tanh_block(float *x)
+{
+	float e[LANES];
+	for (int i = 0; i < LANES; i++) e[i] = 0.79788456080286536f * (x[i] + 0.044715f * x[i] * x[i] * x[i]);
+	tanh_block(e);
+	for (int i = 0; i < LANES; i++) x[i] *= 0.5f * (1.0f + e[i]);
+}
+
+static inline void relu_block(float *x)
+{
+	for (int i = 0; i < LANES; i++) x[i] = x[i] > 0 ? x[i] : 0;
+}
+
+static inline void activate_block(float *x, sn_act act)
+{
+	switch (act) {
+	case SN_ACT_SILU: silu_block(x); break;
+	case SN_ACT_GELU: gelu_block(x); break;
+	case SN_ACT_GELU_TANH: gelu_tanh_block(x); break;
+	case SN_ACT_RELU: relu_block(x); break;
+	case SN_ACT_TANH: tanh_block(x); break;
+	case SN_ACT_NONE: case SN_ACTS: break;
+	}
+}
+
+static void activate(float *y, const float *x, const float *times, int64_t n, sn_act act)
+{
+	for (int64_t i = 0; i < n; i += LANES) {
+		float block[LANES] = { 0 };
+		int k = n - i < LANES ? (int)(n - i) : LANES;
+		memcpy(block, x + i, (size_t)k * sizeof *block);
+		activate_block(block, act);
+		for (int j = 0; times && j < k; j++) block[j] *= times[i + j];
+		memcpy(y + i, block, (size_t)k * sizeof *block);
+	}
+}
+
+static void softcap(float *y, int64_t n, float c)
+{
+	for (int64_t i = 0; i < n; i += LANES) {
+		float block[LANES] = { 0 };
+		int k = n - i < LANES ? (int)(n - i) : LANES;
+		for (int j = 0; j < k; j++) block[j] = y[i + j] / c;
+		tanh_block(block);
+		for (int j = 0; j < k; j++) y[i + j] = c * block[j];
+	}
 }
 
 static void scores(float *y, const float *q, const float *k, int64_t stride, int64_t n, int64_t d, float scale)
@@ -214,6 +316,7 @@ extern const sn_kernels NAME(SN_KERNEL_LEVEL);
 const sn_kernels NAME(SN_KERNEL_LEVEL) = {
 	.level = QUOTE(SN_KERNEL_LEVEL), .dot = dot, .add = add, .rms_scale = rms_scale, .divide = divide,
 	.multiply = multiply,
-	.rotate = rotate, .silu_multiply = silu_multiply, .scores = scores, .softmax = softmax, .mix = mix,
+	.rotate = rotate, .rotate_pairs = rotate_pairs, .layer_scale = layer_scale, .standardise = standardise,
+	.softcap = softcap, .activate = activate, .scores = scores, .softmax = softmax, .mix = mix,
 	.logsumexp = logsumexp, .softmax_columns = softmax_columns, .softmax_curve = softmax_curve,
 };

@@ -6,6 +6,11 @@
 
 #include "sonde.h"
 
+/* Activations: x / (1 + exp(-x)); x (1 + erf(x / sqrt 2)) / 2 (Hendrycks & Gimpel 2016); its approximation
+ * x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2; max(x, 0); x; tanh x. */
+typedef enum sn_act { SN_ACT_SILU, SN_ACT_GELU, SN_ACT_GELU_TANH, SN_ACT_RELU, SN_ACT_NONE, SN_ACT_TANH,
+                      SN_ACTS } sn_act;
+
 typedef struct sn_kernels {
 	const char *level;   /* "x86_64_v4" */
 	/* Returns sum a_i b_i, in 32 partial sums folded in a fixed order. */
@@ -21,8 +26,17 @@ typedef struct sn_kernels {
 	void (*multiply)(float *y, const float *x, const float *w, int64_t n);
 	/* Rotates one head in place, half-split pairs (i, i + n/2): cos and sin hold n/2 values (Su et al. 2021). */
 	void (*rotate)(float *x, const float *cosine, const float *sine, int64_t n);
-	/* y = silu(gate) * up, silu(x) = x / (1 + exp(-x)). */
-	void (*silu_multiply)(float *y, const float *gate, const float *up, int64_t n);
+	/* The same for neighbouring pairs (2i, 2i + 1), as in GPT-J. */
+	void (*rotate_pairs)(float *x, const float *cosine, const float *sine, int64_t n);
+	/* Returns sqrt(var x + eps) (variance over n, not n - 1) and the mean: LayerNorm's (Ba et al. 2016), summed in
+	 * double. */
+	float (*layer_scale)(const float *x, int64_t n, double eps, float *mean);
+	/* y = (x - mean) / scale. */
+	void (*standardise)(float *y, const float *x, float mean, float scale, int64_t n);
+	/* y = c tanh(y / c). */
+	void (*softcap)(float *y, int64_t n, float c);
+	/* y = act(x) * times, or act(x) where times is NULL. y may be x. */
+	void (*activate)(float *y, const float *x, const float *times, int64_t n, sn_act act);
 	/* y_j = scale * q . k_j for n keys that lie stride floats apart. */
 	void (*scores)(float *y, const float *q, const float *k, int64_t stride, int64_t n, int64_t d, float scale);
 	/* Softmax in place; a row of -inf only becomes 0. */

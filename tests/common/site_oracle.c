@@ -68,6 +68,7 @@ void site_oracle_open(site_oracle *o, sn_ctx *ctx, const char *folder, const cha
 	snprintf(path, sizeof path, "%s%s%s", folder, *file ? "/" : "", file);
 	assert_ok(ctx, sn_model_open(&o->model, ctx, path));
 	assert_true(read_rows(o, "", &o->batch));
+	if (read_rows(o, "enc_", &o->encoder)) o->batch.enc = &o->encoder;
 }
 
 void site_oracle_close(site_oracle *o)
@@ -106,9 +107,16 @@ static void check_square(site_oracle *o, const char *name, const sn_site *site)
 		if (s[row].x) check_row(o, find_row(o, row, name), s[row].x);
 }
 
+/* The encoder's sites and what cross-attention makes of its output have the encoder's places. */
+static bool of_encoder(const char *name)
+{
+	return strncmp(name, "encoder.", 8) == 0 || strstr(name, "cross_attn.k.") || strstr(name, "cross_attn.hook_k") ||
+		   strstr(name, "cross_attn.hook_v");
+}
+
 static void check_places(site_oracle *o, const char *name, const sn_site *site, int64_t width)
 {
-	const sn_batch *rows = &o->batch;
+	const sn_batch *rows = of_encoder(name) ? &o->encoder : &o->batch;
 	int64_t n = rows->start[rows->n];
 	sn_keep keep = { SN_TAKE(o->arena, float, n * width), n, width };
 	assert_ok(o->ctx, run_tap(o, site, &sn_sink_keep, &keep));
@@ -142,7 +150,7 @@ int64_t site_oracle_sites(site_oracle *o)
 /* Some files keep the residual streams only. */
 static bool has_all(const site_oracle *o)
 {
-	return find_row(o, 0, "blocks.0.attn.hook_z");
+	return find_row(o, 0, "blocks.0.attn.hook_z") || find_row(o, 0, "decoder.blocks.0.attn.hook_z");
 }
 
 static void check_claim(site_oracle *o, const sn_site *site)

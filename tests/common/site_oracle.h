@@ -12,6 +12,7 @@ typedef struct site_oracle {
 	sn_model *model;
 	sn_tensor_file *file;
 	sn_batch batch;      /* the file's rows */
+	sn_batch encoder;    /* the rows that an encoder-decoder's encoder reads; batch.enc points to it */
 	double worst;        /* largest relative error of a site so far */
 	const char *site;    /* where: "row0/blocks.1.attn.hook_z" */
 } site_oracle;

@@ -4,11 +4,19 @@
  * usage: test_arch_oracle [VARIANT ...]   without variants all of the table below */
 #include "common/site_oracle.h"
 
+#include <dirent.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char *const table[] = {
-	"llama",
+	"albert", "bart", "bert", "bert-base-only", "bert-gamma", "bloom", "deberta-v2", "distilbert",
+	"electra-discriminator", "electra-generator", "falcon-40b", "falcon-7b", "falcon-rw", "gemma", "gemma2",
+	"gemma2-gguf", "gemma3", "gemma3-gguf", "gpt2", "gpt2-published", "gpt_neo", "gpt_neox", "gpt_neox-serial",
+	"gptj", "llama", "llama-bias", "llama-dynamic", "llama-linear", "llama-yarn", "llama3-rope", "marian",
+	"mbart", "mistral", "modernbert", "mt5", "olmo2", "opt", "opt-350m", "phi", "phi3", "phi3-longrope", "qwen2",
+	"qwen2-window", "qwen3", "roberta", "smollm3", "stablelm", "stablelm-parallel", "starcoder2",
+	"starcoder2-gguf", "t5", "t5-v1_1", "t5-v1_1-new", "xlm-roberta",
 };
 
 static int n_wanted;
@@ -41,10 +49,35 @@ static void sites_agree_with_transformers(void **state)
 	}
 }
 
+static bool in_table(const char *variant)
+{
+	for (int i = 0; i < SN_COUNT(table); i++)
+		if (strcmp(table[i], variant) == 0) return true;
+	return false;
+}
+
+static void every_folder_is_tested(void **state)
+{
+	(void)state;
+	DIR *dir = opendir(SN_TESTS "/golden/arch");
+	assert_non_null(dir);
+	int n = 0;
+	for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+		if (entry->d_name[0] == '.') continue;
+		if (!in_table(entry->d_name)) fail_msg("tests/golden/arch/%s is not in the table", entry->d_name);
+		n++;
+	}
+	closedir(dir);
+	assert_int_equal(n, SN_COUNT(table));
+}
+
 int main(int argc, char **argv)
 {
 	n_wanted = argc - 1;
 	wanted = argv + 1;
-	const struct CMUnitTest tests[] = { cmocka_unit_test(sites_agree_with_transformers) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sites_agree_with_transformers),
+		cmocka_unit_test(every_folder_is_tested),
+	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

@@ -18,6 +18,46 @@ static void fill(float *x, int64_t n, uint64_t key)
 
 static void assert_near(double a, double b) { assert_true(fabs(a - b) <= 2e-6 * (1 + fabs(b))); }
 
+static double activation(sn_act act, double x)
+{
+	switch (act) {
+	case SN_ACT_SILU: return x / (1 + exp(-x));
+	case SN_ACT_GELU: return x * (1 + erf(x / sqrt(2))) / 2;
+	case SN_ACT_GELU_TANH: return x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x))) / 2;
+	case SN_ACT_RELU: return fmax(x, 0);
+	case SN_ACT_TANH: return tanh(x);
+	case SN_ACT_NONE: case SN_ACTS: break;
+	}
+	return x;
+}
+
+static void check_activations(const sn_kernels *k, const float *x, const float *w, int64_t n)
+{
+	float y[N];
+	for (int act = 0; act < SN_ACTS; act++) {
+		k->activate(y, x, w, n, (sn_act)act);
+		for (int64_t i = 0; i < n; i++) assert_near(y[i], activation((sn_act)act, x[i]) * w[i]);
+		k->activate(y, x, NULL, n, (sn_act)act);
+		for (int64_t i = 0; i < n; i++) assert_near(y[i], activation((sn_act)act, x[i]));
+	}
+	memcpy(y, x, sizeof y);
+	k->softcap(y, n, 0.7f);
+	for (int64_t i = 0; i < n; i++) assert_near(y[i], 0.7 * tanh(x[i] / 0.7));
+}
+
+static void check_norm(const sn_kernels *k, const float *x, int64_t n)
+{
+	double sum = 0, square = 0;
+	float mean, y[N];
+	for (int64_t i = 0; i < n; i++) sum += x[i];
+	for (int64_t i = 0; i < n; i++) square += (x[i] - sum / (double)n) * (x[i] - sum / (double)n);
+	float scale = k->layer_scale(x, n, 1e-5, &mean);
+	assert_near(mean, sum / (double)n);
+	assert_near(scale, sqrt(square / (double)n + 1e-5));
+	k->standardise(y, x, mean, scale, n);
+	for (int64_t i = 0; i < n; i++) assert_near(y[i], (x[i] - sum / (double)n) / scale);
+}
+
 static void check_level(const sn_kernels *k, int64_t n)
 {
 	float x[N], w[N], y[N];
@@ -30,8 +70,8 @@ static void check_level(const sn_kernels *k, int64_t n)
 	}
 	assert_near(k->dot(x, w, n), dot);
 	assert_near(k->rms_scale(x, n, 1e-5), sqrt(square / (double)n + 1e-5));
-	k->silu_multiply(y, x, w, n);
-	for (int64_t i = 0; i < n; i++) assert_near(y[i], x[i] / (1 + exp(-(double)x[i])) * w[i]);
+	check_activations(k, x, w, n);
+	check_norm(k, x, n);
 	float m = -INFINITY;
 	double sum = 0, expected = 0;
 	k->logsumexp(x, n / 2, &m, &sum);

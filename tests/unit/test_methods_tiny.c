@@ -86,8 +86,8 @@ static void pairs_without_their_columns_are_refused(void **state)
 static void captured_activations_are_what_a_tap_yields(void **state)
 {
 	run r = open_run(test_ctx(state), "", "capture", "txt", "The keys to the cabinet\nare on the table.\n");
-	struct { const char *sites, *out, *column; int64_t limit;
-	         } param = { "blocks.*.hook_resid_post,blocks.1.attn.hook_pattern", NULL, "auto", 0 };
+	struct { const char *sites, *out, *column, *target; int64_t limit;
+	         } param = { "blocks.*.hook_resid_post,blocks.1.attn.hook_pattern", NULL, "auto", "none", 0 };
 	char path[80];
 	sn_format(path, sizeof path, "%s.safetensors", r.path);
 	param.out = path;

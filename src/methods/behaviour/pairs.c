@@ -1,13 +1,14 @@
 /* Minimal pairs: does the model give the good sentence the higher log-probability? Each bad sentence is a fork of its
  * good one from the first token that differs, so a pair costs little more than one sentence. */
 #include "data/result.h"
+#include "methods/behaviour/scoring.h"
 #include "stats/metrics.h"
 
 #include <math.h>
 #include <string.h>
 
 typedef struct pairs_param {
-	const char *good, *bad, *by, *score;
+	const char *good, *bad, *by, *source, *score;
 	int64_t limit;
 } pairs_param;
 
@@ -18,6 +19,8 @@ static const sn_param params[] = {
 	  offsetof(pairs_param, bad), 0, 0, false },
 	{ "by", NULL, "column of the condition; auto: UID, subtype or condition; none: no groups", "auto", NULL,
 	  SN_TYPE_TEXT, offsetof(pairs_param, by), 0, 0, false },
+	{ "source", NULL, "encoder-decoders: column of the text that the encoder reads; none: an empty one", "none", NULL,
+	  SN_TYPE_TEXT, offsetof(pairs_param, source), 0, 0, false },
 	{ "score", NULL, "compare summed log-probabilities, or means per token", "sum", "sum|mean", SN_TYPE_TEXT,
 	  offsetof(pairs_param, score), 0, 0, false },
 	{ "limit", "pairs", "only the first pairs of the file; 0: all", "0", NULL, SN_TYPE_INT,
@@ -58,12 +61,12 @@ static const sn_table tables[] = {
 		"mean of good minus bad.", false },
 	[PAIRS] = { "pairs", "Pairs", pair_columns, SN_COUNT(pair_columns), SN_VIEW_TABLE,
 		"Log-probability of each sentence, in nats: all tokens but the first, or all where the model adds a "
-		"beginning-of-sequence token.", true },
+		"beginning-of-sequence token; masked models: pseudo-log-likelihood.", true },
 };
 
 /* ---- columns ---- */
 
-typedef struct columns { const sn_column *good, *bad, *by; } columns;
+typedef struct columns { const sn_column *good, *bad, *by, *source; } columns;
 
 static const sn_column *first_of(const sn_dataset *data, const char *const *name, int n)
 {
@@ -92,7 +95,8 @@ static sn_status find_columns(sn_ctx *ctx, const sn_dataset *data, const pairs_p
 	static const char *const by[] = { "UID", "subtype", "condition" };
 	SN_TRY(find_text(ctx, data, p->good, "good", good, SN_COUNT(good), &out->good));
 	SN_TRY(find_text(ctx, data, p->bad, "bad", bad, SN_COUNT(bad), &out->bad));
-	out->by = NULL;
+	out->by = out->source = NULL;
+	if (strcmp(p->source, "none") != 0) SN_TRY(find_text(ctx, data, p->source, "source", good, 0, &out->source));
 	if (strcmp(p->by, "none") == 0) return SN_OK;
 	if (strcmp(p->by, "auto") != 0) return find_text(ctx, data, p->by, "by", by, 0, &out->by);
 	out->by = first_of(data, by, SN_COUNT(by));
@@ -104,55 +108,35 @@ static sn_status find_columns(sn_ctx *ctx, const sn_dataset *data, const pairs_p
 
 enum { PAIRS_A_RUN = 256 };
 
-static int32_t shared_prefix(const sn_tokens *a, const sn_tokens *b)
-{
-	int32_t n = 0;
-	while (n < a->n && n < b->n && a->id[n] == b->id[n]) n++;
-	return n;
-}
+/* Sentences of pairs [first, last): good, bad, good, bad ... */
+typedef struct sentences { const char **text, **source; int64_t *number; int32_t n; } sentences;
 
-static sn_status tokenize_row(sn_ctx *ctx, const sn_tokenizer *tokenizer, const sn_dataset *data,
-                              const sn_column *column, int64_t i, sn_arena *arena, sn_tokens *out)
+static sn_status list_sentences(sn_ctx *ctx, const sn_dataset *data, const columns *c, int64_t first, int64_t last,
+                                sn_arena *arena, sentences *out)
 {
-	const char *text = column->s[i];
-	if (!text)
-		return sn_fail(ctx, SN_EPARSE, "%s: row %lld: column %s is empty", data->source, (long long)i + 1,
-		               column->name);
-	SN_TRY(sn_tokenize(ctx, tokenizer, text, strlen(text), SN_ADD_SPECIAL, arena, out));
-	if (out->n >= 2) return SN_OK;
-	return sn_fail(ctx, SN_EPARSE, "%s: row %lld: column %s has %lld tokens; a sentence to score needs two",
-	               data->source, (long long)i + 1, column->name, (long long)out->n);
-}
-
-/* Tokens of pairs [first, last) as a batch: good, bad, good, bad ... */
-static sn_status make_batch(sn_ctx *ctx, const sn_tokenizer *tokenizer, const sn_dataset *data, const columns *c,
-                            int64_t first, int64_t last, sn_arena *arena, sn_batch *out)
-{
-	int32_t n = (int32_t)(2 * (last - first)), *token, *parent, *fork;
-	int64_t *start;
-	sn_tokens *row;
-	SN_NEW(row, arena, sn_tokens, n);
-	SN_NEW(start, arena, int64_t, n + 1);
-	SN_NEW(parent, arena, int32_t, n);
-	SN_NEW(fork, arena, int32_t, n);
-	for (int32_t b = 0; b < n; b++) {
-		SN_TRY(tokenize_row(ctx, tokenizer, data, b % 2 ? c->bad : c->good, first + b / 2, arena, &row[b]));
-		start[b + 1] = start[b] + row[b].n;
-		parent[b] = b % 2 ? b - 1 : -1;
-		fork[b] = b % 2 ? shared_prefix(&row[b - 1], &row[b]) : 0;
+	out->n = (int32_t)(2 * (last - first));
+	SN_NEW(out->text, arena, const char *, out->n);
+	SN_NEW(out->number, arena, int64_t, out->n);
+	if (c->source) SN_NEW(out->source, arena, const char *, out->n);
+	for (int32_t b = 0; b < out->n; b++) {
+		int64_t i = first + b / 2;
+		const sn_column *column = b % 2 ? c->bad : c->good;
+		out->text[b] = column->s[i];
+		out->number[b] = i + 1;
+		if (c->source) out->source[b] = c->source->s[i];
+		if (!out->text[b])
+			return sn_fail(ctx, SN_EPARSE, "%s: row %lld: column %s is empty", data->source, (long long)i + 1,
+			               column->name);
 	}
-	SN_NEW(token, arena, int32_t, start[n]);
-	for (int32_t b = 0; b < n; b++) memcpy(token + start[b], row[b].id, (size_t)row[b].n * sizeof *token);
-	*out = (sn_batch){ .n = n, .token = token, .start = start, .parent = parent, .fork = fork };
 	return SN_OK;
 }
 
-static sn_status add_pair(sn_result *out, const columns *c, int64_t i, const sn_batch *batch, int32_t b,
+static sn_status add_pair(sn_result *out, const columns *c, int64_t i, const sn_scoring *s, int32_t b,
                           const double *logprob, bool mean)
 {
-	int64_t n[2] = { batch->start[b + 1] - batch->start[b], batch->start[b + 2] - batch->start[b + 1] };
+	const int64_t *n = s->token + b;
 	double value[2];
-	for (int k = 0; k < 2; k++) value[k] = mean ? logprob[b + k] / (double)(n[k] - 1) : logprob[b + k];
+	for (int k = 0; k < 2; k++) value[k] = mean ? logprob[b + k] / (double)s->scored[b + k] : logprob[b + k];
 	double margin = value[0] - value[1];
 	if (!isfinite(margin))
 		return sn_fail(sn_result_ctx(out), SN_ENUMERIC, "pair %lld: its log-probabilities are not finite",
@@ -165,15 +149,15 @@ static sn_status add_pair(sn_result *out, const columns *c, int64_t i, const sn_
 static sn_status score_pairs(sn_ctx *ctx, const sn_input *in, const columns *c, const pairs_param *p, int64_t first,
                              int64_t last, sn_arena *arena, sn_result *out)
 {
-	sn_batch batch;
+	sentences s = { 0 };
+	sn_scoring scoring;
 	double *logprob;
-	SN_TRY(make_batch(ctx, sn_model_tokenizer(in->model[0]), in->data[0], c, first, last, arena, &batch));
-	SN_NEW(logprob, arena, double, batch.n);
-	sn_goal goal = { .metric = SN_LOGPROB, .where = { .sel = SN_ALL } };
-	sn_plan plan = { .size = sizeof plan, .n_goal = 1, .goal = &goal };
-	SN_TRY(sn_run(ctx, in->model[0], &batch, &plan, NULL, logprob));
+	SN_TRY(list_sentences(ctx, in->data[0], c, first, last, arena, &s));
+	SN_TRY(sn_scoring_make(&scoring, ctx, in->model[0], s.text, s.source, s.n, in->data[0]->source, s.number, arena));
+	SN_NEW(logprob, arena, double, s.n);
+	SN_TRY(sn_scoring_run(ctx, in->model[0], &scoring, s.n, arena, logprob));
 	for (int64_t i = first; i < last; i++)
-		SN_TRY(add_pair(out, c, i, &batch, (int32_t)(2 * (i - first)), logprob, strcmp(p->score, "mean") == 0));
+		SN_TRY(add_pair(out, c, i, &scoring, (int32_t)(2 * (i - first)), logprob, strcmp(p->score, "mean") == 0));
 	return SN_OK;
 }
 
@@ -256,15 +240,24 @@ static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_resu
 
 extern const sn_method sn_method_behaviour_pairs;
 const sn_method sn_method_behaviour_pairs = {
-	.family = "behaviour", .name = "pairs", .brief = "score minimal pairs: does the model prefer the good sentence?",
-	.doc = "Reads BLiMP (JSONL), RuBLiMP (CSV) or two-column TSV (good, bad) and compares the log-probabilities of "
-	       "both sentences. The first "
-	       "token of a sentence is not scored unless the model adds a beginning-of-sequence token. Ties count as "
-	       "wrong.",
-	.cite = "Warstadt et al. 2020 (BLiMP); Taktasheva et al. 2024 (RuBLiMP)",
+	.family = "behaviour",
+	.name = "pairs",
+	.brief = "score minimal pairs: does the model prefer the good sentence?",
+	.doc =
+		"Reads BLiMP (JSONL), RuBLiMP (CSV) or two-column TSV (good, bad) and compares the log-probabilities of "
+		"both sentences. The first "
+		"token of a sentence is not scored unless the model adds a beginning-of-sequence token. Ties count as "
+		"wrong. A masked model scores a sentence by its pseudo-log-likelihood: each token masked in turn, the others "
+		"in view. An encoder-decoder scores it as the decoder's text, given the encoder's (--source).",
+	.cite =
+		"Warstadt et al. 2020 (BLiMP); Taktasheva et al. 2024 (RuBLiMP); Salazar et al. 2020 (pseudo-log-likelihood)",
 	.example = "sonde behaviour pairs --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data "
-	           "regular_plural_subject_verb_agreement_1.jsonl",
+			   "regular_plural_subject_verb_agreement_1.jsonl",
 	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,
-	.param = params, .n_param = SN_COUNT(params), .param_size = sizeof(pairs_param),
-	.table = tables, .n_table = SN_COUNT(tables), .run = run,
+	.param = params,
+	.n_param = SN_COUNT(params),
+	.param_size = sizeof(pairs_param),
+	.table = tables,
+	.n_table = SN_COUNT(tables),
+	.run = run,
 };

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-typedef struct capture_param { const char *sites, *out, *column; int64_t limit; } capture_param;
+typedef struct capture_param { const char *sites, *out, *column, *target; int64_t limit; } capture_param;
 
 static const sn_param params[] = {
 	{ "sites", NULL, "sites to capture, comma-separated, * for blocks and heads", "blocks.*.hook_resid_post", NULL,
@@ -12,6 +12,8 @@ static const sn_param params[] = {
 	{ "out", NULL, "file to write", NULL, NULL, SN_TYPE_TEXT, offsetof(capture_param, out), 0, 0, true },
 	{ "column", NULL, "column of the text; auto: text, sentence or sentence_good", "auto", NULL, SN_TYPE_TEXT,
 	  offsetof(capture_param, column), 0, 0, false },
+	{ "target", NULL, "encoder-decoders: column of the decoder's text; none: its first token alone", "none", NULL,
+	  SN_TYPE_TEXT, offsetof(capture_param, target), 0, 0, false },
 	{ "limit", "rows", "only the first rows of the data; 0: all", "0", NULL, SN_TYPE_INT,
 	  offsetof(capture_param, limit), 0, 1e15, false },
 };
@@ -91,28 +93,58 @@ static sn_status count_tokens(sn_ctx *ctx, const sn_input *in, const sn_column *
 	return status;
 }
 
-static sn_status capture_some(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row, int64_t *next,
-                              sn_capture *capture)
+/* The decoder's rows beside gathered ones: the token that begins them, then the target's, if there is one. */
+static sn_status make_targets(sn_ctx *ctx, const sn_input *in, const sn_column *target, const gathered *g,
+                              sn_arena *arena, sn_batch *out)
+{
+	int32_t begin = sn_model_get_info(in->model[0])->decoder_start, *token;
+	int64_t *start;
+	sn_tokens row[ROWS_A_RUN];
+	SN_NEW(start, arena, int64_t, g->n + 1);
+	for (int32_t b = 0; b < g->n; b++) {
+		const char *text = target && target->s[g->item[b]] ? target->s[g->item[b]] : "";
+		SN_TRY(sn_tokenize(ctx, sn_model_tokenizer(in->model[0]), text, strlen(text), 0, arena, &row[b]));
+		start[b + 1] = start[b] + (begin >= 0) + row[b].n;
+		if (start[b + 1] == start[b])
+			return sn_fail(ctx, SN_EARG, "row %lld: the model names no first decoder token; give a --target column",
+			               (long long)g->item[b] + 1);
+	}
+	SN_NEW(token, arena, int32_t, start[g->n]);
+	for (int32_t b = 0; b < g->n; b++) {
+		if (begin >= 0) token[start[b]] = begin;
+		memcpy(token + start[b] + (begin >= 0), row[b].id, (size_t)row[b].n * sizeof *token);
+	}
+	*out = (sn_batch){ .n = g->n, .token = token, .start = start, .item = g->item };
+	return SN_OK;
+}
+
+/* What is captured: texts, and for encoder-decoders what the decoder reads. */
+typedef struct texts { const sn_column *column, *target; int64_t n_row; } texts;
+
+static sn_status capture_some(sn_ctx *ctx, const sn_input *in, const texts *t, int64_t *next, sn_capture *capture)
 {
 	sn_arena *arena;
 	gathered g = { 0 };
 	SN_TRY(sn_arena_open(&arena, ctx));
-	sn_status status = gather(ctx, in, column, n_row, next, arena, &g);
-	sn_batch batch = { .n = g.n, .token = g.token, .start = g.start, .item = g.item };
+	sn_status status = gather(ctx, in, t->column, t->n_row, next, arena, &g);
+	sn_batch batch = { .n = g.n, .token = g.token, .start = g.start, .item = g.item }, encoder = batch;
+	if (status == SN_OK && g.n && sn_model_get_info(in->model[0])->n_layer_encoder) {
+		status = make_targets(ctx, in, t->target, &g, arena, &batch);
+		batch.enc = &encoder;
+	}
 	if (status == SN_OK && g.n) status = sn_capture_run(capture, &batch, (const int64_t(*)[2])g.offsets);
 	sn_arena_close(arena);
 	return status;
 }
 
-static sn_status capture_all(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row,
-                             sn_capture *capture)
+static sn_status capture_all(sn_ctx *ctx, const sn_input *in, const texts *t, sn_capture *capture)
 {
-	for (int64_t next = 0; next < n_row;) {
+	for (int64_t next = 0; next < t->n_row;) {
 		SN_TRY(sn_poll(ctx));
-		sn_progress(ctx, "rows", next, n_row);
-		SN_TRY(capture_some(ctx, in, column, n_row, &next, capture));
+		sn_progress(ctx, "rows", next, t->n_row);
+		SN_TRY(capture_some(ctx, in, t, &next, capture));
 	}
-	sn_progress(ctx, "rows", n_row, n_row);
+	sn_progress(ctx, "rows", t->n_row, t->n_row);
 	return sn_capture_commit(capture);
 }
 
@@ -120,7 +152,7 @@ static sn_status report(const sn_input *in, const sn_site *site, int n_site, int
                         sn_result *out)
 {
 	for (int i = 0; i < n_site; i++) {
-		char name[96];
+		char name[112];
 		sn_site_format(&site[i], name, sizeof name);
 		int64_t width = sn_site_width(in->model[0], &site[i]);
 		SN_TRY(SN_ADD(out, SITES, sn_text(name), sn_int(width), sn_int(tokens), width ? sn_int(4 * width * tokens)
@@ -132,16 +164,18 @@ static sn_status report(const sn_input *in, const sn_site *site, int n_site, int
 static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
 {
 	const capture_param *p = param;
-	const sn_column *column;
+	texts t = { 0 };
 	sn_site *site;
 	int n_site;
 	sn_capture *capture;
-	SN_TRY(find_column(ctx, in->data[0], p->column, &column));
+	SN_TRY(find_column(ctx, in->data[0], p->column, &t.column));
+	if (strcmp(p->target, "none") != 0) SN_TRY(find_column(ctx, in->data[0], p->target, &t.target));
 	SN_TRY(sn_site_expand(ctx, in->model[0], p->sites, sn_result_arena(out), &site, &n_site));
-	int64_t n_row = p->limit > 0 ? SN_MIN(p->limit, in->data[0]->n) : in->data[0]->n, n_token;
-	SN_TRY(count_tokens(ctx, in, column, n_row, &n_token));
+	int64_t n_token;
+	t.n_row = p->limit > 0 ? SN_MIN(p->limit, in->data[0]->n) : in->data[0]->n;
+	SN_TRY(count_tokens(ctx, in, t.column, t.n_row, &n_token));
 	SN_TRY(sn_capture_open(&capture, ctx, in->model[0], p->out, site, n_site, n_token));
-	sn_status status = capture_all(ctx, in, column, n_row, capture);
+	sn_status status = capture_all(ctx, in, &t, capture);
 	int64_t tokens = sn_capture_tokens(capture);
 	sn_capture_close(capture);
 	return status == SN_OK ? report(in, site, n_site, tokens, p->out, out) : status;
