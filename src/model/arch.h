@@ -26,16 +26,17 @@ struct sn_arch {
 	const char *gguf_name;     /* general.architecture; NULL: none */
 	const char *model_type;    /* config.json's model_type; NULL: none */
 	sn_form form;
-	uint64_t optional; /* parts that a model of this row may lack; every other one named below that the form has a
-	                              use for is required */
-	const char *prefix; /* Hugging Face: what names outside heads begin with ("bert."), and files may leave out; with |:
-	                              what else may stand in its place */
+	uint64_t optional;         /* parts that a model of this row may lack; every other one named below that the
+	                              form has a use for is required */
+	const char *prefix;        /* Hugging Face: what names outside heads begin with ("bert."), and files may leave out;
+	                              with |: what else may stand in its place */
 	sn_tensor_name gguf[SN_PART_COUNT], hf[SN_PART_COUNT];
 	bool gguf_interleaved;     /* the GGUF converter stores rows of Q and K in interleaved rotary order */
 	bool norm_plus_one;        /* Hugging Face files hold norm weights less one (Gemma); GGUF files do not */
 	bool tied;                 /* config.json: tie_word_embeddings where it is not said */
 	bool needs_head;           /* there are logits only if the file has HEAD: masked models are often saved without */
-	double norm_eps, rope_base, rotary; /* config.json: where they are not said; 0: 1e-5, 10000, 1 (share of a head) */
+	double norm_eps, rope_base, rotary;   /* config.json: what holds without a key; 0: 1e-5, 10000, 1 (share of a
+	                                         head) */
 	double rope_local;         /* the same of the angles in blocks with a window; 0: they have the same as all */
 	int full_every;            /* with a window: the last of so many blocks attends to everything; 0: none does */
 	/* Read what only this architecture's files say, after what is common. shape->has holds all parts that the row

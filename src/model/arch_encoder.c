@@ -187,22 +187,29 @@ static const sn_arch albert = {
 
 /* ---- DeBERTa v2 and v3: content and position disentangled ---- */
 
+static sn_status read_term(const sn_json *config, const char *term, size_t size, sn_shape *s)
+{
+	bool c2p = size == 3 && memcmp(term, "c2p", 3) == 0, p2c = size == 3 && memcmp(term, "p2c", 3) == 0;
+	s->form.c2p |= c2p;
+	s->form.p2c |= p2c;
+	if (c2p || p2c) return SN_OK;
+	return sn_json_fail(config, config->root, "pos_att_type", SN_EUNKNOWN, "\"%.*s\"; known: c2p, p2c",
+	                    (int)SN_MIN(size, (size_t)64), term);
+}
+
 /* pos_att_type: a list, or "p2c|c2p". */
 static sn_status read_terms(const sn_json *config, sn_shape *s)
 {
 	const json_t *value = json_object_get(config->root, "pos_att_type");
-	const char *text = json_string_value(value);
 	for (size_t i = 0; i < json_array_size(value); i++) {
 		const char *term = json_string_value(json_array_get(value, i));
-		if (!term || (strcmp(term, "c2p") != 0 && strcmp(term, "p2c") != 0))
-			return sn_json_fail(config, config->root, "pos_att_type", SN_EUNKNOWN, "\"%.64s\"; known: c2p, p2c",
-			                    term ? term : "");
-		if (term[0] == 'c') s->form.c2p = true;
-		else s->form.p2c = true;
+		SN_TRY(read_term(config, term ? term : "", term ? strlen(term) : 0, s));
 	}
-	if (!text) return SN_OK;
-	s->form.c2p = strstr(text, "c2p") != NULL;
-	s->form.p2c = strstr(text, "p2c") != NULL;
+	for (const char *text = json_string_value(value); text && *text;) {
+		size_t size = strcspn(text, "|");
+		SN_TRY(read_term(config, text, size, s));
+		text += size + (text[size] == '|');
+	}
 	return SN_OK;
 }
 

@@ -32,7 +32,7 @@ int sn_config_act_named(const char *name);
  * second set of angles where there are two. */
 SN_CHECKED sn_status sn_config_windows(sn_ctx *ctx, const sn_json *config, sn_arena *arena, sn_shape *shape,
                                        int64_t window, int64_t from, int64_t every, int64_t phase);
-/* Adds a rope to every block from shape->kind (NULL: made here), or a window; for patterns of a row's own. */
+/* Makes shape->kind, all alike, for a row to fill with a pattern of its own. */
 SN_CHECKED sn_status sn_config_kinds(sn_arena *arena, sn_shape *shape, sn_layer_kind **out);
 /* Angles: rope_parameters (of transformers 5, flat or by layer type), or rope_theta, rope_scaling and the like. Sets
  * n_rot, n_rope, rope[]. */

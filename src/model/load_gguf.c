@@ -35,7 +35,7 @@ static sn_status optional_text(const sn_gguf *f, const char *key, sn_arena *aren
 }
 
 /* "Q4_1 x 180, Q8_0 x 31, F32 x 61" */
-static const char *quantisation(const sn_gguf *f, sn_arena *arena)
+static sn_status quantisation(const sn_gguf *f, sn_arena *arena, const char **out)
 {
 	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
 	const sn_ggml_type *type;
@@ -44,9 +44,9 @@ static const char *quantisation(const sn_gguf *f, sn_arena *arena)
 		for (int64_t t = 0; t < sn_gguf_tensor_count(f); t++) n += sn_gguf_tensor_at(f, t)->type == type;
 		if (n) sn_buf_format(&buf, "%s%s x %lld", buf.size ? ", " : "", type->name, (long long)n);
 	}
-	const char *text = buf.failed ? NULL : sn_arena_string(arena, buf.data ? buf.data : "");
+	*out = buf.failed ? NULL : sn_arena_string(arena, buf.data ? buf.data : "");
 	sn_buf_free(&buf);
-	return text ? text : "";
+	return *out ? SN_OK : SN_ENOMEM;
 }
 
 static sn_status describe(const sn_gguf *f, const sn_arch *arch, sn_arena *arena, sn_model_info *info)
@@ -55,7 +55,8 @@ static sn_status describe(const sn_gguf *f, const sn_arch *arch, sn_arena *arena
 	*info = (sn_model_info){ .path = sn_gguf_path(f), .architecture = arch->gguf_name,
 	                         .file_bytes = (int64_t)sn_gguf_size(f) };
 	info->format = sn_arena_format(arena, "GGUF version %u", sn_gguf_version(f));
-	info->quantisation = quantisation(f, arena);
+	if (!info->format) return SN_ENOMEM;
+	SN_TRY(quantisation(f, arena, &info->quantisation));
 	SN_TRY(optional_text(f, "general.name", arena, &info->name));
 	SN_TRY(optional_text(f, "general.license", arena, &info->licence));
 	SN_TRY(optional_text(f, "general.finetune", arena, &info->training));
