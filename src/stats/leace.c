@@ -272,6 +272,21 @@ sn_status sn_leace_fit_each(sn_leace *out, sn_arena *arena, const sn_rows *rows,
 	return SN_OK;
 }
 
+sn_status sn_leace_fit_signs(sn_arena *scratch, const float *x, int64_t n, int64_t d, const int8_t *z, float *mean,
+							 float *u, float *v)
+{
+	sn_leace q;
+	double *label;
+	sn_rows rows = { .x = x, .n = n, .d = d };
+	SN_NEW(label, scratch, double, n);
+	for (int64_t i = 0; i < n; i++) label[i] = z[i];
+	SN_TRY(sn_leace_fit_rows(&q, scratch, &rows, label, 1, SN_SHRINK_LINEAR));
+	memcpy(mean, q.mean32, (size_t)d * sizeof *mean);
+	memcpy(u, q.u32, (size_t)d * sizeof *u);
+	memcpy(v, q.v32, (size_t)d * sizeof *v);
+	return SN_OK;
+}
+
 void sn_leace_erase(const sn_leace *q, float *x, int64_t n, int64_t ld)
 {
 	ld = ld ? ld : q->d;

@@ -6,8 +6,8 @@
 #include "stats/cov.h"
 
 typedef enum sn_shrink {
-	SN_SHRINK_LINEAR,   /* optimal linear shrinkage of the covariance: always invertible */
-	SN_SHRINK_NONE      /* the sample covariance and its pseudo-inverse: exact on the fitting rows */
+	SN_SHRINK_LINEAR, /* optimal linear shrinkage of the covariance: always invertible */
+	SN_SHRINK_NONE    /* the sample covariance and its pseudo-inverse: exact on the fitting rows */
 } sn_shrink;
 
 /* Optimal linear shrinkage of a sample covariance s [d, d] from n rows: s <- alpha s + beta tr(s)/d I, in place, as
@@ -33,11 +33,14 @@ typedef struct sn_leace {
 SN_CHECKED sn_status sn_leace_fit(sn_leace *out, sn_arena *arena, const sn_cov *m, sn_shrink shrink);
 /* The same straight from rows and labels z [n, k], in whichever of d and n is smaller: no d x d matrix when n < d. */
 SN_CHECKED sn_status sn_leace_fit_rows(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, int64_t k,
-                                       sn_shrink shrink);
+									   sn_shrink shrink);
 /* One projection for each column of z on its own: out [k], each as sn_leace_fit_rows gives it for that column, at the
  * cost of one factorisation. For control labels. */
 SN_CHECKED sn_status sn_leace_fit_each(sn_leace *out, sn_arena *arena, const sn_rows *rows, const double *z, int64_t k,
-                                       sn_shrink shrink);
+									   sn_shrink shrink);
+/* The same for one label of signs z [n] on dense rows x [n, d], with linear shrinkage, rounded into mean, u, v [d]. */
+SN_CHECKED sn_status sn_leace_fit_signs(sn_arena *scratch, const float *x, int64_t n, int64_t d, const int8_t *z,
+										float *mean, float *u, float *v);
 /* Erases in place: x [n, d], distance ld between rows. */
 void sn_leace_erase(const sn_leace *q, float *x, int64_t n, int64_t ld);
 

@@ -221,6 +221,55 @@ static void split_halves_pass_on_both_ways(void **state)
 		if (ev.erased[i].l == 2) assert_near(ev.erased[i].x.point, 0.5, 0.1);
 }
 
+static const sn_erased_cell *erased_at(const sn_evidence *ev, int l, int r, sn_erase_scope scope)
+{
+	for (int i = 0; i < ev->n_erased; i++) {
+		const sn_erased_cell *e = &ev->erased[i];
+		if (e->l == l && e->r == r && e->scope == scope) return e;
+	}
+	fail_msg("nothing was erased at layer %d, %s, scope %d", l, ev->role[r], (int)scope);
+	return NULL;
+}
+
+/* Half of n goes to the last position in block 1, half in block 2. What an erasure costs depends on where it acts: the
+ * subject after block 1 has half of it left to give; the last position has half of it then, and all of it later; from
+ * the subject on it is everything. */
+static void wider_erasures_cost_what_passes_later(void **state)
+{
+	static const struct {
+		int l, r;
+		double x[SN_ERASE_SCOPES]; /* here alone, this role from here on, all positions from here on */
+	} want[] = {
+		{ 1, PR_SUBJECT, { 1, 1, 1 } }, { 2, PR_SUBJECT, { 0.5, 0.5, 1 } }, { 2, PR_LAST, { 0.5, 1, 1 } },
+		{ 3, PR_LAST, { 1, 1, 1 } },    { 4, PR_LAST, { 1, 1, 1 } },
+	};
+	sn_ctx *ctx = test_ctx(state);
+	sn_localize_options o = options(true);
+	sn_evidence ev;
+	sn_model *model;
+	o.n_random = 0;
+	o.wide_step = 1;
+	o.n_wide_draw = 5;
+	planted_fill(&weights, PLANTED_SPLIT, 2);
+	assert_ok(ctx, planted_open(&model, ctx, &weights));
+	assert_ok(ctx, sn_localize_run(&ev, ctx, model, &items, &o, arena));
+	sn_model_close(model);
+	assert_int_equal(ev.n_erased, SN_COUNT(want) * SN_ERASE_SCOPES);
+	for (int i = 0; i < SN_COUNT(want); i++)
+		for (int s = 0; s < SN_ERASE_SCOPES; s++) {
+			const sn_erased_cell *e = erased_at(&ev, want[i].l, want[i].r, (sn_erase_scope)s);
+			print_message("%d %s %s: X %.3f [%.3f %.3f] controls %.3f %.3f\n", e->l, ev.role[e->r],
+						  sn_erase_scope_text(e->scope), e->x.point, e->x.sim_low, e->x.sim_high, e->control_label,
+						  e->control_random);
+		}
+	for (int i = 0; i < SN_COUNT(want); i++)
+		for (int s = 0; s < SN_ERASE_SCOPES; s++) {
+			const sn_erased_cell *e = erased_at(&ev, want[i].l, want[i].r, (sn_erase_scope)s);
+			assert_near(e->x.point, want[i].x[s], 0.1);
+			assert_true(e->complete);
+		}
+}
+
 static void attractors_pull_without_winning(void **state)
 {
 	sn_evidence ev;
@@ -361,8 +410,7 @@ static void members_may_differ_in_length(void **state)
 	lengthen(&longer);
 	assert_true(longer.n_unequal > 0 && longer.n_unequal < longer.n_pair);
 	localize(ctx, &ev, PLANTED_BASE, 1, &longer, false);
-	for (int c = 1; c < CELLS; c++)
-		assert_int_equal(ev.judgement[0][c].verdict, truth[PLANTED_BASE][c / R][c % R]);
+	for (int c = 1; c < CELLS; c++) assert_int_equal(ev.judgement[0][c].verdict, truth[PLANTED_BASE][c / R][c % R]);
 	assert_int_equal(ev.judgement[0][PR_SUBJECT].e, SN_ANSWER_YES);
 	assert_int_not_equal(ev.judgement[0][PR_SUBJECT].verdict, T);
 	for (int l = 0; l < L; l++) {
@@ -381,6 +429,7 @@ int main(void)
 		cmocka_unit_test(numbers_of_base_are_those_planted),
 		cmocka_unit_test(refits_add_the_variation_of_training),
 		cmocka_unit_test(split_halves_pass_on_both_ways),
+		cmocka_unit_test(wider_erasures_cost_what_passes_later),
 		cmocka_unit_test(attractors_pull_without_winning),
 		cmocka_unit_test(a_bias_hides_the_choice_but_not_its_cause),
 		cmocka_unit_test(an_unread_feature_is_no_choice),

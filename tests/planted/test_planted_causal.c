@@ -302,6 +302,21 @@ static void erasure_spares_what_is_not_linear(void **state)
 	}
 }
 
+/* The last position gets half of n in block 1 and half in block 2. Erased there from block 1 on it has nothing left;
+ * erased after block 1 alone, half comes again. */
+static void erasers_that_act_together_fit_what_is_left(void **state)
+{
+	static const double alone[L] = { 0, 0.5, 1, 1 }, onward[L] = { 1, 1, 1, 1 };
+	sn_ctx *ctx = test_ctx(state);
+	erased a = erase(ctx, PLANTED_SPLIT, "at"), o = erase(ctx, PLANTED_SPLIT, "onward");
+	print_erased(&o);
+	for (int l = 0; l < L; l++) {
+		near(a.cost[l][PR_LAST], alone[l], 0.05, "X last alone", l);
+		near(o.cost[l][PR_LAST], onward[l], 0.05, "X last onward", l);
+		assert_int_equal(o.counts[l][PR_LAST], 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +331,7 @@ int main(void)
 		cmocka_unit_test(unread_makes_no_choice),
 		cmocka_unit_test(erasure_costs_what_is_used),
 		cmocka_unit_test(erasure_spares_what_is_not_linear),
+		cmocka_unit_test(erasers_that_act_together_fit_what_is_left),
 	};
 	return cmocka_run_group_tests(tests, open_items, close_items);
 }

@@ -136,7 +136,7 @@ static sn_status fit_fold(const sn_causal *c, const sn_acts *a, int n_label, con
 	double *weight, *labels;
 	sn_leace *q;
 	SN_NEW(weight, scratch, double, a->n);
-	SN_NEW(labels, scratch, double, a->n *n_label);
+	SN_NEW(labels, scratch, double, a->n * n_label);
 	SN_NEW(q, scratch, sn_leace, n_label);
 	for (int64_t i = 0; i < a->n; i++) {
 		const sn_item *item = &c->items->item[a->item[i]];

@@ -1,6 +1,7 @@
 /* `sonde causal erase`: what the choice loses when a label is erased linearly, beside two controls, behind a gate. */
 #include "methods/causal/erase.h"
 #include "methods/causal/causal.h"
+#include "model/scrub.h"
 #include "stats/gate.h"
 #include "stats/metrics.h"
 
@@ -18,6 +19,8 @@ typedef struct erase_run {
 	sn_fit *fit;            /* [n_spot, 1 + n_draw] */
 	sn_band *gate, *before; /* [n_spot] bits a fresh probe finds on erased, unerased rows; NaN: no rows */
 	int64_t n_item, *item;
+	int n_eraser;
+	sn_eraser *eraser; /* of the erasures, one after the other */
 	sn_erased x;
 	int *ran; /* [n_spot] number of its first erasure; -1: no rows */
 } erase_run;
@@ -143,17 +146,54 @@ static sn_status fit_all(erase_run *r)
 
 /* ---- erasing ---- */
 
-/* Erasers in the layout of the fits. An erasure is one of them, or those of its place at its site and all later ones.
- */
-static sn_status add_erasure(erase_run *r, int spot, int k, sn_erasure *e)
+/* Prefixes that erasers acting together are fitted on: at most 256 with training lead-ins, drawn at random. */
+static sn_status pick_prefixes(erase_run *r, int64_t **which, int64_t *n)
 {
+	enum { MOST = 256 };
+	const sn_items *items = r->c.items;
+	sn_rng rng = sn_rng_make(sn_ctx_seed(r->c.ctx), 0x7363727562);
+	int64_t *fit, *order, n_fit = 0;
+	SN_NEW(fit, r->c.arena, int64_t, items->n_probe);
+	SN_NEW(order, r->c.arena, int64_t, items->n_probe);
+	SN_NEW(*which, r->c.arena, int64_t, MOST);
+	for (int64_t i = 0; i < items->n_probe; i++)
+		if (!items->item[i].test_lead) fit[n_fit++] = i;
+	sn_rng_permute(&rng, order, n_fit);
+	*n = SN_MIN(n_fit, (int64_t)MOST);
+	for (int64_t i = 0; i < *n; i++) (*which)[i] = fit[order[i]];
+	return SN_OK;
+}
+
+/* The places of an erasure that begins at a spot: that one, or onward the same place at its site and all later ones. */
+static int list_spots(const erase_run *r, int first, sn_spot *spot)
+{
+	const sn_causal *c = &r->c;
 	bool onward = strcmp(r->param->scope, "onward") == 0;
-	int n_site = onward ? r->c.n_site - spot / r->c.n_place : 1, *list;
-	SN_NEW(list, r->c.arena, int, n_site);
-	*e = (sn_erasure){ .eraser = list, .n_shift = k == 0 ? r->n_draw : 0 };
-	for (int i = 0; i < n_site; i++) {
-		int at = spot + i * r->c.n_place;
-		if (r->ran[at] >= 0) list[e->n_eraser++] = at * (1 + r->n_draw) + k;
+	int n = 0;
+	for (int s = first; s < c->n_spot && (onward || s == first); s += c->n_place)
+		if (r->ran[s] >= 0) spot[n++] = c->spot[s];
+	return n;
+}
+
+/* The erasures of one spot: its label's and the control labels'. Erasers that act alone are the fits at hand. */
+static sn_status add_erasures(erase_run *r, int first, const int64_t *which, int64_t n_which, sn_erasure *out)
+{
+	sn_causal *c = &r->c;
+	sn_spot *spot;
+	SN_NEW(spot, c->arena, sn_spot, c->n_site);
+	int n_spot = list_spots(r, first, spot);
+	for (int k = 0; k <= r->n_draw; k++) {
+		int *list;
+		SN_NEW(list, c->arena, int, n_spot);
+		for (int i = 0; i < n_spot; i++) list[i] = r->n_eraser + i;
+		const sn_fit *fit = &r->fit[(int64_t)first * (1 + r->n_draw) + k];
+		if (n_spot == 1)
+			r->eraser[r->n_eraser] = (sn_eraser){ spot[0], fit->mean, fit->U, fit->V };
+		else
+			SN_TRY(sn_scrub(r->eraser + r->n_eraser, c->ctx, c->model, c->items, which, n_which, spot, n_spot,
+							r->z + (int64_t)k * c->items->n, sn_leace_fit_signs, c->arena));
+		r->n_eraser += n_spot;
+		out[k] = (sn_erasure){ .eraser = list, .n_eraser = n_spot, .n_shift = k == 0 ? r->n_draw : 0 };
 	}
 	return SN_OK;
 }
@@ -171,24 +211,24 @@ static sn_status pick_items(erase_run *r)
 
 static sn_status erase_all(erase_run *r)
 {
+	sn_causal *c = &r->c;
 	int n_label = 1 + r->n_draw, n = 0;
-	sn_eraser *eraser;
+	int64_t *which, n_which;
 	sn_erasure *erasure;
 	SN_TRY(pick_items(r));
-	SN_NEW(eraser, r->c.arena, sn_eraser, (int64_t)r->c.n_spot * n_label);
-	SN_NEW(erasure, r->c.arena, sn_erasure, (int64_t)r->c.n_spot * n_label);
-	for (int s = 0; s < r->c.n_spot; s++)
-		for (int k = 0; k < n_label; k++) {
-			const sn_fit *fit = &r->fit[(int64_t)s * n_label + k];
-			eraser[s * n_label + k] = (sn_eraser){ r->c.spot[s], fit->mean, fit->U, fit->V };
-		}
-	for (int s = 0; s < r->c.n_spot; s++) {
+	SN_TRY(pick_prefixes(r, &which, &n_which));
+	SN_NEW(r->eraser, c->arena, sn_eraser, (int64_t)c->n_spot * c->n_site * n_label);
+	SN_NEW(erasure, c->arena, sn_erasure, (int64_t)c->n_spot * n_label);
+	for (int s = 0; s < c->n_spot; s++) {
 		if (r->ran[s] < 0) continue;
+		sn_progress(c->ctx, "erasers", s, c->n_spot);
+		SN_TRY(sn_poll(c->ctx));
+		SN_TRY(add_erasures(r, s, which, n_which, erasure + n));
 		r->ran[s] = n;
-		for (int k = 0; k < n_label; k++) SN_TRY(add_erasure(r, s, k, &erasure[n++]));
+		n += n_label;
 	}
-	return sn_erase_run(&r->x, r->c.ctx, r->c.model, r->c.items, r->item, r->n_item, eraser, r->c.n_spot * n_label,
-						erasure, n, r->c.arena);
+	return sn_erase_run(&r->x, c->ctx, c->model, c->items, r->item, r->n_item, r->eraser, r->n_eraser, erasure, n,
+						c->arena);
 }
 
 /* ---- what it cost ---- */
@@ -200,8 +240,8 @@ static sn_status cost_of(const erase_run *r, const double *ld, int64_t stride, i
 	const sn_causal *c = &r->c;
 	sn_boot_items units;
 	float *erased, *whole;
-	SN_NEW(erased, c->arena, float, r->n_item *n_col);
-	SN_NEW(whole, c->arena, float, r->n_item *n_col);
+	SN_NEW(erased, c->arena, float, r->n_item * n_col);
+	SN_NEW(whole, c->arena, float, r->n_item * n_col);
 	for (int64_t i = 0; i < r->n_item; i++)
 		for (int k = 0; k < n_col; k++) {
 			double n = c->items->item[r->item[i]].n, after = ld[i * stride + k];
@@ -368,7 +408,8 @@ static const sn_param params[] = {
 	  .off = AT(places),
 	  .def = "all" },
 	{ .name = "scope",
-	  .help = "at: one site at a time; onward: the site and all later ones together (later heads re-read a subject)",
+	  .help = "at: one site at a time; onward: the site and all later ones together (later heads re-read a subject), "
+			  "each eraser fitted on what the earlier ones leave",
 	  .type = SN_TYPE_TEXT,
 	  .off = AT(scope),
 	  .def = "at",

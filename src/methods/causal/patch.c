@@ -81,8 +81,8 @@ static double sign_of(const patch_run *r, int64_t p)
 static sn_status fill_values(const patch_run *r, float **numerator, float **denominator)
 {
 	int n_spot = r->c.n_spot;
-	SN_NEW(*numerator, r->c.arena, float, r->n_pair *n_spot);
-	SN_NEW(*denominator, r->c.arena, float, r->n_pair *n_spot);
+	SN_NEW(*numerator, r->c.arena, float, r->n_pair * n_spot);
+	SN_NEW(*denominator, r->c.arena, float, r->n_pair * n_spot);
 	for (int64_t p = 0; p < r->n_pair; p++)
 		for (int s = 0; s < n_spot; s++) {
 			double change = sign_of(r, p) * (r->x.base[p] - r->x.ld[p * n_spot + s]),

@@ -83,9 +83,9 @@ typedef struct tables {
 
 static sn_status new_tables(tables *t, const sn_evidence *ev, int64_t n, int n_column)
 {
-	SN_NEW(t->ld, ev->arena, float, n *n_column);
-	SN_NEW(t->signed_ld, ev->arena, float, n *n_column);
-	SN_NEW(t->right, ev->arena, float, n *n_column);
+	SN_NEW(t->ld, ev->arena, float, n * n_column);
+	SN_NEW(t->signed_ld, ev->arena, float, n * n_column);
+	SN_NEW(t->right, ev->arena, float, n * n_column);
 	return SN_OK;
 }
 

@@ -24,8 +24,8 @@ static sn_status new_scores(scores *s, const sn_evidence *ev, int n_label, int n
 	SN_NEW(s->strength, ev->arena, double, n_cell);
 	SN_NEW(s->chosen, ev->arena, int, n_cell * ev->items->n_fold);
 	for (int b = 0; b < n_label; b++) {
-		SN_NEW(s->bits[b], ev->arena, float, ev->n_test *n_cell);
-		SN_NEW(s->right[b], ev->arena, float, ev->n_test *n_cell);
+		SN_NEW(s->bits[b], ev->arena, float, ev->n_test * n_cell);
+		SN_NEW(s->right[b], ev->arena, float, ev->n_test * n_cell);
 		for (int64_t i = 0; i < ev->n_test * n_cell; i++) s->bits[b][i] = s->right[b][i] = NAN;
 	}
 	return SN_OK;
@@ -211,7 +211,7 @@ static sn_status by_condition(sn_evidence *ev, const float *bits)
 	SN_NEW(ev->info_condition, ev->arena, sn_quantity, ev->items->n_condition);
 	for (int k = 0; k < ev->items->n_condition; k++) {
 		float *part;
-		SN_NEW(part, ev->arena, float, ev->n_test *n_cell);
+		SN_NEW(part, ev->arena, float, ev->n_test * n_cell);
 		for (int64_t i = 0; i < ev->n_test; i++)
 			for (int c = 0; c < n_cell; c++)
 				part[i * n_cell + c] = ev->items->item[ev->test[i]].condition == k ? bits[i * n_cell + c] : NAN;

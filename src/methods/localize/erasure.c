@@ -10,36 +10,36 @@
 
 static sn_status list_targets(sn_evidence *ev)
 {
-	int n_scope = ev->options.erase_onwards ? SN_ERASE_SCOPES : 1;
 	double ignored;
-	SN_NEW(ev->erased, ev->arena, sn_erased_cell, ev->n_layer * ev->n_role * n_scope);
+	SN_NEW(ev->erased, ev->arena, sn_erased_cell, ev->n_layer * ev->n_role * SN_ERASE_SCOPES);
 	for (int r = 0; r < ev->n_role; r++)
 		for (int l = 0, seen = 0; l < ev->n_layer; l++) {
 			if (ev->judgement[0][l * ev->n_role + r].e_sub != SN_ANSWER_YES || sn_tautology(ev, true, l, r, &ignored))
 				continue;
-			if (seen++ % ev->options.erase_step) continue;
-			for (int s = 0; s < n_scope; s++)
-				ev->erased[ev->n_erased++] = (sn_erased_cell){ .l = l, .r = r, .scope = (sn_erase_scope)s };
+			bool here = seen % ev->options.erase_step == 0;
+			bool wide = ev->options.wide_step > 0 && seen % ev->options.wide_step == 0;
+			seen++;
+			for (int s = 0; s < SN_ERASE_SCOPES; s++)
+				if (s == SN_ERASE_CELL ? here : wide)
+					ev->erased[ev->n_erased++] = (sn_erased_cell){ .l = l, .r = r, .scope = (sn_erase_scope)s };
 		}
 	return SN_OK;
 }
 
-/* The erasures of a target: the feature's, with its random displacements, then those of the control labels. */
+/* Where a target's erasures and shifts stand among all: the feature's, then its control labels'. */
+typedef struct columns {
+	int erasure, shift, n_draw;
+} columns;
+
 static sn_status plan_target(sn_erasure *out, sn_bank *b, const sn_erased_cell *target)
 {
-	int last = target->scope == SN_ERASE_CELL ? target->l : b->ev->n_layer - 1, n = last - target->l + 1;
-	for (int k = 0; k <= b->n_draw; k++) {
+	int first, n_each, n_draw = sn_bank_draws(b->ev, target->scope);
+	SN_TRY(sn_bank_fit(b, target, &first, &n_each));
+	for (int k = 0; k <= n_draw; k++) {
 		int *list;
-		SN_NEW(list, b->arena, int, n);
-		for (int i = 0; i < n; i++) {
-			int first;
-			if (target->scope == SN_ERASE_ALL_ONWARDS)
-				SN_TRY(sn_bank_onward(b, target->l + i, &first));
-			else
-				SN_TRY(sn_bank_role(b, target->l + i, target->r, &first));
-			list[i] = first + k;
-		}
-		out[k] = (sn_erasure){ .eraser = list, .n_eraser = n, .n_shift = k == 0 ? b->n_draw : 0 };
+		SN_NEW(list, b->arena, int, n_each);
+		for (int i = 0; i < n_each; i++) list[i] = target->scope == SN_ERASE_CELL ? first + k : first + k * n_each + i;
+		out[k] = (sn_erasure){ .eraser = list, .n_eraser = n_each, .n_shift = k == 0 ? n_draw : 0 };
 	}
 	return SN_OK;
 }
@@ -69,8 +69,8 @@ static sn_status sensitivity(sn_quantity *out, sn_quantity *whole, const sn_evid
 {
 	float *x, *w;
 	sn_boot_items units;
-	SN_NEW(x, ev->arena, float, n *n_column);
-	SN_NEW(w, ev->arena, float, n *n_column);
+	SN_NEW(x, ev->arena, float, n * n_column);
+	SN_NEW(w, ev->arena, float, n * n_column);
 	for (int64_t i = 0; i < n; i++)
 		for (int c = 0; c < n_column; c++) {
 			double value = ld[i * ld_width + column[c]];
@@ -107,12 +107,12 @@ static sn_status control_quantile(double *out, const sn_evidence *ev, const int6
 	return SN_OK;
 }
 
-static sn_status score_targets(sn_evidence *ev, const sn_erased *run, const int64_t *item, int n_draw)
+static sn_status score_targets(sn_evidence *ev, const sn_erased *run, const int64_t *item, const columns *at)
 {
 	int *column, n = ev->n_erased;
 	sn_quantity x, whole;
 	SN_NEW(column, ev->arena, int, n);
-	for (int t = 0; t < n; t++) column[t] = t * (1 + n_draw);
+	for (int t = 0; t < n; t++) column[t] = at[t].erasure;
 	SN_TRY(sensitivity(&x, &whole, ev, item, run->n_item, run->ld, run->n_erasure, column, n));
 	sn_reps_divide(&x.reps, &whole.reps);
 	sn_reps_affine(&x.reps, -1, 1);
@@ -120,33 +120,46 @@ static sn_status score_targets(sn_evidence *ev, const sn_erased *run, const int6
 	for (int t = 0; t < n; t++) {
 		sn_erased_cell *e = &ev->erased[t];
 		e->x = x.band[t];
-		SN_TRY(
-			control_quantile(&e->control_label, ev, item, run->n_item, run->ld, run->n_erasure, column[t] + 1, n_draw));
-		SN_TRY(
-			control_quantile(&e->control_random, ev, item, run->n_item, run->shift, run->n_shift, t * n_draw, n_draw));
+		SN_TRY(control_quantile(&e->control_label, ev, item, run->n_item, run->ld, run->n_erasure, column[t] + 1,
+								at[t].n_draw));
+		SN_TRY(control_quantile(&e->control_random, ev, item, run->n_item, run->shift, run->n_shift, at[t].shift,
+								at[t].n_draw));
 	}
 	return SN_OK;
 }
 
 /* ---- the run ---- */
 
-static sn_status erase_targets(sn_bank *b, sn_ctx *ctx, sn_model *model, sn_arena *scratch)
+static sn_status plan_all(sn_bank *b, columns *at, sn_erasure *erasure, int *n)
 {
 	sn_evidence *ev = b->ev;
-	int n_each = 1 + b->n_draw;
+	int n_shift = 0;
+	*n = 0;
+	for (int t = 0; t < ev->n_erased; t++) {
+		sn_progress(b->ctx, "erasers", t, ev->n_erased);
+		at[t] = (columns){ *n, n_shift, sn_bank_draws(ev, ev->erased[t].scope) };
+		SN_TRY(plan_target(erasure + *n, b, &ev->erased[t]));
+		*n += 1 + at[t].n_draw;
+		n_shift += at[t].n_draw;
+		SN_TRY(sn_poll(b->ctx));
+	}
+	return SN_OK;
+}
+
+static sn_status erase_targets(sn_bank *b, sn_arena *scratch)
+{
+	sn_evidence *ev = b->ev;
+	int n;
 	int64_t *item, n_item;
+	columns *at;
 	sn_erasure *erasure;
 	sn_erased run;
-	SN_NEW(erasure, b->arena, sn_erasure, ev->n_erased * n_each);
-	for (int t = 0; t < ev->n_erased; t++) {
-		sn_progress(ctx, "erasers", t, ev->n_erased);
-		SN_TRY(plan_target(erasure + t * n_each, b, &ev->erased[t]));
-		SN_TRY(sn_poll(ctx));
-	}
+	SN_NEW(at, b->arena, columns, ev->n_erased);
+	SN_NEW(erasure, b->arena, sn_erasure, ev->n_erased * (1 + b->n_draw));
+	SN_TRY(plan_all(b, at, erasure, &n));
 	SN_TRY(choose_items(&item, &n_item, ev, ev->options.n_erase_item));
-	SN_TRY(sn_erase_run(&run, ctx, model, ev->items, item, n_item, b->eraser, b->n, erasure, ev->n_erased * n_each,
-						scratch));
-	SN_TRY(score_targets(ev, &run, item, b->n_draw));
+	SN_TRY(sn_erase_run(&run, b->ctx, b->model, ev->items, item, n_item, b->eraser, b->n, erasure, n, scratch));
+	SN_TRY(score_targets(ev, &run, item, at));
 	return sn_bank_gates(b, scratch);
 }
 
@@ -159,7 +172,7 @@ sn_status sn_localize_erasure(sn_evidence *ev, sn_ctx *ctx, sn_model *model, con
 	sn_bank b;
 	sn_status status = sn_arena_open(&scratch, ctx);
 	if (status == SN_OK) status = sn_bank_open(&b, ev, ctx, model, g, arena);
-	if (status == SN_OK) status = erase_targets(&b, ctx, model, scratch);
+	if (status == SN_OK) status = erase_targets(&b, scratch);
 	sn_arena_close(scratch);
 	sn_arena_close(arena);
 	return status;

@@ -62,7 +62,7 @@ static sn_status gate_bands(sn_quantity *out, sn_bank *b, bool erase, sn_arena *
 	sn_evidence *ev = b->ev;
 	int n = ev->n_erased;
 	float *bits;
-	SN_NEW(bits, ev->arena, float, ev->n_test *n);
+	SN_NEW(bits, ev->arena, float, ev->n_test * n);
 	for (int64_t i = 0; i < ev->n_test * n; i++) bits[i] = NAN;
 	for (int t = 0; t < n; t++) {
 		sn_mark mark = sn_arena_mark(scratch);

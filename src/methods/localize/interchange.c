@@ -75,7 +75,7 @@ static sn_status mean_of(sn_quantity *out, float **x, const sn_evidence *ev, con
 						 int first, int n_layer, int n_col)
 {
 	int n_cell = n_layer * n_col;
-	SN_NEW(*x, ev->arena, float, p->n *n_cell);
+	SN_NEW(*x, ev->arena, float, p->n * n_cell);
 	for (int64_t i = 0; i < p->n; i++)
 		for (int c = 0; c < n_cell; c++) (*x)[i * n_cell + c] = (float)value(ev, p, i, first + c);
 	return sn_localize_quantity(out, ev, &p->units, *x, n_layer, n_col);

@@ -43,7 +43,7 @@ static sn_status limit_erasure(sn_result *out, const sn_evidence *ev)
 			out,
 			"Erasure incomplete at %d of %d places: a fresh probe may still find the feature there, so X is withheld.",
 			incomplete, ev->n_erased));
-	if (ev->n_erased > 0 && !ev->options.erase_onwards)
+	if (ev->n_erased > 0 && ev->options.wide_step == 0)
 		return sn_result_limit(
 			out,
 			"Erasing one cell does not show that the model needs it from that layer on, because later heads read the "

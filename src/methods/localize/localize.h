@@ -15,17 +15,18 @@
 
 /* Everything but model and items that decides the numbers. Start from sn_localize_preset. */
 typedef struct sn_localize_options {
-	double delta;       /* threshold of all verdicts: share of D, bits */
-	double least_d;     /* nats: D's lower bound must exceed it, else the model makes no such choice */
-	double level;       /* of intervals */
-	int n_random;       /* randomly initialised models */
-	int n_boot;         /* resamples of lemmas */
-	int n_control;      /* control labellings for selectivity */
-	int n_erase_draw;   /* draws of each erasure control */
-	int erase_step;     /* erase at every n-th layer where E_sub is yes; 0: no erasure */
-	int n_erase_item;   /* pair members that erasure is scored on, at most; 0: all */
-	bool erase_onwards; /* also the wider scopes */
-	int n_refit;        /* resamples with refitted probes: training variation; 0: not included */
+	double delta;     /* threshold of all verdicts: share of D, bits */
+	double least_d;   /* nats: D's lower bound must exceed it, else the model makes no such choice */
+	double level;     /* of intervals */
+	int n_random;     /* randomly initialised models */
+	int n_boot;       /* resamples of lemmas */
+	int n_control;    /* control labellings for selectivity */
+	int n_erase_draw; /* draws of each erasure control */
+	int erase_step;   /* erase at every n-th layer where E_sub is yes; 0: no erasure */
+	int n_erase_item; /* pair members that erasure is scored on, at most; 0: all */
+	int wide_step;    /* the wider scopes at every n-th such layer; 0: not at all */
+	int n_wide_draw;  /* draws of each control there, at most n_erase_draw */
+	int n_refit;      /* resamples with refitted probes: training variation; 0: not included */
 } sn_localize_options;
 
 /* Returns the options of an effort: delta 0.10, D above 0.2 nats, 95 % intervals, 2,000 resamples. */

@@ -84,7 +84,7 @@ static sn_status choose_patches(sn_patch **chosen, int *n_chosen, int *place, co
 static sn_status spread(double **ld, const sn_evidence *ev, const sn_exchange *run, const sn_pair *pair,
 						const sn_patch *patch, const int *place, int n_patch, sn_arena *arena)
 {
-	SN_NEW(*ld, arena, double, run->n_pair *n_patch);
+	SN_NEW(*ld, arena, double, run->n_pair * n_patch);
 	for (int64_t p = 0; p < run->n_pair; p++)
 		for (int c = 0; c < n_patch; c++) {
 			bool has = place[c] >= 0 || ev->items->span[pair[p].base * ev->items->n_role + patch[c].spot.arg][0] >= 0;

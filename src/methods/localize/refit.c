@@ -76,7 +76,7 @@ sn_status sn_localize_refit(sn_evidence *ev, sn_ctx *ctx, const sn_gather *g, co
 {
 	int n_cell = ev->n_layer * ev->n_role;
 	double *rep;
-	SN_NEW(rep, ev->arena, double, (int64_t)ev->options.n_refit *n_cell);
+	SN_NEW(rep, ev->arena, double, (int64_t)ev->options.n_refit * n_cell);
 	sn_arena *scratch;
 	SN_TRY(sn_arena_open(&scratch, ctx));
 	sn_status status = SN_OK;

@@ -18,7 +18,8 @@ sn_localize_options sn_localize_preset(sn_effort effort)
 	} else if (effort == SN_EFFORT_THOROUGH) {
 		o.n_random = 5;
 		o.erase_step = 1;
-		o.erase_onwards = true;
+		o.wide_step = 6;
+		o.n_wide_draw = 5;
 		o.n_refit = 200;
 	}
 	return o;
