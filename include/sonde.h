@@ -399,7 +399,7 @@ typedef enum sn_matrix { SN_W_NONE, SN_W_E, SN_W_Q, SN_W_K, SN_W_V, SN_W_O, SN_W
                          SN_W_U } sn_matrix;
 /* Writes a weight matrix, dequantised, into out (float32 [d_in, d_out], right-multiplying as in TransformerLens; by
  * head for Q, K, V, O with head >= 0: [d_model, d_head] or [d_head, d_model]; head -1: all heads), allocated from
- * arena. */
+ * arena. SN_EARG where the model has no such matrix (a gate, an unembedding), block or head. */
 SN_API SN_CHECKED sn_status sn_weight(sn_ctx *ctx, const sn_model *model, sn_matrix matrix, int layer, int head,
                                       sn_arena *arena, sn_tensor *out);
 

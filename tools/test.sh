@@ -4,6 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 tools/models.sh smollm2 >/dev/null || echo "no model: tests that need SmolLM2 are skipped" >&2
+tools/models.sh minilm >/dev/null || echo "no MiniLM: tests that need it are skipped" >&2
 log=build/$1/ctest.log
 choice=()
 [ "$1" = asan ] && choice=(--label-exclude model)

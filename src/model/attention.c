@@ -153,7 +153,7 @@ static void score_head(const attention *a, const history *past, const float *que
 		if (!a->cross && s->form.position == SN_POSITION_DISENTANGLED)
 			add_disentangled(a, g, q, head, pos, e, scores);
 	}
-	if (s->form.attn_softcap) k->softcap(scores + e.lo, e.hi - e.lo, (float)s->form.attn_softcap);
+	if (s->form.attn_softcap > 0) k->softcap(scores + e.lo, e.hi - e.lo, (float)s->form.attn_softcap);
 	add_positions(a, head, pos, e, scores);
 }
 

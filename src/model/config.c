@@ -188,7 +188,7 @@ static sn_status read_norm(const sn_json *doc, sn_shape *s)
 {
 	const char *key = sn_config_key(doc, SN_KEYS("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_epsilon",
 	                                             "norm_eps"));
-	SN_TRY(sn_json_f64_or(doc, doc->root, key, s->arch->norm_eps ? s->arch->norm_eps : 1e-5, &s->norm_eps));
+	SN_TRY(sn_json_f64_or(doc, doc->root, key, s->arch->norm_eps > 0 ? s->arch->norm_eps : 1e-5, &s->norm_eps));
 	if (!(s->norm_eps >= 0 && s->norm_eps < 1))
 		return sn_json_fail(doc, doc->root, key, SN_ESHAPE, "%g; expected 0 to 1", s->norm_eps);
 	return SN_OK;

@@ -25,7 +25,7 @@ static sn_status read_base(const reader *r, bool local)
 	const char *const *keys = local ? SN_KEYS("rope_local_base_freq", "local_rope_theta")
 	                                : SN_KEYS("rope_theta", "rotary_emb_base", "global_rope_theta");
 	const char *key = sn_config_key(r->doc, keys);
-	double missing = local ? arch->rope_local : arch->rope_base ? arch->rope_base : 10000, base;
+	double missing = local ? arch->rope_local : arch->rope_base > 0 ? arch->rope_base : 10000, base;
 	SN_TRY(sn_json_f64_or(r->doc, r->doc->root, key, missing, &base));
 	SN_TRY(real(r, "rope_theta", base, 1, 1e12, &r->rope->base));
 	if (r->rope->base > 1) return SN_OK;
@@ -155,7 +155,7 @@ static sn_status read_set(const reader *r, bool local)
 
 static sn_status read_rotated(const reader *r, int *n_rot)
 {
-	double missing = r->shape->arch->rotary ? r->shape->arch->rotary : 1, share;
+	double missing = r->shape->arch->rotary > 0 ? r->shape->arch->rotary : 1, share;
 	const char *key = sn_config_key(r->doc, SN_KEYS("partial_rotary_factor", "rotary_pct"));
 	SN_TRY(sn_json_f64_or(r->doc, r->doc->root, key, missing, &share));
 	SN_TRY(real(r, "partial_rotary_factor", share, 0, 1, &share));
@@ -189,7 +189,7 @@ sn_status sn_config_rope(sn_ctx *ctx, const sn_json *doc, sn_arena *arena, sn_sh
 	s->n_rope = 1;
 	if (s->rope[0].kind == SN_ROPE_DYNAMIC)   /* made for rows longer than the model was trained on */
 		s->n_ctx = (int64_t)SN_MIN((double)s->n_ctx * SN_MAX(s->rope[0].factor, 1.0), 1073741824.0);
-	if (!s->arch->rope_local && !local) return SN_OK;
+	if (!(s->arch->rope_local > 0) && !local) return SN_OK;
 	r = (reader){ doc, local, s, arena, &s->rope[1] };
 	SN_TRY(read_set(&r, s->arch->rope_local != 0));
 	s->n_rope = 2;

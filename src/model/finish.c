@@ -95,7 +95,7 @@ static int compare_ids(const void *a, const void *b)
 static void finish_logits(const sn_model *m, float *logits, int64_t id, int64_t n)
 {
 	if (m->unembed_bias) m->kernels->add(logits, m->unembed_bias + id, n);
-	if (m->shape.form.logit_softcap) m->kernels->softcap(logits, n, (float)m->shape.form.logit_softcap);
+	if (m->shape.form.logit_softcap > 0) m->kernels->softcap(logits, n, (float)m->shape.form.logit_softcap);
 }
 
 static sn_status ask_words(finish *f)

@@ -148,7 +148,7 @@ static sn_status read_rope(const reader *r)
 	sn_shape *s = r->shape;
 	sn_rope *rope = &s->rope[0];
 	int64_t rotated;
-	double base = s->arch->rope_base ? s->arch->rope_base : 10000;
+	double base = s->arch->rope_base > 0 ? s->arch->rope_base : 10000;
 	SN_TRY(whole(r, "rope.dimension_count", s->d_head, 1, s->d_head, &rotated));
 	s->n_rot = (int)rotated;
 	s->n_rope = 1;

@@ -65,6 +65,7 @@ static sn_status describe(const sn_gguf *f, const sn_arch *arch, sn_arena *arena
 	SN_TRY(sn_gguf_bool_or(f, "tokenizer.ggml.add_bos_token", false, &info->add_bos));
 	info->bos = (int32_t)bos;
 	info->eos = (int32_t)eos;
+	info->mask = info->decoder_start = -1;
 	return SN_OK;
 }
 

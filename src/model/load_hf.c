@@ -8,6 +8,7 @@
 #include "text/tokenizer.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* What is open while a folder is loaded. */
 typedef struct folder {
@@ -114,7 +115,25 @@ static sn_status read_model(sn_ctx *ctx, folder *f)
 
 /* ---- what is told about the model ---- */
 
-static sn_status describe(folder *f)
+/* Stands in config.json, or, since transformers 5, in generation_config.json. */
+static sn_status read_decoder_start(sn_ctx *ctx, folder *f)
+{
+	int64_t start;
+	char *path = path_in(f, "generation_config.json");
+	if (!path) return SN_ENOMEM;
+	SN_TRY(sn_json_i64_or(f->config, f->config->root, "decoder_start_token_id", -1, &start));
+	if (start < 0 && f->weights->shape[0].form.cross && access(path, R_OK) == 0) {
+		sn_json *generation;
+		SN_TRY(sn_json_load(&generation, ctx, path, 0));
+		sn_status status = sn_json_i64_or(generation, generation->root, "decoder_start_token_id", -1, &start);
+		sn_json_close(generation);
+		SN_TRY(status);
+	}
+	f->info.decoder_start = start >= 0 && start < f->weights->shape[0].d_vocab ? (int32_t)start : -1;
+	return SN_OK;
+}
+
+static sn_status describe(sn_ctx *ctx, folder *f)
 {
 	const sn_json *doc = f->config;
 	const sn_tensor_file *file = f->weights->file;
@@ -130,6 +149,8 @@ static sn_status describe(folder *f)
 		SN_TRY(sn_json_i64(doc, doc->root, "eos_token_id", &eos));
 	f->info.bos = (int32_t)bos;
 	f->info.eos = (int32_t)eos;
+	f->info.mask = -1;
+	SN_TRY(read_decoder_start(ctx, f));
 	f->info.file_bytes = (int64_t)sn_tensor_file_size(file);
 	return f->info.format ? SN_OK : SN_ENOMEM;
 }
@@ -152,7 +173,7 @@ static sn_status prepare(sn_ctx *ctx, folder *f)
 {
 	SN_TRY(sn_weights_open(&f->weights, ctx));
 	SN_TRY(read_model(ctx, f));
-	SN_TRY(describe(f));
+	SN_TRY(describe(ctx, f));
 	return open_tokenizer(ctx, f);
 }
 

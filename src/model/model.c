@@ -26,11 +26,22 @@ static sn_status copy_texts(sn_model *m)
 	return SN_OK;
 }
 
+/* The token that masked models were trained with, by the names that tokenizers give it. */
+static int32_t find_mask(const sn_model *m)
+{
+	static const char *const names[] = { "[MASK]", "<mask>" };
+	int32_t id = -1;
+	for (int i = 0; m->shape.form.bidirectional && id < 0 && i < SN_COUNT(names); i++)
+		id = sn_tokenizer_find(m->tokenizer, names[i]);
+	return id < m->shape.d_vocab ? id : -1;
+}
+
 static sn_status fill_info(sn_model *m, const sn_model_info *from)
 {
 	const sn_shape *s = &m->shape;
 	if (from) m->info = *from;
 	else m->info.bos = m->info.eos = m->info.mask = m->info.decoder_start = -1;
+	if (m->tokenizer) m->info.mask = find_mask(m);
 	if (!m->info.architecture) m->info.architecture = s->arch->model_type ? s->arch->model_type : s->arch->gguf_name;
 	SN_TRY(copy_texts(m));
 	m->info.n_layer = s->n_layer;

@@ -15,8 +15,8 @@ static double yarn_dimension(const sn_rope *r, int n_rot, double turns)
 
 static double yarn_theta(const sn_rope *r, int n_rot, int i, double theta)
 {
-	double low = yarn_dimension(r, n_rot, r->beta_fast ? r->beta_fast : 32);
-	double high = yarn_dimension(r, n_rot, r->beta_slow ? r->beta_slow : 1);
+	double low = yarn_dimension(r, n_rot, r->beta_fast > 0 ? r->beta_fast : 32);
+	double high = yarn_dimension(r, n_rot, r->beta_slow > 0 ? r->beta_slow : 1);
 	if (!r->no_truncation) {
 		low = floor(low);
 		high = ceil(high);
@@ -63,7 +63,7 @@ static double theta_of(const sn_rope *r, int n_rot, int i, int64_t length)
 void sn_rope_angles(const sn_shape *s, int set, int64_t length, int64_t pos, float *cosine, float *sine)
 {
 	const sn_rope *r = &s->rope[set];
-	double factor = r->attention_factor ? r->attention_factor : 1;
+	double factor = r->attention_factor > 0 ? r->attention_factor : 1;
 	for (int i = 0; i < s->n_rot / 2; i++) {
 		double angle = (double)pos * theta_of(r, s->n_rot, i, length);
 		cosine[i] = (float)(factor * cos(angle));

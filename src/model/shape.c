@@ -74,9 +74,9 @@ static void fill_numbers(sn_shape *s)
 	if (!s->n_logit) s->n_logit = s->d_vocab;
 	if (!s->n_position) s->n_position = s->n_ctx + s->form.position_offset;
 	if (!s->n_rot) s->n_rot = s->d_head;
-	if (!s->form.attn_scale && s->d_head > 0) s->form.attn_scale = 1 / sqrt((double)s->d_head);
-	if (!s->form.embed_scale) s->form.embed_scale = 1;
-	if (!s->form.head_scale) s->form.head_scale = 1;
+	if (s->form.attn_scale == 0 && s->d_head > 0) s->form.attn_scale = 1 / sqrt((double)s->d_head);
+	if (s->form.embed_scale == 0) s->form.embed_scale = 1;
+	if (s->form.head_scale == 0) s->form.head_scale = 1;
 	if (s->form.position == SN_POSITION_ROTARY && !s->n_rope) {
 		s->rope[0] = (sn_rope){ .base = s->rope_base };
 		s->n_rope = 1;

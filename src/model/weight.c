@@ -20,6 +20,9 @@ static sn_status check(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int lay
 		return sn_fail(ctx, SN_EARG, "head %d; this matrix has %d (-1: all)", head, heads);
 	if (layer < 0 || layer >= m->shape.n_layer)
 		return sn_fail(ctx, SN_EARG, "block %d; the model has %d", layer, m->shape.n_layer);
+	sn_part part = matrix == SN_W_U ? sn_unembed_part(m) : matrices[matrix].part;
+	if (!sn_has(&m->shape, part))
+		return sn_fail(ctx, SN_EARG, "%s has no matrix %s", m->info.architecture, sn_part_name(part));
 	return SN_OK;
 }
 

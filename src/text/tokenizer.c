@@ -280,3 +280,8 @@ const int32_t *sn_tokenizer_added(const sn_tokenizer *tokenizer, bool end, int *
 	*n = end ? tokenizer->n_after : tokenizer->n_before;
 	return end ? tokenizer->after : tokenizer->before;
 }
+
+int32_t sn_tokenizer_find(const sn_tokenizer *tokenizer, const char *text)
+{
+	return sn_vocab_find(&tokenizer->vocab, text, strlen(text));
+}

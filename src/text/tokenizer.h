@@ -67,5 +67,7 @@ const char *sn_tokenizer_kind(const sn_tokenizer *tokenizer);
 /* Returns the ids that SN_ADD_SPECIAL puts before (end false) or after (end true) a text; *n of them, owned by the
  * tokenizer. */
 const int32_t *sn_tokenizer_added(const sn_tokenizer *tokenizer, bool end, int *n);
+/* Returns the id of the token with exactly this text, or -1. */
+int32_t sn_tokenizer_find(const sn_tokenizer *tokenizer, const char *text);
 
 #endif

@@ -5,7 +5,9 @@
 #include "common/site_oracle.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +24,24 @@ static const char *const table[] = {
 static int n_wanted;
 static char **wanted;
 
+/* Every matrix that the model has is given, and one that it has not is refused by name. */
+static void check_matrices(site_oracle *o)
+{
+	const sn_model_info *info = sn_model_get_info(o->model);
+	for (int matrix = SN_W_E; matrix <= SN_W_U; matrix++) {
+		sn_tensor w;
+		sn_status status = sn_weight(o->ctx, o->model, (sn_matrix)matrix, info->n_layer - 1, -1, o->arena, &w);
+		bool may_lack = matrix == SN_W_GATE || (matrix == SN_W_U && !info->has_logits);
+		if (may_lack && status == SN_EARG) {
+			assert_non_null(strstr(sn_error(o->ctx), "has no matrix"));
+			continue;
+		}
+		assert_ok(o->ctx, status);
+		const float *x = w.data;
+		for (int64_t i = 0; i < sn_tensor_count(&w); i++) assert_true(isfinite(x[i]));
+	}
+}
+
 static void check_file(sn_ctx *ctx, const char *variant, const char *folder, const char *file)
 {
 	site_oracle o;
@@ -30,6 +50,7 @@ static void check_file(sn_ctx *ctx, const char *variant, const char *folder, con
 	site_oracle_claims(&o);
 	site_oracle_loss(&o);
 	site_oracle_logits(&o);
+	check_matrices(&o);
 	print_message("%s%s%s: largest relative error %.1e at %s\n", variant, *file ? "/" : "", file, o.worst, o.site);
 	site_oracle_close(&o);
 }
