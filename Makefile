@@ -1,6 +1,6 @@
-# A thin face on CMake: make demo, make test, make bench, make asan, make fuzz, make fmt, make docs, make oracles, make clean.
+# A thin face on CMake: make demo, test, bench, asan, tsan, lint, fuzz, fmt, docs, oracles, clean.
 SONDE = build/release/sonde
-.PHONY: all demo test bench asan fuzz fmt docs oracles install clean deps
+.PHONY: all demo test bench asan tsan lint fuzz fmt docs oracles install clean deps
 
 all: deps
 	@cmake --preset release >/dev/null && ninja -C build/release --quiet
@@ -16,6 +16,12 @@ test: all
 
 asan: deps
 	@cmake --preset asan >/dev/null && ninja -C build/asan --quiet && tools/test.sh asan
+
+tsan: deps
+	@tools/tsan.sh
+
+lint: deps
+	@tools/lint.sh
 
 bench: all
 	@bench/run.sh

@@ -266,6 +266,8 @@ def hostile_server():
 
 
 def full_disk():
+    if "TSAN_OPTIONS" in os.environ:
+        return  # its runtime maps files that are longer than the limit below
     with World() as w:
         limited = ["bash", "-c", "trap '' XFSZ; ulimit -f 20; exec \"$@\"", "x"]  # files of at most 20 KiB
         process = subprocess.run([*limited, SONDE, "model", "pull", REPO], env=w.environment(), capture_output=True,
