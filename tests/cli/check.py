@@ -76,7 +76,7 @@ def swap_rotary_halves(data, g):
 
 
 def large_epsilon(data, g):
-    struct.pack_into("<f", data, g.setting["llama.attention.layer_norm_rms_epsilon"][0], 0.9)
+    struct.pack_into("<f", data, g.setting["llama.attention.layer_norm_rms_epsilon"][0], 0.4)
 
 
 def nan_in_matrix(data, g):
