@@ -1,7 +1,7 @@
 /* Gathering residual streams: one tap for each layer boundary and role, and one for the norms at each boundary. */
 #include "model/gather.h"
 
-#include "base/base.h"
+#include "model/model.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,10 +13,13 @@ size_t sn_gather_bytes(const sn_model *model, int64_t n, int n_role)
 	return sn_size3((size_t)(info->n_layer + 1) * (size_t)n_role, (size_t)n, (size_t)info->d_model * sizeof(float));
 }
 
-sn_site sn_boundary_site(int l, int n_block)
+sn_site sn_boundary_site(const sn_model *model, int l)
 {
+	int n_block = model->shape.n_layer;
+	bool normed = model->shape.form.post_norm;
 	if (l < n_block) return (sn_site){ .kind = SN_SITE_RESID_PRE, .layer = (int16_t)l };
-	return (sn_site){ .kind = SN_SITE_RESID_POST, .layer = (int16_t)(n_block - 1) };
+	return (sn_site){ .kind = (uint16_t)(normed ? SN_SITE_NORMALIZED_RESID_POST : SN_SITE_RESID_POST),
+	                  .layer = (int16_t)(n_block - 1) };
 }
 
 sn_status sn_gather_batch(sn_batch *out, const sn_items *items, const int64_t *which, int64_t n_which, sn_arena *arena)
@@ -134,7 +137,7 @@ sn_status sn_gather_residuals(sn_gather *out, sn_ctx *ctx, sn_model *model, cons
 	sn_mark mark = sn_arena_mark(arena);
 	sn_batch batch;
 	SN_TRY(sn_gather_batch(&batch, items, which, n_which, arena));
-	int n_block = out->n_layer - 1, n_tap = 0;
+	int n_tap = 0;
 	sn_tap *tap;
 	sn_keep *keep;
 	norms *norm;
@@ -142,7 +145,7 @@ sn_status sn_gather_residuals(sn_gather *out, sn_ctx *ctx, sn_model *model, cons
 	SN_NEW(keep, arena, sn_keep, out->n_layer * n_role);
 	SN_NEW(norm, arena, norms, out->n_layer);
 	for (int l = 0; l < out->n_layer; l++) {
-		sn_site at = sn_boundary_site(l, n_block);
+		sn_site at = sn_boundary_site(model, l);
 		for (int r = 0; r < n_role; r++) {
 			if (out->n[r] == 0) continue;
 			int c = l * n_role + r;
@@ -159,45 +162,4 @@ sn_status sn_gather_residuals(sn_gather *out, sn_ctx *ctx, sn_model *model, cons
 	for (int l = 0; l < out->n_layer; l++) out->layer_norm[l] = median(norm[l].norm, norm[l].m);
 	sn_arena_reset(arena, mark);
 	return cell_norms(out, arena);
-}
-
-/* ---- all positions from a role on ---- */
-
-static sn_status list_onward(sn_gather *g, const sn_items *items, const int64_t *which, int64_t n_which, int role,
-                             sn_arena *arena)
-{
-	int64_t total = 0;
-	for (int64_t i = 0; i < n_which; i++) total += items->start[which[i] + 1] - items->start[which[i]];
-	SN_NEW(g->item[0], arena, int64_t, total);
-	for (int64_t i = 0; i < n_which; i++) {
-		int64_t first = items->span[which[i] * items->n_role + role][0],
-			length = items->start[which[i] + 1] - items->start[which[i]];
-		for (int64_t t = first < 0 ? length : first; t < length; t++) g->item[0][g->n[0]++] = which[i];
-	}
-	for (int l = 0; l < g->n_layer; l++) {
-		g->x[l] = sn_arena_take(arena, sn_size3((size_t)g->n[0], (size_t)g->d, sizeof(float)));
-		if (!g->x[l]) return SN_ENOMEM;
-	}
-	return SN_OK;
-}
-
-sn_status sn_gather_onward(sn_gather *out, sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *which,
-                           int64_t n_which, int role, sn_arena *arena)
-{
-	SN_TRY(open_gather(out, model, role, 1, arena));
-	out->norm = out->layer_norm = NULL;
-	SN_TRY(list_onward(out, items, which, n_which, role, arena));
-	sn_batch batch;
-	SN_TRY(sn_gather_batch(&batch, items, which, n_which, arena));
-	sn_tap *tap;
-	sn_keep *keep;
-	SN_NEW(tap, arena, sn_tap, out->n_layer);
-	SN_NEW(keep, arena, sn_keep, out->n_layer);
-	for (int l = 0; l < out->n_layer; l++) {
-		keep[l] = (sn_keep){ .x = out->x[l], .m = out->n[0], .d = out->d };
-		tap[l] = (sn_tap){ .at = sn_boundary_site(l, out->n_layer - 1), .where = { .sel = SN_FROM_SPAN, .arg = role },
-		                   .sink = &sn_sink_keep, .state = &keep[l] };
-	}
-	sn_plan plan = { .size = sizeof plan, .n_tap = out->n_layer, .tap = tap };
-	return sn_run(ctx, model, &batch, &plan, NULL, NULL);
 }

@@ -24,14 +24,11 @@ size_t sn_gather_bytes(const sn_model *model, int64_t n, int n_role);
  * arena. Cost: one forward pass without logits. SN_ENOMEM, SN_ECANCEL, or what sn_run returns. */
 SN_CHECKED sn_status sn_gather_residuals(sn_gather *out, sn_ctx *ctx, sn_model *model, const sn_items *items,
                                          const int64_t *which, int64_t n_which, int role0, int n_role, sn_arena *arena);
-/* The vectors of all positions from the first token of a role on, as rows of one role (n_role 1; item: the position's
- * item, several rows each); norm and layer_norm are NULL. */
-SN_CHECKED sn_status sn_gather_onward(sn_gather *out, sn_ctx *ctx, sn_model *model, const sn_items *items,
-                                      const int64_t *which, int64_t n_which, int role, sn_arena *arena);
 /* Packs items which[0..n_which) into a batch without forks; its item numbers are the items'. Arrays come from arena. */
 SN_CHECKED sn_status sn_gather_batch(sn_batch *out, const sn_items *items, const int64_t *which, int64_t n_which,
                                      sn_arena *arena);
-/* Returns the site of boundary l of a model with n_block blocks. */
-sn_site sn_boundary_site(int l, int n_block);
+/* Returns the site of layer boundary l: what block l reads (0: the embedding), or, after the last block, what that one
+ * leaves. */
+sn_site sn_boundary_site(const sn_model *model, int l);
 
 #endif

@@ -1,6 +1,7 @@
 #include "model/grid.h"
 #include "base/base.h"
 #include "model/choice.h"
+#include "model/gather.h"
 
 #include <math.h>
 #include <string.h>
@@ -50,11 +51,9 @@ int sn_spot_positions(const sn_items *items, int64_t item, const sn_spot *spot, 
 	return n;
 }
 
-sn_spot sn_spot_role(int l, int n_block, int role)
+sn_spot sn_spot_role(const sn_model *model, int l, int role)
 {
-	sn_site site = { .kind = l < n_block ? SN_SITE_RESID_PRE : SN_SITE_RESID_POST,
-					 .layer = (int16_t)(l < n_block ? l : n_block - 1) };
-	return (sn_spot){ site, SN_PLACE_ROLE, role };
+	return (sn_spot){ sn_boundary_site(model, l), SN_PLACE_ROLE, role };
 }
 
 int64_t sn_items_longest(const sn_items *items)

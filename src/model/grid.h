@@ -26,9 +26,8 @@ typedef struct sn_spot {
 /* Writes the positions of a spot in an item, ascending, into pos [tokens of the item]; returns their number (0: the
  * item's frame lacks the place). */
 int sn_spot_positions(const sn_items *items, int64_t item, const sn_spot *spot, int32_t *pos);
-/* Returns the spot of role's tokens at layer boundary l of a model with n_block blocks: boundary 0 is what block 0
- * reads, the embedding; boundary l >= 1 what block l - 1 leaves. */
-sn_spot sn_spot_role(int l, int n_block, int role);
+/* Returns the spot of role's tokens at layer boundary l (sn_boundary_site). */
+sn_spot sn_spot_role(const sn_model *model, int l, int role);
 
 typedef enum sn_touch_kind {
 	SN_TOUCH_NONE,   /* invalid */

@@ -26,7 +26,7 @@ static void every_cell_equals_pytorchs(void **state)
 		for (int pos = 0; pos < n_token; pos++, n++) {
 			const json_t *row =
 				l < n_block ? json_array_get(grid, (size_t)l) : json_object_get(json->root, "last_resid_post");
-			patch[n].spot = sn_spot_role(l, n_block, 0);
+			patch[n].spot = sn_spot_role(model, l, 0);
 			patch[n].spot.place = SN_PLACE_AT;
 			patch[n].spot.arg = pos;
 			want[n] = pair_items_difference(json_array_get(row, (size_t)pos));

@@ -3,6 +3,7 @@
  * future has no say in a causal model; two threads agree with one. */
 #include "common/test.h"
 
+#include "model/gather.h"
 #include "model/model.h"
 #include "model/site.h"
 
@@ -215,6 +216,20 @@ static void check_own_value(fixture *f)
 	assert_memory_equal(logits(f, &rows, &pattern, 1), plain, (size_t)ROWS * LEN * VOCAB * sizeof *plain);
 }
 
+/* Whoever has another row's whole stream at a boundary has its logits. */
+static void check_whole_patch(fixture *f)
+{
+	sn_batch rows = make_rows(f, false);
+	const int32_t from[ROWS] = { 5, -1, -1, -1, -1, -1 };
+	float *plain = logits(f, &rows, NULL, 0);
+	for (int l = 0; l <= LAYERS; l++) {
+		sn_edit edit = {
+			.op = SN_OP_SET, .at = sn_boundary_site(f->model, l), .where = { .sel = SN_ALL }, .src_row = from
+		};
+		assert_memory_equal(logits(f, &rows, &edit, 1), plain + rows.start[5] * VOCAB, LEN * VOCAB * sizeof *plain);
+	}
+}
+
 static void check_company(fixture *f)
 {
 	sn_batch rows = make_rows(f, false);
@@ -234,6 +249,7 @@ static void every_form_keeps_its_promises(void **state)
 		check_forks(&f);
 		check_own_value(&f);
 		check_company(&f);
+		check_whole_patch(&f);
 		close_case(&f);
 	}
 }

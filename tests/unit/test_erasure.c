@@ -41,9 +41,9 @@ static void close_world(world *w)
 	sn_arena_close(w->arena);
 }
 
-static sn_spot spot_at(int l, int pos)
+static sn_spot spot_at(const sn_model *model, int l, int pos)
 {
-	sn_spot spot = sn_spot_role(l, 2, 0); /* the tiny models have two blocks */
+	sn_spot spot = sn_spot_role(model, l, 0);
 	spot.place = SN_PLACE_AT;
 	spot.arg = pos;
 	return spot;
@@ -77,7 +77,7 @@ static void erasing_is_the_edit_it_says(void **state)
 	sn_tensor mean = sn_tensor_f32(random_vector(&w, 1), -1, w.d), u = sn_tensor_f32(random_vector(&w, 2), w.d, 1),
 			  v = sn_tensor_f32(random_vector(&w, 3), w.d, 1);
 	for (int l = 0; l <= 2; l++) {
-		sn_eraser eraser = { spot_at(l, 2), &mean, &u, &v };
+		sn_eraser eraser = { spot_at(w.model, l, 2), &mean, &u, &v };
 		sn_erasure erasure = { (const int[]){ 0 }, 1, 0 };
 		sn_erased out;
 		double want[2];
@@ -97,7 +97,7 @@ static void a_full_projection_leaves_the_mean(void **state)
 	float *eye = SN_TAKE(w.arena, float, w.d *w.d);
 	for (int64_t i = 0; i < w.d; i++) eye[i * w.d + i] = 1;
 	sn_tensor mean = sn_tensor_f32(random_vector(&w, 1), -1, w.d), all = sn_tensor_f32(eye, w.d, w.d);
-	sn_eraser eraser = { spot_at(2, -1), &mean, &all, &all };
+	sn_eraser eraser = { spot_at(w.model, 2, -1), &mean, &all, &all };
 	sn_erasure erasure = { (const int[]){ 0 }, 1, 0 };
 	sn_erased out;
 	assert_ok(w.ctx, sn_erase_run(&out, w.ctx, w.model, &w.p.items, NULL, 2, &eraser, 1, &erasure, 1, w.arena));
@@ -113,7 +113,7 @@ static void shifts_are_as_long_as_erasures(void **state)
 	float *unit = SN_TAKE(w.arena, float, w.d), x[2][256];
 	unit[0] = 1;
 	sn_tensor mean = sn_tensor_f32(random_vector(&w, 1), -1, w.d), e = sn_tensor_f32(unit, w.d, 1);
-	sn_eraser eraser = { spot_at(1, -1), &mean, &e, &e };
+	sn_eraser eraser = { spot_at(w.model, 1, -1), &mean, &e, &e };
 	sn_erasure erasure = { (const int[]){ 0 }, 1, 2 };
 	sn_erased out, again;
 	assert_ok(w.ctx, sn_erase_run(&out, w.ctx, w.model, &w.p.items, NULL, 2, &eraser, 1, &erasure, 1, w.arena));
@@ -188,7 +188,8 @@ static void faulty_free(void *payload, void *p)
 
 static sn_status use(world *w, const sn_tensor *mean, const sn_tensor *u)
 {
-	sn_eraser eraser[2] = { { spot_at(0, 2), mean, u, u }, { spot_at(1, 2), mean, u, u } };
+	sn_eraser eraser[2] = { { spot_at(w->model, 0, 2), mean, u, u },
+							   { spot_at(w->model, 1, 2), mean, u, u } };
 	sn_erasure erasure[2] = { { (const int[]){ 0, 1 }, 2, 3 }, { (const int[]){ 1 }, 1, 3 } };
 	sn_erased out;
 	sn_arena *arena = NULL;

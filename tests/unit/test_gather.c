@@ -29,7 +29,7 @@ static float *whole(sn_ctx *ctx, sn_model *model, sn_arena *arena, const sn_batc
 	const sn_model_info *info = sn_model_get_info(model);
 	int64_t m = batch->start[batch->n];
 	sn_keep keep = { .x = SN_TAKE(arena, float, m * info->d_model), .m = m, .d = info->d_model };
-	sn_tap tap = { .at = sn_boundary_site(l, info->n_layer), .where = { .sel = SN_ALL }, .sink = &sn_sink_keep,
+	sn_tap tap = { .at = sn_boundary_site(model, l), .where = { .sel = SN_ALL }, .sink = &sn_sink_keep,
 	               .state = &keep };
 	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
 	assert_ok(ctx, sn_run(ctx, model, batch, &plan, NULL, NULL));

@@ -100,7 +100,7 @@ static void whole_residual_is_the_source(void **state)
 	w.p.items.span = (const int32_t(*)[2])span;
 	sn_patch patch[16];
 	int n = 0;
-	for (int l = 0; l <= info->n_layer; l++) patch[n++].spot = sn_spot_role(l, info->n_layer, 0);
+	for (int l = 0; l <= info->n_layer; l++) patch[n++].spot = sn_spot_role(w.model, l, 0);
 	for (int l = 0; l < n; l++) patch[l].U = patch[l].V = NULL;
 	sn_exchange out;
 	assert_ok(w.ctx, sn_interchange(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, patch, n, false, w.arena));

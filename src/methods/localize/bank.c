@@ -116,7 +116,7 @@ static sn_status fit_fold(sn_bank *b, int cell, int fold, sn_tensor *tensor, int
 	SN_TRY(fit_rows(&rows, &z, b, cell, fold, scratch));
 	SN_TRY(sn_leace_fit_each(q, b->arena, &rows, z, k, SN_SHRINK_LINEAR));
 	for (int j = 0; j < k; j++) {
-		b->eraser[first + j].spot = sn_spot_role(cell / b->g->n_role, b->ev->n_layer - 1, cell % b->g->n_role);
+		b->eraser[first + j].spot = sn_spot_role(b->model, cell / b->g->n_role, cell % b->g->n_role);
 		set_tensors(&b->eraser[first + j], tensor + j * 3 * n_fold, n_fold, fold, &q[j]);
 	}
 	return SN_OK;
@@ -141,13 +141,13 @@ static sn_status fit_cell(sn_bank *b, int cell)
 
 static void list_spots(const sn_bank *b, const sn_erased_cell *e, sn_spot *spot, int *n)
 {
-	int n_role = b->ev->n_role, n_block = b->ev->n_layer - 1;
+	int n_role = b->ev->n_role;
 	*n = 0;
 	for (int l = e->l; l < b->ev->n_layer; l++)
 		for (int r = 0; r <= n_role; r++) {
 			bool all = e->scope == SN_ERASE_ALL_ONWARDS, here = all ? r == n_role || b->follows[r] : r == e->r;
 			if (!here) continue;
-			spot[*n] = sn_spot_role(l, n_block, r < n_role ? r : 0);
+			spot[*n] = sn_spot_role(b->model, l, r < n_role ? r : 0);
 			if (r == n_role) spot[*n].place = SN_PLACE_OTHER;
 			++*n;
 		}

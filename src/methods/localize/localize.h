@@ -124,6 +124,7 @@ typedef enum sn_stage {
 /* Everything known about one model and one phenomenon. Lives in arena; items are borrowed. */
 typedef struct sn_evidence {
 	sn_arena *arena;
+	const sn_model *model; /* set by sn_localize_run */
 	const sn_items *items;
 	sn_localize_options options;
 	int n_layer, n_role; /* boundaries; roles without "other" */

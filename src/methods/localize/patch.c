@@ -27,7 +27,7 @@ static sn_status factors(sn_patch *patch, const sn_evidence *ev, int cell, sn_ar
 /* Role r at boundary l: its whole span, or its last token where the spans of some pairs differ in length. */
 static sn_spot role_spot(const sn_evidence *ev, int l, int r)
 {
-	sn_spot spot = sn_spot_role(l, ev->n_layer - 1, r);
+	sn_spot spot = sn_spot_role(ev->model, l, r);
 	if (ev->items->n_unequal > 0) spot.place = SN_PLACE_ROLE_LAST;
 	return spot;
 }

@@ -194,6 +194,7 @@ sn_status sn_localize_run(sn_evidence *out, sn_ctx *ctx, sn_model *model, const 
 	const sn_model_info *info = sn_model_get_info(model);
 	double clock = sn_localize_now();
 	SN_TRY(sn_localize_start(out, ctx, items, info->n_layer + 1, info->d_model, options, arena));
+	out->model = model;
 	SN_TRY(sn_localize_random(out, ctx, model));
 	sn_localize_lap(out, SN_STAGE_RANDOM, &clock);
 	SN_TRY(choose(out, ctx, model));
