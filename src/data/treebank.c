@@ -4,57 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/numbering.h"
 #include "io/conllu.h"
 #include "text/align.h"
-
-/* ---- names to numbers, in order of first appearance ---- */
-
-typedef struct entry {
-	const char *text;
-	int64_t row;
-} entry;
-
-static int by_text(const void *a, const void *b)
-{
-	const entry *x = a, *y = b;
-	int order = strcmp(x->text, y->text);
-	return order ? order : (x->row > y->row) - (x->row < y->row);
-}
-
-static int by_row(const void *a, const void *b)
-{
-	const entry *x = a, *y = b;
-	return (x->row > y->row) - (x->row < y->row);
-}
-
-/* Numbers texts (NULL: -1) into out [n_row]; name [*n] are the distinct ones. */
-static sn_status number(int32_t *out, int *n, const char ***name, const char *const *text, int64_t n_row,
-						sn_arena *arena)
-{
-	entry *e, *first;
-	int64_t used = 0;
-	int32_t *rank;
-	SN_NEW(e, arena, entry, n_row);
-	SN_NEW(first, arena, entry, n_row);
-	SN_NEW(rank, arena, int32_t, n_row);
-	for (int64_t i = 0; i < n_row; i++) {
-		out[i] = -1;
-		if (text[i]) e[used++] = (entry){ text[i], i };
-	}
-	qsort(e, (size_t)used, sizeof *e, by_text);
-	*n = 0;
-	for (int64_t i = 0; i < used; i++)
-		if (i == 0 || strcmp(e[i].text, e[i - 1].text) != 0) first[(*n)++] = e[i];
-	qsort(first, (size_t)*n, sizeof *first, by_row);
-	for (int k = 0; k < *n; k++) rank[first[k].row] = k;
-	for (int64_t i = 0, group = 0; i < used; i++) {
-		if (strcmp(e[i].text, e[group].text) != 0) group = i;
-		out[e[i].row] = rank[e[group].row];
-	}
-	SN_NEW(*name, arena, const char *, *n);
-	for (int k = 0; k < *n; k++) (*name)[k] = first[k].text;
-	return SN_OK;
-}
 
 /* ---- sentences ---- */
 
@@ -163,7 +115,7 @@ static sn_status number_types(sn_treebank *bank, sn_arena *arena)
 	const char **form, **name;
 	SN_NEW(form, arena, const char *, bank->n);
 	for (int64_t i = 0; i < bank->n; i++) form[i] = bank->word[i]->form;
-	return number(bank->type, &bank->n_type, &name, form, bank->n, arena);
+	return sn_number_texts(bank->type, &bank->n_type, &name, form, bank->n, arena);
 }
 
 static sn_status read_all(reader *r, const sn_tokenizer *tokenizer, const sn_dataset *const *data, int n_data,
@@ -261,7 +213,7 @@ sn_status sn_treebank_classes(sn_treebank_label *out, sn_ctx *ctx, const sn_tree
 	SN_NEW(value, arena, const char *, bank->n);
 	SN_NEW(out->y, arena, int32_t, bank->n);
 	for (int64_t i = 0; i < bank->n; i++) SN_TRY(label_of(&value[i], bank->word[i], name, arena));
-	SN_TRY(number(out->y, &out->n_class, &out->class_name, value, bank->n, arena));
+	SN_TRY(sn_number_texts(out->y, &out->n_class, &out->class_name, value, bank->n, arena));
 	list_features(list, sizeof list, bank);
 	if (out->n_class == 0)
 		return sn_fail(ctx, SN_ENOTFOUND, "no word has the label '%s'; features here:%s", name,

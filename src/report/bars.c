@@ -194,12 +194,5 @@ sn_status sn_draw_bars(sn_buf *buf, const sn_pick *p, sn_arena *arena)
 	sn_buf body = { .ctx = buf->ctx };
 	double y = 0;
 	sn_status status = draw_all(&body, p, arena, &y);
-	if (status == SN_OK && body.failed) status = SN_ENOMEM;
-	if (status == SN_OK) {
-		sn_svg_open(buf, SN_FIGURE_WIDTH, y, t->title ? t->title : t->name, t->caption);
-		sn_buf_add(buf, body.data, body.size);
-		sn_svg_close(buf);
-	}
-	sn_buf_free(&body);
-	return status;
+	return sn_svg_finish(buf, &body, status, y, t);
 }

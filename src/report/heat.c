@@ -297,12 +297,5 @@ sn_status sn_draw_heat(sn_buf *buf, const sn_pick *p, sn_arena *arena)
 			status = draw_map(&body, &h, panel, y, arena);
 		y += draw_legend(&body, &h, y);
 	}
-	if (status == SN_OK && body.failed) status = SN_ENOMEM;
-	if (status == SN_OK) {
-		sn_svg_open(buf, SN_FIGURE_WIDTH, y, t->title ? t->title : t->name, t->caption);
-		sn_buf_add(buf, body.data, body.size);
-		sn_svg_close(buf);
-	}
-	sn_buf_free(&body);
-	return status;
+	return sn_svg_finish(buf, &body, status, y, t);
 }

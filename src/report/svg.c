@@ -53,6 +53,18 @@ void sn_svg_open(sn_buf *buf, double width, double height, const char *name, con
 
 void sn_svg_close(sn_buf *buf) { sn_buf_puts(buf, "</svg>\n"); }
 
+sn_status sn_svg_finish(sn_buf *buf, sn_buf *body, sn_status status, double height, const sn_table *t)
+{
+	if (status == SN_OK && body->failed) status = SN_ENOMEM;
+	if (status == SN_OK) {
+		sn_svg_open(buf, SN_FIGURE_WIDTH, height, t->title ? t->title : t->name, t->caption);
+		sn_buf_add(buf, body->data, body->size);
+		sn_svg_close(buf);
+	}
+	sn_buf_free(body);
+	return status;
+}
+
 void sn_svg_text(sn_buf *buf, double x, double y, const sn_words *w, const char *text)
 {
 	static const char *const anchor[] = { "start", "middle", "end" };

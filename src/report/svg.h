@@ -24,6 +24,9 @@ typedef struct sn_words {
 /* Opens the document; name and description are for readers who hear it. */
 void sn_svg_open(sn_buf *buf, double width, double height, const char *name, const char *description);
 void sn_svg_close(sn_buf *buf);
+/* Writes a whole document of SN_FIGURE_WIDTH x height around body, whose memory ends; the figure is of table t. Returns
+ * status, or SN_ENOMEM where body is short of memory; then nothing is written. */
+SN_CHECKED sn_status sn_svg_finish(sn_buf *buf, sn_buf *body, sn_status status, double height, const sn_table *t);
 void sn_svg_text(sn_buf *buf, double x, double y, const sn_words *words, const char *text);
 /* Text cut with an ellipsis where it would be wider than width. */
 void sn_svg_text_cut(sn_buf *buf, double x, double y, double width, const sn_words *words, const char *text);

@@ -142,3 +142,11 @@ double sn_quantile_sorted(const double *sorted, int64_t n, double q)
 	int64_t below = SN_MIN(SN_MAX((int64_t)floor(at), 0), n - 1), above = SN_MIN(below + 1, n - 1);
 	return sorted[below] + (at - (double)below) * (sorted[above] - sorted[below]);
 }
+
+int sn_likeliest(const float *score, int n)
+{
+	int best = 0;
+	for (int k = 1; k < n; k++)
+		if (score[k] > score[best]) best = k;
+	return best;
+}

@@ -45,5 +45,7 @@ SN_CHECKED sn_status sn_ranks(sn_arena *scratch, const double *x, int64_t n, dou
 /* Returns the q-quantile (0 .. 1) of n ascending values, linear between order statistics (NumPy's default, R's type
  * 7). */
 double sn_quantile_sorted(const double *sorted, int64_t n, double q);
+/* Returns the number of the largest of n >= 1 scores, the first of equals. */
+int sn_likeliest(const float *score, int n);
 
 #endif

@@ -211,3 +211,11 @@ sn_status sn_causal_pair_units(const sn_causal *c, const sn_pair *pair, int64_t 
 	out->attractor = NULL;
 	return SN_OK;
 }
+
+const sn_col sn_causal_choice_columns[SN_CAUSAL_CHOICE_COLUMNS] = {
+	{ .name = "quantity", .type = SN_TYPE_TEXT, .role = SN_DIM },
+	{ .name = "value", .type = SN_TYPE_FLOAT, .role = SN_MEASURE },
+	{ .name = "low", .of = "value", .type = SN_TYPE_FLOAT, .role = SN_LOW },
+	{ .name = "high", .of = "value", .type = SN_TYPE_FLOAT, .role = SN_HIGH },
+	{ .name = "unit", .type = SN_TYPE_TEXT, .role = SN_TEXT },
+};

@@ -67,5 +67,8 @@ SN_CHECKED sn_status sn_causal_fit(const sn_causal *c, const sn_acts *acts, int 
 								   sn_arena *scratch, sn_fit *out);
 /* Returns the number of the label of that name (NULL or "": 0, the controller's feature); -1 with the error set. */
 int sn_causal_label(const sn_causal *c, const char *name);
+/* Columns of the table "choice" that both methods have: quantity, value, its bounds, unit. */
+enum { SN_CAUSAL_CHOICE_COLUMNS = 5 };
+extern const sn_col sn_causal_choice_columns[SN_CAUSAL_CHOICE_COLUMNS];
 
 #endif

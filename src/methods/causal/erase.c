@@ -466,14 +466,6 @@ static const sn_col cell_columns[] = {
 	{ .name = "counts", .type = SN_TYPE_BOOL, .role = SN_MEASURE },
 };
 
-static const sn_col choice_columns[] = {
-	{ .name = "quantity", .type = SN_TYPE_TEXT, .role = SN_DIM },
-	{ .name = "value", .type = SN_TYPE_FLOAT, .role = SN_MEASURE },
-	{ .name = "low", .of = "value", .type = SN_TYPE_FLOAT, .role = SN_LOW },
-	{ .name = "high", .of = "value", .type = SN_TYPE_FLOAT, .role = SN_HIGH },
-	{ .name = "unit", .type = SN_TYPE_TEXT, .role = SN_TEXT },
-};
-
 static const sn_table tables[] = {
 	{ .name = "cells",
 	  .title = "What erasure costs the choice, by site and place",
@@ -482,8 +474,8 @@ static const sn_table tables[] = {
 	  .view = SN_VIEW_HEAT },
 	{ .name = "choice",
 	  .title = "What the model chooses",
-	  .col = choice_columns,
-	  .n_col = SN_COUNT(choice_columns),
+	  .col = sn_causal_choice_columns,
+	  .n_col = SN_CAUSAL_CHOICE_COLUMNS,
 	  .view = SN_VIEW_TABLE },
 };
 

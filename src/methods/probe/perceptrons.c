@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "stats/metrics.h"
 #include "stats/mlp.h"
 
 enum { ROWS = 256, PATIENCE = 4 };
@@ -99,14 +100,6 @@ static sn_status make_jobs(site *s)
 	return SN_OK;
 }
 
-static int likeliest(const float *logp, int n)
-{
-	int best = 0;
-	for (int k = 1; k < n; k++)
-		if (logp[k] > logp[best]) best = k;
-	return best;
-}
-
 /* Scores the tested words; controls are only counted. */
 static void score_job(const site *s, job *j)
 {
@@ -120,7 +113,7 @@ static void score_job(const site *s, job *j)
 			int64_t w = s->split->test[first + i];
 			const float *logp = j->logp + i * ask->n_class;
 			if (y[w] < 0) continue;
-			int guess = likeliest(logp, ask->n_class);
+			int guess = sn_likeliest(logp, ask->n_class);
 			j->right += guess == y[w];
 			j->n++;
 			if (j->control) continue;

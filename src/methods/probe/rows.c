@@ -1,5 +1,6 @@
 /* From a data set to tokenized rows with classes, groups and blocks. */
 #include "methods/probe/probe.h"
+#include "data/numbering.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -67,49 +68,6 @@ static const char *value_text(const sn_column *column, int64_t row, sn_arena *ar
 	case SN_TYPE_BOOL: return column->b[row] < 0 ? NULL : column->b[row] ? "true" : "false";
 	default: return NULL;
 	}
-}
-
-/* ---- names to numbers ---- */
-
-typedef struct entry { const char *text; int64_t row; } entry;
-
-static int by_text(const void *a, const void *b)
-{
-	const entry *x = a, *y = b;
-	int order = strcmp(x->text, y->text);
-	return order ? order : (x->row > y->row) - (x->row < y->row);
-}
-
-static int by_row(const void *a, const void *b)
-{
-	const entry *x = a, *y = b;
-	return (x->row > y->row) - (x->row < y->row);
-}
-
-/* Numbers the distinct texts in order of first appearance; names [*n] are theirs (NULL: not wanted). */
-static sn_status number_texts(int32_t *out, int *n, const char ***names, const char *const *text, int64_t n_row,
-                              sn_arena *arena)
-{
-	entry *e, *first;
-	int32_t *rank;
-	SN_NEW(e, arena, entry, n_row);
-	SN_NEW(first, arena, entry, n_row);
-	SN_NEW(rank, arena, int32_t, n_row);
-	for (int64_t i = 0; i < n_row; i++) e[i] = (entry){ text[i], i };
-	qsort(e, (size_t)n_row, sizeof *e, by_text);
-	*n = 0;
-	for (int64_t i = 0; i < n_row; i++)
-		if (i == 0 || strcmp(e[i].text, e[i - 1].text) != 0) first[(*n)++] = e[i];
-	qsort(first, (size_t)*n, sizeof *first, by_row);
-	for (int k = 0; k < *n; k++) rank[first[k].row] = k;
-	for (int64_t i = 0, head = 0; i < n_row; i++) {
-		if (strcmp(e[i].text, e[head].text) != 0) head = i;
-		out[e[i].row] = rank[e[head].row];
-	}
-	if (!names) return SN_OK;
-	SN_NEW(*names, arena, const char *, *n);
-	for (int k = 0; k < *n; k++) (*names)[k] = first[k].text;
-	return SN_OK;
 }
 
 /* ---- rows ---- */
@@ -213,9 +171,9 @@ static sn_status number_all(sn_probe_rows *out, sn_ctx *ctx, const reader *r, co
 	SN_NEW(out->type, arena, int32_t, out->n);
 	SN_NEW(out->fold, arena, int32_t, out->n);
 	SN_NEW(out->item_fold, arena, int32_t, out->n);
-	SN_TRY(number_texts(out->y, &out->n_class, &out->name, r->label, out->n, arena));
-	SN_TRY(number_texts(out->group, &out->n_group, NULL, r->group, out->n, arena));
-	SN_TRY(number_texts(out->type, &out->n_type, NULL, r->type, out->n, arena));
+	SN_TRY(sn_number_texts(out->y, &out->n_class, &out->name, r->label, out->n, arena));
+	SN_TRY(sn_number_texts(out->group, &out->n_group, NULL, r->group, out->n, arena));
+	SN_TRY(sn_number_texts(out->type, &out->n_type, NULL, r->type, out->n, arena));
 	SN_NEW(of_group, arena, int32_t, out->n_group);
 	SN_TRY(deal(of_group, out->n_group, q->n_fold, sn_ctx_seed(ctx), 0x50524f, arena));
 	for (int64_t i = 0; i < out->n; i++) out->fold[i] = of_group[out->group[i]];

@@ -2,6 +2,7 @@
  * control and strength is solved on it side by side. */
 #include "methods/probe/probe.h"
 
+#include "stats/metrics.h"
 #include "stats/multinomial.h"
 #include "stats/probe.h"
 
@@ -170,14 +171,6 @@ static sn_status fit_all(site *s, sn_multinomial **active)
 	return SN_OK;
 }
 
-static int likeliest(const float *logp, int n)
-{
-	int best = 0;
-	for (int k = 1; k < n; k++)
-		if (logp[k] > logp[best]) best = k;
-	return best;
-}
-
 /* Scores words [n] (turned rows x) of one regression of a question. */
 static sn_status score_words(site *s, int q, int k, const int64_t *word, int64_t n, const float *x)
 {
@@ -192,7 +185,7 @@ static sn_status score_words(site *s, int q, int k, const int64_t *word, int64_t
 	for (int64_t i = 0; i < n; i++) {
 		int64_t w = word[i];
 		int32_t y = k ? ask->control[k - 1][w] : ask->y[w];
-		int guess = likeliest(logp + i * n_class, n_class);
+		int guess = sn_likeliest(logp + i * n_class, n_class);
 		if (y < 0) continue;
 		if (k) {
 			s->control_right[q] += guess == y;
