@@ -15,6 +15,7 @@ sn_status sn_causal_items(sn_items **out, sn_ctx *ctx, const sn_input *input, bo
 
 static sn_status open_sites(sn_causal *c, const char *sites, int every)
 {
+	bool thinned = every > 1 && strchr(sites, '*'); /* sites named one by one are all meant */
 	sn_site *all;
 	int n;
 	SN_TRY(sn_site_expand(c->ctx, c->model, sites, c->arena, &all, &n));
@@ -22,7 +23,7 @@ static sn_status open_sites(sn_causal *c, const char *sites, int every)
 	SN_NEW(c->site_name, c->arena, const char *, n);
 	for (int i = 0; i < n; i++) {
 		char name[96];
-		if (every > 1 && all[i].layer % every != 0) continue;
+		if (thinned && all[i].layer % every != 0) continue;
 		sn_site_format(&all[i], name, sizeof name);
 		if (sn_site_width(c->model, &all[i]) <= 0)
 			return sn_fail(c->ctx, SN_EARG,
