@@ -27,9 +27,9 @@ typedef struct sn_causal {
 SN_CHECKED sn_status sn_causal_items(sn_items **out, sn_ctx *ctx, const sn_input *input, bool any_length,
 									 sn_arena *arena);
 
-/* Opens: sites as for sn_site_expand, with * every n-th layer of them (0, 1: all); places "all" (the roles, and "other" if
- * with_other), "position" (from the end, not the first token), or a comma-separated list of role names, "other" and
- * "onward". SN_EARG names what is unknown, and sites that have no vectors. */
+/* Opens: sites as for sn_site_expand, with * every n-th layer of them (0, 1: all); places "all" (the roles, and
+ * "other" if with_other), "position" (from the end, not the first token), or a comma-separated list of role names,
+ * "other" and "onward". SN_EARG names what is unknown, and sites that have no vectors. */
 SN_CHECKED sn_status sn_causal_open(sn_causal *out, sn_ctx *ctx, sn_model *model, const sn_items *items,
 									const char *sites, int every, const char *places, bool with_other, int n_boot,
 									sn_arena *arena);
