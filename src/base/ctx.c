@@ -53,7 +53,7 @@ sn_status sn_ctx_open(sn_ctx **out, const sn_options *options)
 	*out = NULL;
 	if (options && options->size != sizeof *options) return SN_EARG;
 	sn_options o = options ? *options : (sn_options){ .size = sizeof o };
-	if (o.tokens_per_step < 0 || o.threads > 4096) return SN_EARG;
+	if (o.tokens_per_step < 0 || o.threads > 4096 || o.precision > SN_BF16_PRECISION) return SN_EARG;
 	fill_defaults(&o);
 	sn_ctx *ctx = o.alloc(o.alloc_payload, (sizeof *ctx + 63) / 64 * 64);
 	if (!ctx) return SN_ENOMEM;

@@ -15,6 +15,13 @@ enum { MOST_FACTS = 32 };
 
 static const char *count(sn_arena *arena, int64_t n) { return sn_arena_format(arena, "%lld", (long long)n); }
 
+/* f32 and bf16x3 take as much as each other. */
+static int64_t bf16_bytes(const sn_model_info *m)
+{
+	int64_t embedding = m->d_vocab * m->d_model;
+	return 2 * (m->tied ? m->n_parameter : SN_MAX(m->n_parameter - embedding, (int64_t)0));
+}
+
 static int collect(sn_arena *arena, const sn_model_info *m, fact *f)
 {
 	const fact all[] = {
@@ -42,6 +49,7 @@ static int collect(sn_arena *arena, const sn_model_info *m, fact *f)
 		{ "parameters", count(arena, m->n_parameter), "", true },
 		{ "file", count(arena, m->file_bytes), "bytes", true },
 		{ "memory for packed weights", count(arena, m->weight_bytes), "bytes", true },
+		{ "the same in bf16", count(arena, bf16_bytes(m)), "bytes", true },
 	};
 	_Static_assert(SN_COUNT(all) <= MOST_FACTS, "room for all facts");
 	memcpy(f, all, sizeof all);

@@ -132,12 +132,19 @@ static sn_status take_model(const sn_parser *p, const found *f, sn_method_input 
 	return SN_OK;
 }
 
+static sn_precision precision_named(const char *name)
+{
+	if (strcmp(name, "bf16") == 0) return SN_BF16_PRECISION;
+	return strcmp(name, "bf16x3") == 0 ? SN_BF16X3_PRECISION : SN_F32_PRECISION;
+}
+
 /* The context that the work runs in; the one that parsed keeps the texts of the options. */
 static sn_status run_found(sn_cli *cli, const found *f, const sn_method_input *input, sn_meter *meter)
 {
 	sn_options options = { .size = sizeof options,
 						   .threads = (int)cli->common.threads,
 						   .seed = (uint64_t)cli->common.seed,
+						   .precision = precision_named(cli->common.precision),
 						   .progress = sn_meter_progress,
 						   .note = sn_meter_note,
 						   .payload = meter };

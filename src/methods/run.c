@@ -1,6 +1,7 @@
 /* Running a method: defaults, provenance, the method itself. */
 #include "base/option.h"
 #include "data/result.h"
+#include "tensor/gemm.h"
 
 #include <string.h>
 #include <time.h>
@@ -22,7 +23,10 @@ static sn_status set_context(sn_ctx *ctx, sn_result *out)
 	SN_TRY(sn_result_set(out, "sonde version", "%s", sn_version()));
 	SN_TRY(sn_result_set(out, "seed", "%llu", (unsigned long long)sn_ctx_seed(ctx)));
 	SN_TRY(sn_result_set(out, "threads", "%d", sn_ctx_threads(ctx)));
-	SN_TRY(sn_result_set(out, "precision", "f32"));
+	sn_precision asked = sn_ctx_precision(ctx), got = sn_gemm_precision(ctx);
+	SN_TRY(sn_result_set(out, "precision", "%s%s%s%s", sn_precision_name(got), asked == got ? "" : " (",
+	                     asked == got ? "" : sn_precision_name(asked),
+	                     asked == got ? "" : " was asked; this processor has no bfloat16 instructions)"));
 	SN_TRY(sn_result_set(out, "host", "%s", host));
 	return set_time(out);
 }

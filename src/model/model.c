@@ -8,11 +8,11 @@
 #include <math.h>
 #include <string.h>
 
-/* Matrices packed in float32; the embedding stays in the file, and is packed once as unembedding. */
-static int64_t packed_bytes(const sn_shape *s)
+/* Matrices as packed; the embedding stays in the file, and is packed once as unembedding. */
+static int64_t packed_bytes(const sn_shape *s, int bytes)
 {
 	int64_t n = sn_shape_parameters(s), embedding = s->d_vocab * s->d_embed;
-	return 4 * (s->tied ? n : n - embedding);
+	return bytes * (s->tied ? n : n - embedding);
 }
 
 /* ---- making ---- */
@@ -56,7 +56,7 @@ static sn_status fill_info(sn_model *m, const sn_model_info *from)
 	m->info.causal = !s->form.bidirectional;
 	m->info.has_logits = sn_has_logits(s);
 	m->info.n_parameter = sn_shape_parameters(s);
-	m->info.weight_bytes = packed_bytes(s);
+	m->info.weight_bytes = packed_bytes(s, sn_precision_bytes(sn_gemm_precision(m->ctx)));
 	return SN_OK;
 }
 

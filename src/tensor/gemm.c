@@ -9,25 +9,32 @@
 
 enum { BUCKET = 32, LARGEST = 1024, N_BUCKET = LARGEST / BUCKET };
 
+/* Products that overwrite y, and products that are added to it. */
+enum { OVERWRITE, ADD, N_MODE };
+
 /* All matrices of one (k, n) share primitives and the packed layout. */
 typedef struct shape {
 	struct shape *next;
 	int64_t k, n;
 	dnnl_memory_desc_t layout;
-	dnnl_primitive_t primitive[N_BUCKET];
+	dnnl_primitive_t primitive[N_MODE][N_BUCKET];
 } shape;
 
 struct sn_gemm {
 	sn_ctx *ctx;
+	sn_precision precision;
+	dnnl_data_type_t type;     /* of x and w */
 	dnnl_engine_t engine;
 	dnnl_stream_t stream;
 	shape *shapes;
 };
 
+/* One half of the numbers of a matrix: float32 and bf16 have one, bf16x3 two. */
+typedef struct half { dnnl_memory_t memory; void *bytes; } half;
+
 struct sn_packed {
 	shape *shape;
-	dnnl_memory_t memory;
-	void *bytes;
+	half high, low;
 };
 
 static sn_status dnnl_failed(sn_ctx *ctx, dnnl_status_t status, const char *what)
@@ -42,6 +49,48 @@ static sn_status dnnl_failed(sn_ctx *ctx, dnnl_status_t status, const char *what
 		if (dnnl_try_status != dnnl_success) return dnnl_failed((gemm)->ctx, dnnl_try_status, #call);                  \
 	} while (0)
 
+/* ---- precisions ---- */
+
+static const struct { const char *name; int bytes; } precisions[] = {
+	[SN_F32_PRECISION] = { "f32", 4 }, [SN_BF16X3_PRECISION] = { "bf16x3", 4 }, [SN_BF16_PRECISION] = { "bf16", 2 },
+};
+
+sn_precision sn_gemm_precision(const sn_ctx *ctx)
+{
+	dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+	bool has = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+	return has ? sn_ctx_precision(ctx) : SN_F32_PRECISION;
+}
+
+int sn_precision_bytes(sn_precision precision) { return precisions[precision].bytes; }
+const char *sn_precision_name(sn_precision precision) { return precisions[precision].name; }
+
+/* The nearest bfloat16, ties to even, as its upper half of a float32. NaN stays NaN. */
+static inline uint16_t to_bf16(float x)
+{
+	union { float f; uint32_t u; } v = { x };
+	if ((v.u & 0x7fffffff) > 0x7f800000) return (uint16_t)(v.u >> 16 | 0x40);
+	return (uint16_t)((v.u + 0x7fff + (v.u >> 16 & 1)) >> 16);
+}
+
+static inline float from_bf16(uint16_t x)
+{
+	union { uint32_t u; float f; } v = { (uint32_t)x << 16 };
+	return v.f;
+}
+
+/* low: NULL where it is not wanted. What is infinite has no low half. */
+static void split(const float *x, int64_t n, uint16_t *high, uint16_t *low)
+{
+	for (int64_t i = 0; i < n; i++) high[i] = to_bf16(x[i]);
+	for (int64_t i = 0; low && i < n; i++) {
+		float rest = x[i] - from_bf16(high[i]);
+		low[i] = rest == rest ? to_bf16(rest) : 0;
+	}
+}
+
+/* ---- products ---- */
+
 int64_t sn_gemm_room(int64_t m) { return (m + BUCKET - 1) / BUCKET * BUCKET; }
 
 sn_status sn_gemm_open(sn_gemm **out, sn_ctx *ctx)
@@ -49,6 +98,8 @@ sn_status sn_gemm_open(sn_gemm **out, sn_ctx *ctx)
 	sn_gemm *gemm = *out = sn_alloc(ctx, sizeof *gemm);
 	if (!gemm) return SN_ENOMEM;
 	gemm->ctx = ctx;
+	gemm->precision = sn_gemm_precision(ctx);
+	gemm->type = gemm->precision == SN_F32_PRECISION ? dnnl_f32 : dnnl_bf16;
 	DNNL_TRY(gemm, dnnl_engine_create(&gemm->engine, dnnl_cpu, 0));
 	DNNL_TRY(gemm, dnnl_stream_create(&gemm->stream, gemm->engine, dnnl_stream_default_flags));
 	return SN_OK;
@@ -56,8 +107,9 @@ sn_status sn_gemm_open(sn_gemm **out, sn_ctx *ctx)
 
 static void shape_free(sn_gemm *gemm, shape *s)
 {
-	for (int i = 0; i < N_BUCKET; i++)
-		if (s->primitive[i]) dnnl_primitive_destroy(s->primitive[i]);
+	for (int mode = 0; mode < N_MODE; mode++)
+		for (int i = 0; i < N_BUCKET; i++)
+			if (s->primitive[mode][i]) dnnl_primitive_destroy(s->primitive[mode][i]);
 	sn_free(gemm->ctx, s);
 }
 
@@ -73,27 +125,47 @@ void sn_gemm_close(sn_gemm *gemm)
 	sn_free(gemm->ctx, gemm);
 }
 
-static sn_status describe(sn_gemm *gemm, dnnl_memory_desc_t *out, int64_t rows, int64_t cols, dnnl_format_tag_t tag)
+static sn_status describe(sn_gemm *gemm, dnnl_memory_desc_t *out, int64_t rows, int64_t cols, dnnl_data_type_t type,
+                          dnnl_format_tag_t tag)
 {
 	dnnl_dims_t dims = { rows, cols };
-	DNNL_TRY(gemm, dnnl_memory_desc_init_by_tag(out, 2, dims, dnnl_f32, tag));
+	DNNL_TRY(gemm, dnnl_memory_desc_init_by_tag(out, 2, dims, type, tag));
 	return SN_OK;
 }
 
+/* attr: in the mode ADD, y <- y + product. */
+static dnnl_status_t describe_mode(dnnl_primitive_attr_t *attr, int mode)
+{
+	dnnl_post_ops_t ops;
+	dnnl_status_t status = dnnl_primitive_attr_create(attr);
+	if (status != dnnl_success || mode == OVERWRITE) return status;
+	status = dnnl_post_ops_create(&ops);
+	if (status != dnnl_success) return status;
+	status = dnnl_post_ops_append_sum(ops, 1);
+	if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(*attr, ops);
+	dnnl_post_ops_destroy(ops);
+	return status;
+}
+
 /* weights: in, its layout or "any"; out, what the implementation chose. */
-static sn_status make_primitive(sn_gemm *gemm, int64_t m, int64_t k, int64_t n, dnnl_memory_desc_t *weights,
+static sn_status make_primitive(sn_gemm *gemm, int mode, int64_t m, int64_t k, int64_t n, dnnl_memory_desc_t *weights,
                                 dnnl_primitive_t *out)
 {
 	dnnl_memory_desc_t x, y;
-	SN_TRY(describe(gemm, &x, m, k, dnnl_ab));
-	SN_TRY(describe(gemm, &y, m, n, dnnl_ab));
+	SN_TRY(describe(gemm, &x, m, k, gemm->type, dnnl_ab));
+	SN_TRY(describe(gemm, &y, m, n, dnnl_f32, dnnl_ab));
 	dnnl_matmul_desc_t matmul;
 	DNNL_TRY(gemm, dnnl_matmul_desc_init(&matmul, &x, weights, NULL, &y));
-	dnnl_primitive_desc_t desc;
-	DNNL_TRY(gemm, dnnl_primitive_desc_create(&desc, &matmul, NULL, gemm->engine, NULL));
-	*weights = *dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
-	dnnl_status_t status = dnnl_primitive_create(out, desc);
-	dnnl_primitive_desc_destroy(desc);
+	dnnl_primitive_attr_t attr = NULL;
+	dnnl_primitive_desc_t desc = NULL;
+	dnnl_status_t status = describe_mode(&attr, mode);
+	if (status == dnnl_success) status = dnnl_primitive_desc_create(&desc, &matmul, attr, gemm->engine, NULL);
+	if (status == dnnl_success) {
+		*weights = *dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
+		status = dnnl_primitive_create(out, desc);
+		dnnl_primitive_desc_destroy(desc);
+	}
+	if (attr) dnnl_primitive_attr_destroy(attr);
 	return status == dnnl_success ? SN_OK : dnnl_failed(gemm->ctx, status, "creating a matrix product");
 }
 
@@ -108,22 +180,22 @@ static sn_status find_shape(sn_gemm *gemm, int64_t k, int64_t n, shape **out)
 	s->n = n;
 	s->next = gemm->shapes;
 	gemm->shapes = *out = s;
-	SN_TRY(describe(gemm, &s->layout, k, n, dnnl_format_tag_any));
-	return make_primitive(gemm, LARGEST, k, n, &s->layout, &s->primitive[N_BUCKET - 1]);
+	SN_TRY(describe(gemm, &s->layout, k, n, gemm->type, dnnl_format_tag_any));
+	return make_primitive(gemm, OVERWRITE, LARGEST, k, n, &s->layout, &s->primitive[OVERWRITE][N_BUCKET - 1]);
 }
 
-static sn_status reorder(sn_gemm *gemm, const float *w, sn_packed *packed)
+static sn_status reorder(sn_gemm *gemm, const void *w, dnnl_data_type_t type, const shape *s, half *to)
 {
 	dnnl_memory_desc_t from;
-	SN_TRY(describe(gemm, &from, packed->shape->k, packed->shape->n, dnnl_ba));
+	SN_TRY(describe(gemm, &from, s->k, s->n, type, dnnl_ba));
 	dnnl_memory_t plain;
 	DNNL_TRY(gemm, dnnl_memory_create(&plain, &from, gemm->engine, (void *)(uintptr_t)w));
 	dnnl_primitive_desc_t desc = NULL;
 	dnnl_primitive_t primitive = NULL;
 	dnnl_status_t status =
-		dnnl_reorder_primitive_desc_create(&desc, &from, gemm->engine, &packed->shape->layout, gemm->engine, NULL);
+		dnnl_reorder_primitive_desc_create(&desc, &from, gemm->engine, &s->layout, gemm->engine, NULL);
 	if (status == dnnl_success) status = dnnl_primitive_create(&primitive, desc);
-	dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, plain }, { DNNL_ARG_TO, packed->memory } };
+	dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, plain }, { DNNL_ARG_TO, to->memory } };
 	if (status == dnnl_success) status = dnnl_primitive_execute(primitive, gemm->stream, 2, args);
 	if (status == dnnl_success) status = dnnl_stream_wait(gemm->stream);
 	if (primitive) dnnl_primitive_destroy(primitive);
@@ -132,13 +204,31 @@ static sn_status reorder(sn_gemm *gemm, const float *w, sn_packed *packed)
 	return status == dnnl_success ? SN_OK : dnnl_failed(gemm->ctx, status, "packing a weight matrix");
 }
 
+static sn_status pack_half(sn_gemm *gemm, const void *w, const shape *s, half *to)
+{
+	to->bytes = sn_alloc_raw(gemm->ctx, dnnl_memory_desc_get_size(&s->layout));
+	if (!to->bytes) return SN_ENOMEM;
+	DNNL_TRY(gemm, dnnl_memory_create(&to->memory, &s->layout, gemm->engine, to->bytes));
+	return reorder(gemm, w, gemm->type, s, to);
+}
+
+static sn_status pack_split(sn_gemm *gemm, sn_packed *packed, const float *w, int64_t count)
+{
+	bool two = gemm->precision == SN_BF16X3_PRECISION;
+	uint16_t *high = sn_alloc_raw(gemm->ctx, sn_size3((size_t)count, two ? 2 : 1, sizeof *high));
+	if (!high) return SN_ENOMEM;
+	split(w, count, high, two ? high + count : NULL);
+	sn_status status = pack_half(gemm, high, packed->shape, &packed->high);
+	if (status == SN_OK && two) status = pack_half(gemm, high + count, packed->shape, &packed->low);
+	sn_free(gemm->ctx, high);
+	return status;
+}
+
 static sn_status pack(sn_gemm *gemm, sn_packed *packed, const float *w, int64_t n, int64_t k)
 {
 	SN_TRY(find_shape(gemm, k, n, &packed->shape));
-	packed->bytes = sn_alloc_raw(gemm->ctx, dnnl_memory_desc_get_size(&packed->shape->layout));
-	if (!packed->bytes) return SN_ENOMEM;
-	DNNL_TRY(gemm, dnnl_memory_create(&packed->memory, &packed->shape->layout, gemm->engine, packed->bytes));
-	return reorder(gemm, w, packed);
+	if (gemm->precision == SN_F32_PRECISION) return pack_half(gemm, w, packed->shape, &packed->high);
+	return pack_split(gemm, packed, w, n * k);
 }
 
 sn_status sn_gemm_pack(sn_packed **out, sn_gemm *gemm, const float *w, int64_t n, int64_t k)
@@ -152,25 +242,35 @@ sn_status sn_gemm_pack(sn_packed **out, sn_gemm *gemm, const float *w, int64_t n
 	return status;
 }
 
+static void free_half(sn_gemm *gemm, half *h)
+{
+	if (h->memory) dnnl_memory_destroy(h->memory);
+	sn_free(gemm->ctx, h->bytes);
+}
+
 void sn_packed_free(sn_gemm *gemm, sn_packed *packed)
 {
 	if (!packed) return;
-	if (packed->memory) dnnl_memory_destroy(packed->memory);
-	sn_free(gemm->ctx, packed->bytes);
+	free_half(gemm, &packed->high);
+	free_half(gemm, &packed->low);
 	sn_free(gemm->ctx, packed);
 }
 
 int64_t sn_packed_rows(const sn_packed *packed) { return packed->shape->n; }
-size_t sn_packed_bytes(const sn_packed *packed) { return dnnl_memory_desc_get_size(&packed->shape->layout); }
 
-static sn_status run_slab(sn_gemm *gemm, const sn_packed *w, const float *x, int64_t m, float *y)
+size_t sn_packed_bytes(const sn_packed *packed)
 {
-	shape *s = w->shape;
-	dnnl_primitive_t *primitive = &s->primitive[m / BUCKET - 1];
-	if (!*primitive) SN_TRY(make_primitive(gemm, m, s->k, s->n, &s->layout, primitive));
+	return dnnl_memory_desc_get_size(&packed->shape->layout) * (packed->low.bytes ? 2 : 1);
+}
+
+/* y = x w', or y += x w', of m rows. */
+static sn_status multiply(sn_gemm *gemm, shape *s, const half *w, const void *x, int64_t m, int mode, float *y)
+{
+	dnnl_primitive_t *primitive = &s->primitive[mode][m / BUCKET - 1];
+	if (!*primitive) SN_TRY(make_primitive(gemm, mode, m, s->k, s->n, &s->layout, primitive));
 	dnnl_memory_desc_t x_desc, y_desc;
-	SN_TRY(describe(gemm, &x_desc, m, s->k, dnnl_ab));
-	SN_TRY(describe(gemm, &y_desc, m, s->n, dnnl_ab));
+	SN_TRY(describe(gemm, &x_desc, m, s->k, gemm->type, dnnl_ab));
+	SN_TRY(describe(gemm, &y_desc, m, s->n, dnnl_f32, dnnl_ab));
 	dnnl_memory_t x_memory, y_memory;
 	DNNL_TRY(gemm, dnnl_memory_create(&x_memory, &x_desc, gemm->engine, (void *)(uintptr_t)x));
 	dnnl_status_t status = dnnl_memory_create(&y_memory, &y_desc, gemm->engine, y);
@@ -185,11 +285,37 @@ static sn_status run_slab(sn_gemm *gemm, const sn_packed *w, const float *x, int
 	return status == dnnl_success ? SN_OK : dnnl_failed(gemm->ctx, status, "computing a matrix product");
 }
 
+/* The small terms first, so that they are not lost beside the large one. */
+static sn_status multiply_split(sn_gemm *gemm, const sn_packed *w, const uint16_t *high, const uint16_t *low, int64_t m,
+                                float *y)
+{
+	if (!low) return multiply(gemm, w->shape, &w->high, high, m, OVERWRITE, y);
+	SN_TRY(multiply(gemm, w->shape, &w->high, low, m, OVERWRITE, y));
+	SN_TRY(multiply(gemm, w->shape, &w->low, high, m, ADD, y));
+	return multiply(gemm, w->shape, &w->high, high, m, ADD, y);
+}
+
+static sn_status run_split(sn_gemm *gemm, const sn_packed *w, const float *x, int64_t m, float *y)
+{
+	int64_t k = w->shape->k, count = m * k;
+	bool two = w->low.bytes != NULL;
+	uint16_t *high = sn_alloc_raw(gemm->ctx, sn_size3((size_t)count, two ? 2 : 1, sizeof *high));
+	if (!high) return SN_ENOMEM;
+#pragma omp parallel for num_threads(sn_ctx_threads(gemm->ctx))
+	for (int64_t i = 0; i < m; i++) split(x + i * k, k, high + i * k, two ? high + count + i * k : NULL);
+	sn_status status = multiply_split(gemm, w, high, two ? high + count : NULL, m, y);
+	sn_free(gemm->ctx, high);
+	return status;
+}
+
 sn_status sn_gemm_run(sn_gemm *gemm, const sn_packed *w, const float *x, int64_t m, float *y)
 {
 	for (int64_t i = 0; i < m; i += LARGEST) {
 		int64_t rows = sn_gemm_room(SN_MIN(m - i, (int64_t)LARGEST));
-		SN_TRY(run_slab(gemm, w, x + i * w->shape->k, rows, y + i * w->shape->n));
+		const float *from = x + i * w->shape->k;
+		float *to = y + i * w->shape->n;
+		if (gemm->precision != SN_F32_PRECISION) SN_TRY(run_split(gemm, w, from, rows, to));
+		else SN_TRY(multiply(gemm, w->shape, &w->high, from, rows, OVERWRITE, to));
 	}
 	return SN_OK;
 }

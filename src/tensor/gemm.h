@@ -1,5 +1,9 @@
 /* Matrix products with weights packed once (oneDNN). float32 results of a row do not depend on how many rows are
- * computed with it nor on the number of threads, so long as those rows go through the same packing. */
+ * computed with it nor on the number of threads, so long as those rows go through the same packing.
+ *
+ * The precision is the context's. bf16x3: x and w are each the sum of two bfloat16 numbers, x = xh + xl, and
+ * xh wh + xl wh + xh wl is accumulated in float32 (Henry, Tang & Heinecke 2019; the error that is left, xl wl, is about
+ * 2^-16 of the product). bf16: xh wh alone. On a processor without bfloat16 instructions both are float32. */
 #ifndef SN_TENSOR_GEMM_H
 #define SN_TENSOR_GEMM_H
 
@@ -12,6 +16,13 @@ typedef struct sn_packed sn_packed;
 
 /* Rows that buffers handed to sn_gemm_run must have room for: m rounded up to what is computed at once. */
 int64_t sn_gemm_room(int64_t m);
+
+/* Returns the precision that products of this context have on this processor. */
+sn_precision sn_gemm_precision(const sn_ctx *ctx);
+/* Returns the bytes that one packed number takes in a precision: 4, 4, 2. */
+int sn_precision_bytes(sn_precision precision);
+/* Returns "f32", "bf16x3" or "bf16". */
+const char *sn_precision_name(sn_precision precision);
 
 SN_CHECKED sn_status sn_gemm_open(sn_gemm **out, sn_ctx *ctx);
 void sn_gemm_close(sn_gemm *gemm);

@@ -135,6 +135,48 @@ static void products_match_and_do_not_depend_on_company(void **state)
 	sn_gemm_close(gemm);
 }
 
+/* Relative error of a product in a precision, against sums in double. */
+static double error_of(sn_precision precision)
+{
+	enum { K = 576, COLS = 100, ROWS = 70 };
+	static float w[COLS * K], x[(ROWS + 32) * K], y[(ROWS + 32) * COLS];
+	sn_options options = { .size = sizeof options, .threads = 2, .precision = precision };
+	sn_ctx *ctx;
+	sn_gemm *gemm;
+	sn_packed *packed;
+	double diff = 0, norm = 0;
+	assert_int_equal(sn_ctx_open(&ctx, &options), SN_OK);
+	assert_ok(ctx, sn_gemm_open(&gemm, ctx));
+	fill(w, COLS * K, 5);
+	fill(x, ROWS * K, 6);
+	assert_ok(ctx, sn_gemm_pack(&packed, gemm, w, COLS, K));
+	assert_true(sn_packed_bytes(packed) >= (size_t)(COLS * K * sn_precision_bytes(sn_gemm_precision(ctx))));
+	assert_ok(ctx, sn_gemm_run(gemm, packed, x, ROWS, y));
+	for (int64_t i = 0; i < ROWS * COLS; i++) {
+		double sum = 0;
+		for (int k = 0; k < K; k++) sum += (double)x[i / COLS * K + k] * w[i % COLS * K + k];
+		diff += (y[i] - sum) * (y[i] - sum);
+		norm += sum * sum;
+	}
+	sn_packed_free(gemm, packed);
+	sn_gemm_close(gemm);
+	bool exact = sn_gemm_precision(ctx) == SN_F32_PRECISION;
+	sn_ctx_close(ctx);
+	double error = sqrt(diff / norm);
+	if (exact) assert_true(error < 1e-6);
+	return exact ? -error : error;
+}
+
+static void precisions_have_the_errors_that_they_state(void **state)
+{
+	(void)state;
+	assert_true(error_of(SN_F32_PRECISION) < 0);
+	double three = error_of(SN_BF16X3_PRECISION), one = error_of(SN_BF16_PRECISION);
+	if (three < 0) return;   /* no bfloat16 here: float32, checked already */
+	print_message("relative errors: bf16x3 %.1e, bf16 %.1e\n", three, one);
+	assert_true(three < 1e-5 && one > 1e-3 && one < 5e-3);
+}
+
 /* Columns of probabilities and the softmax's derivative, at widths around the vectors', against sums in double. */
 static void softmax_goes_down_columns(void **state)
 {
@@ -174,6 +216,7 @@ int main(void)
 		cmocka_unit_test(softmax_goes_down_columns),
 		cmocka_unit_test(rotation_keeps_lengths_and_turns_pairs),
 		cmocka_unit_test(products_match_and_do_not_depend_on_company),
+		cmocka_unit_test(precisions_have_the_errors_that_they_state),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }
