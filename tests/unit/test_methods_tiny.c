@@ -75,6 +75,28 @@ static void pairs_are_scored_and_grouped(void **state)
 	close_run(&r);
 }
 
+/* Sentences that begin alike, contain one another or are the same share their computation, not their scores. */
+static void a_trie_of_sentences_scores_each_as_if_alone(void **state)
+{
+	static const char *const text[] = { "The keys to the cabinet are here.",
+										"The keys to the cabinet",
+										"The keys to",
+										"The keys to the cabinet are there.",
+										"A key",
+										"The keys to the cabinet are here.",
+										"The keys to the door are here.",
+										"A key to the door" };
+	char data[1024] = "";
+	for (int i = 0; i < SN_COUNT(text); i += 2)
+		sn_format(data + strlen(data), sizeof data - strlen(data), "{\"good\": \"%s\", \"bad\": \"%s\"}\n", text[i],
+		          text[i + 1]);
+	run r = open_run(test_ctx(state), "behaviour", "pairs", "jsonl", data);
+	assert_ok(r.ctx, go(&r, NULL));
+	for (int i = 0; i < SN_COUNT(text); i++)
+		assert_true(fabs(sn_result_row(r.result, 1, i / 2)[6 + i % 2].f - logprob(&r, text[i])) < 1e-4);
+	close_run(&r);
+}
+
 static void pairs_without_their_columns_are_refused(void **state)
 {
 	run r = open_run(test_ctx(state), "behaviour", "pairs", "jsonl", "{\"text\": \"a b\"}\n");
@@ -126,6 +148,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pairs_are_scored_and_grouped),
+		cmocka_unit_test(a_trie_of_sentences_scores_each_as_if_alone),
 		cmocka_unit_test(pairs_without_their_columns_are_refused),
 		cmocka_unit_test(captured_activations_are_what_a_tap_yields),
 	};

@@ -1,6 +1,7 @@
 /* Sentences as rows to be scored. */
 #include "methods/behaviour/scoring.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct maker {
@@ -34,50 +35,93 @@ static sn_status tokenize_all(maker *k, int flags, int64_t least)
 	return SN_OK;
 }
 
-/* ---- causal: each sentence a fork of the one before ---- */
+/* ---- causal: one trie of prefixes over all sentences; a last token predicts nothing, so it is no row's ---- */
 
 static int32_t shared_prefix(const sn_tokens *a, const sn_tokens *b)
 {
 	int32_t n = 0;
-	while (n < a->n && n < b->n && a->id[n] == b->id[n]) n++;
+	while (n < a->n - 1 && n < b->n - 1 && a->id[n] == b->id[n]) n++;
 	return n;
 }
 
-/* Rows as they are, one a sentence, each after a token that begins it (-1: none). */
-static sn_status plain_rows(maker *k, int32_t begin)
+typedef struct sorted { const sn_tokens *row; int32_t sentence; } sorted;
+
+static int by_tokens(const void *a, const void *b)
 {
-	int32_t *token, lead = begin >= 0;
-	int64_t *start;
-	SN_NEW(start, k->arena, int64_t, k->n + 1);
-	SN_NEW(k->out->sentence, k->arena, int32_t, k->n);
-	for (int32_t b = 0; b < k->n; b++) {
-		start[b + 1] = start[b] + lead + k->row[b].n;
-		k->out->sentence[b] = b;
-		k->out->scored[b] = lead + k->row[b].n - 1;
-	}
-	SN_NEW(token, k->arena, int32_t, start[k->n]);
-	for (int32_t b = 0; b < k->n; b++) {
-		if (lead) token[start[b]] = begin;
-		memcpy(token + start[b] + lead, k->row[b].id, (size_t)k->row[b].n * sizeof *token);
-	}
-	k->out->batch = (sn_batch){ .n = k->n, .token = token, .start = start };
-	k->out->goal = (sn_goal){ .metric = SN_LOGPROB, .where = { .sel = SN_ALL } };
-	return SN_OK;
+	const sorted *x = a, *y = b;
+	int32_t n = shared_prefix(x->row, y->row);
+	bool more_x = n < x->row->n - 1, more_y = n < y->row->n - 1;
+	if (more_x && more_y) return x->row->id[n] < y->row->id[n] ? -1 : 1;
+	if (more_x != more_y) return more_x ? 1 : -1;
+	return x->sentence < y->sentence ? -1 : 1;
+}
+
+/* Row b, of sorted ones, forks from the row before it, or from the ancestor of that which shares as much. One token in
+ * common is not worth a family of rows that must be computed together. */
+static void find_parent(const sorted *order, int32_t b, int32_t *parent, int32_t *fork)
+{
+	parent[b] = -1;
+	fork[b] = 0;
+	int32_t shared = b ? shared_prefix(order[b - 1].row, order[b].row) : 0;
+	if (shared < 2) return;
+	int32_t p = b - 1;
+	while (parent[p] >= 0 && shared <= fork[p]) p = parent[p];
+	parent[b] = p;
+	fork[b] = shared;
 }
 
 static sn_status make_causal(maker *k)
 {
-	int32_t *parent, *fork;
+	int32_t *parent, *fork, *token, *want;
+	int64_t *start;
+	sorted *order;
 	SN_TRY(tokenize_all(k, SN_ADD_SPECIAL, 2));
-	SN_TRY(plain_rows(k, -1));
+	SN_NEW(order, k->arena, sorted, k->n);
 	SN_NEW(parent, k->arena, int32_t, k->n);
 	SN_NEW(fork, k->arena, int32_t, k->n);
+	SN_NEW(start, k->arena, int64_t, k->n + 1);
+	SN_NEW(k->out->sentence, k->arena, int32_t, k->n);
+	for (int32_t i = 0; i < k->n; i++) order[i] = (sorted){ &k->row[i], i };
+	qsort(order, (size_t)k->n, sizeof *order, by_tokens);
 	for (int32_t b = 0; b < k->n; b++) {
-		fork[b] = b % 2 ? shared_prefix(&k->row[b - 1], &k->row[b]) : 0;
-		parent[b] = b % 2 ? b - 1 : -1;
+		find_parent(order, b, parent, fork);
+		k->out->sentence[b] = order[b].sentence;
+		k->out->scored[order[b].sentence] = order[b].row->n - 1;
+		start[b + 1] = start[b] + order[b].row->n - 1;
 	}
-	k->out->batch.parent = parent;
-	k->out->batch.fork = fork;
+	SN_NEW(token, k->arena, int32_t, start[k->n]);
+	SN_NEW(want, k->arena, int32_t, start[k->n]);
+	for (int32_t b = 0; b < k->n; b++) {
+		size_t bytes = (size_t)(order[b].row->n - 1) * sizeof *token;
+		memcpy(token + start[b], order[b].row->id, bytes);
+		memcpy(want + start[b], order[b].row->id + 1, bytes);
+	}
+	k->out->batch = (sn_batch){ .n = k->n, .token = token, .start = start, .parent = parent, .fork = fork };
+	k->out->goal = (sn_goal){ .metric = SN_LOGPROB, .where = { .sel = SN_ALL }, .want = want, .n_want = start[k->n] };
+	return SN_OK;
+}
+
+/* ---- encoder-decoders' rows ---- */
+
+/* Rows as they are, one a sentence, after the token that begins every one. */
+static sn_status plain_rows(maker *k, int32_t begin)
+{
+	int32_t *token;
+	int64_t *start;
+	SN_NEW(start, k->arena, int64_t, k->n + 1);
+	SN_NEW(k->out->sentence, k->arena, int32_t, k->n);
+	for (int32_t b = 0; b < k->n; b++) {
+		start[b + 1] = start[b] + 1 + k->row[b].n;
+		k->out->sentence[b] = b;
+		k->out->scored[b] = k->row[b].n;
+	}
+	SN_NEW(token, k->arena, int32_t, start[k->n]);
+	for (int32_t b = 0; b < k->n; b++) {
+		token[start[b]] = begin;
+		memcpy(token + start[b] + 1, k->row[b].id, (size_t)k->row[b].n * sizeof *token);
+	}
+	k->out->batch = (sn_batch){ .n = k->n, .token = token, .start = start };
+	k->out->goal = (sn_goal){ .metric = SN_LOGPROB, .where = { .sel = SN_ALL } };
 	return SN_OK;
 }
 

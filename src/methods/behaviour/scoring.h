@@ -5,8 +5,8 @@
 #include "base/base.h"
 
 /* What a run needs to score n sentences: the sum of the scores of a sentence's rows is its log-probability, in nats.
- * Causal models: one row a sentence, a fork of the sentence before it where they begin alike; all tokens but the first
- * are scored. Masked models: a row for each token that the text itself has, with that token masked
+ * Causal models: one row a sentence, all rows one trie of prefixes, so that what begins alike is computed once; all
+ * tokens but the first are scored. Masked models: a row for each token that the text itself has, with that token masked
  * (pseudo-log-likelihood, Salazar et al. 2020, Eq. 1). Encoder-decoders: one decoder row, given its source. */
 typedef struct sn_scoring {
 	sn_batch batch, enc;
