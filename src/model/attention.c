@@ -1,30 +1,13 @@
 /* Attention: one kernel for every case. Queries run against a list of (K, V) segments: a row's own positions, its
  * ancestors' where it is a fork, a kept state's, or the encoder's row. Scores of one query at a time; n x n is never
  * stored. */
-#include "model/pass.h"
+#include "model/attention.h"
 
 #include "model/positions.h"
 #include "model/site.h"
 
 #include <math.h>
 #include <string.h>
-
-/* The keys and values of positions 0 .. n - 1 of one row. */
-typedef struct history { sn_segment *segment; int n; } history;
-
-/* Which attention of a block: to the row itself, or to its encoder row. */
-typedef struct attention {
-	sn_pass *p;
-	bool cross;
-	sn_site_kind scores, pattern;
-	int64_t stride;             /* of queries in p->qkv */
-	int32_t window;
-	const sn_layer *layer;
-	history *past;              /* [n_row] */
-} attention;
-
-/* The keys of one query: [lo, hi) of n. */
-typedef struct extent { int32_t lo, hi, n; } extent;
 
 /* ---- keys and values ---- */
 
@@ -60,7 +43,7 @@ static sn_segment encoder_segment(const sn_pass *p, int32_t row)
 }
 
 /* Goes up the ancestors: each gives the positions before its fork's first own one. Filled from the back, then moved. */
-static sn_status find_history(const attention *a, int32_t row, history *out)
+sn_status sn_attention_history(const sn_attending *a, int32_t row, sn_history *out)
 {
 	const sn_pass *p = a->p;
 	int room = depth_of(p, row), at = room;
@@ -86,24 +69,24 @@ static sn_status find_history(const attention *a, int32_t row, history *out)
 	return SN_OK;
 }
 
-static extent extent_of(const attention *a, int32_t row, int32_t pos)
+sn_extent sn_attention_extent(const sn_attending *a, int32_t row, int32_t pos)
 {
 	bool both = a->p->model->shape.form.bidirectional;
 	if (a->cross) {
 		int32_t n = sn_row_length(a->p->cross->batch, sn_enc_row(a->p->batch, row));
-		return (extent){ 0, n, n };
+		return (sn_extent){ 0, n, n };
 	}
 	int32_t n = both ? sn_row_length(a->p->batch, row) : pos + 1;
-	if (!a->window) return (extent){ 0, n, n };
+	if (!a->window) return (sn_extent){ 0, n, n };
 	int32_t back = both ? a->window : a->window - 1;
-	return (extent){ SN_MAX(0, pos - back), both ? SN_MIN(n, pos + a->window + 1) : n, n };
+	return (sn_extent){ SN_MAX(0, pos - back), both ? SN_MIN(n, pos + a->window + 1) : n, n };
 }
 
 /* ---- scores ---- */
 
 /* DeBERTa: q . K(distance) and k . Q(distance), each by a row of the relative embeddings. */
-static void add_disentangled(const attention *a, const sn_segment *g, const float *q, int head, int32_t pos, extent e,
-                             float *scores)
+static void add_disentangled(const sn_attending *a, const sn_segment *g, const float *q, int head, int32_t pos,
+							 sn_extent e, float *scores)
 {
 	const sn_shape *s = &a->p->model->shape;
 	const sn_kernels *k = a->p->model->kernels;
@@ -124,7 +107,7 @@ static float alibi_at(const sn_model *m, int head, int32_t key)
 	return sn_round_bf16(m->slope[head] * sn_round_bf16((float)key)) * (float)m->shape.form.attn_scale;
 }
 
-static void add_positions(const attention *a, int head, int32_t pos, extent e, float *scores)
+static void add_positions(const sn_attending *a, int head, int32_t pos, sn_extent e, float *scores)
 {
 	const sn_model *m = a->p->model;
 	if (a->cross) return;
@@ -137,8 +120,8 @@ static void add_positions(const attention *a, int head, int32_t pos, extent e, f
 }
 
 /* scores[e.lo .. e.hi) of one head's query. */
-static void score_head(const attention *a, const history *past, const float *query, int head, int32_t pos, extent e,
-                       float *scores)
+void sn_attention_score(const sn_attending *a, const sn_history *past, const float *query, int head, int32_t pos,
+                        sn_extent e, float *scores)
 {
 	const sn_shape *s = &a->p->model->shape;
 	const sn_kernels *k = a->p->model->kernels;
@@ -157,7 +140,8 @@ static void score_head(const attention *a, const history *past, const float *que
 	add_positions(a, head, pos, e, scores);
 }
 
-static void mix_head(const attention *a, const history *past, const float *pattern, int head, extent e, float *z)
+static void mix_head(const sn_attending *a, const sn_history *past, const float *pattern, int head, sn_extent e,
+					 float *z)
 {
 	const sn_shape *s = &a->p->model->shape;
 	int64_t column = (int64_t)(head / (s->n_head / s->n_kv_head)) * s->d_head;
@@ -171,7 +155,7 @@ static void mix_head(const attention *a, const history *past, const float *patte
 	}
 }
 
-static const float *query_of(const attention *a, int64_t slot) { return a->p->qkv + slot * a->stride; }
+static const float *query_of(const sn_attending *a, int64_t slot) { return a->p->qkv + slot * a->stride; }
 
 static float *z_of(const sn_pass *p, int64_t slot, int head)
 {
@@ -181,30 +165,30 @@ static float *z_of(const sn_pass *p, int64_t slot, int head)
 
 /* ---- the plain case: nothing looks at scores or patterns ---- */
 
-static void attend_plain(const attention *a, int32_t row, const history *past, int head, float *scores)
+static void attend_plain(const sn_attending *a, int32_t row, const sn_history *past, int head, float *scores)
 {
 	const sn_pass *p = a->p;
 	int32_t n = sn_row_length(p->batch, row);
 	for (int32_t pos = p->now.from[row]; pos < n; pos++) {
 		int64_t slot = p->now.off[row] + pos - p->now.from[row];
-		extent e = extent_of(a, row, pos);
-		score_head(a, past, query_of(a, slot), head, pos, e, scores);
+		sn_extent e = sn_attention_extent(a, row, pos);
+		sn_attention_score(a, past, query_of(a, slot), head, pos, e, scores);
 		p->model->kernels->softmax(scores + e.lo, e.hi - e.lo);
 		mix_head(a, past, scores, head, e, z_of(p, slot, head));
 	}
 }
 
-static int32_t most_keys(const attention *a)
+static int32_t most_keys(const sn_attending *a)
 {
 	int32_t n = 1;
 	for (int32_t i = 0; i < a->p->n_row; i++) {
 		int32_t row = a->p->row[i];
-		n = SN_MAX(n, extent_of(a, row, sn_row_length(a->p->batch, row) - 1).n);
+		n = SN_MAX(n, sn_attention_extent(a, row, sn_row_length(a->p->batch, row) - 1).n);
 	}
 	return n;
 }
 
-static sn_status attend_all(const attention *a)
+static sn_status attend_all(const sn_attending *a)
 {
 	const sn_pass *p = a->p;
 	int threads = sn_ctx_threads(p->ctx), n_head = p->model->shape.n_head;
@@ -221,9 +205,7 @@ static sn_status attend_all(const attention *a)
 
 /* ---- the observed case: edits and taps at scores and patterns ---- */
 
-static bool head_named(const sn_site *site, int head) { return site->head == 0 || site->head == head + 1; }
-
-static bool key_named(const attention *a, const sn_edit *e, int32_t row, int32_t key)
+bool sn_key_named(const sn_attending *a, const sn_edit *e, int32_t row, int32_t key)
 {
 	const sn_batch *batch = a->cross ? a->p->cross->batch : a->p->batch;
 	if (e->key.sel == SN_SEL_NONE) return true;
@@ -242,23 +224,20 @@ static bool key_named(const attention *a, const sn_edit *e, int32_t row, int32_t
 	return false;
 }
 
-static sn_status attend_before(const attention *a, int32_t row, const history *past, int32_t pos, sn_site_kind upto,
-                               float *out);
-
 /* Scores or patterns of the row that an edit sets from. */
-static sn_status read_other(const attention *a, const sn_edit_place *place, sn_site_kind kind, int32_t n_key,
+static sn_status read_other(const sn_attending *a, const sn_edit_place *place, sn_site_kind kind, int32_t n_key,
 							float **out)
 {
-	history source;
+	sn_history source;
 	SN_NEW(*out, a->p->arena, float, (int64_t)a->p->model->shape.n_head * n_key);
-	if (place->from_pos != place->pos || extent_of(a, place->from_row, place->from_pos).n != n_key)
+	if (place->from_pos != place->pos || sn_attention_extent(a, place->from_row, place->from_pos).n != n_key)
 		return sn_fail(a->p->ctx, SN_EARG,
 					   "edit %d: attention is set from rows at equal positions and as many keys only", place->edit);
-	SN_TRY(find_history(a, place->from_row, &source));
-	return attend_before(a, place->from_row, &source, place->from_pos, kind, *out);
+	SN_TRY(sn_attention_history(a, place->from_row, &source));
+	return sn_attention_before(a, place->from_row, &source, place->from_pos, kind, *out);
 }
 
-static sn_status edit_keys(const attention *a, const sn_edit_place *place, int32_t n_key, float *x)
+static sn_status edit_keys(const sn_attending *a, const sn_edit_place *place, int32_t n_key, float *x)
 {
 	sn_pass *p = a->p;
 	const sn_edit *e = &p->c->plan->edit[place->edit];
@@ -266,9 +245,9 @@ static sn_status edit_keys(const attention *a, const sn_edit_place *place, int32
 	sn_mark mark = sn_arena_mark(p->arena);
 	if (place->from_row >= 0) SN_TRY(read_other(a, place, (sn_site_kind)e->at.kind, n_key, &other));
 	for (int32_t key = 0; key < n_key; key++) {
-		if (!key_named(a, e, place->origin, key)) continue;
+		if (!sn_key_named(a, e, place->origin, key)) continue;
 		for (int h = 0; h < p->model->shape.n_head; h++) {
-			if (!head_named(&e->at, h)) continue;
+			if (!sn_head_named(&e->at, h)) continue;
 			float *y = x + (int64_t)h * n_key + key, target = other ? other[(int64_t)h * n_key + key] : 0;
 			if (e->op == SN_OP_BLOCK) *y = -INFINITY;
 			else *y = alpha == 1 ? target : *y + alpha * (target - *y);
@@ -278,31 +257,29 @@ static sn_status edit_keys(const attention *a, const sn_edit_place *place, int32
 	return SN_OK;
 }
 
-static sn_status visit_keys(const attention *a, sn_site_kind kind, int32_t row, int32_t pos, float *x)
+static sn_status visit_keys(const sn_attending *a, sn_site_kind kind, int32_t row, int32_t pos, float *x)
 {
 	sn_pass *p = a->p;
 	if (!(sn_touched(p->c, kind, p->stage) & SN_TOUCH_EDIT)) return SN_OK;
 	for (int64_t i = p->c->edit_start[row]; i < p->c->edit_start[row + 1]; i++) {
 		const sn_edit_place *place = &p->c->edit[i];
 		if (place->pos == pos && sn_site_here(p, &p->c->plan->edit[place->edit].at, kind))
-			SN_TRY(edit_keys(a, place, extent_of(a, row, pos).n, x));
+			SN_TRY(edit_keys(a, place, sn_attention_extent(a, row, pos).n, x));
 	}
 	return SN_OK;
 }
 
-/* Scores of all heads at one position, or, upto the pattern, their softmax; without the edits of that last site, as
- * sources of edits are read. out: [heads, keys]; keys outside the window have -inf, and no share of the pattern. */
-static sn_status attend_before(const attention *a, int32_t row, const history *past, int32_t pos, sn_site_kind upto,
-                               float *out)
+sn_status sn_attention_before(const sn_attending *a, int32_t row, const sn_history *past, int32_t pos,
+                              sn_site_kind upto, float *out)
 {
 	const sn_pass *p = a->p;
-	extent e = extent_of(a, row, pos);
+	sn_extent e = sn_attention_extent(a, row, pos);
 	int64_t slot = sn_slot(p, &p->now, row, pos);
 	SN_ASSERT(slot >= 0);
 	for (int h = 0; h < p->model->shape.n_head; h++) {
 		float *scores = out + (int64_t)h * e.n;
 		for (int32_t j = 0; j < e.n; j++) scores[j] = -INFINITY;
-		score_head(a, past, query_of(a, slot), h, pos, e, scores);
+		sn_attention_score(a, past, query_of(a, slot), h, pos, e, scores);
 	}
 	if (upto == a->scores) return SN_OK;
 	SN_TRY(visit_keys(a, a->scores, row, pos, out));
@@ -315,14 +292,14 @@ static sn_status attend_before(const attention *a, int32_t row, const history *p
 	return SN_OK;
 }
 
-static sn_status attend_observed(const attention *a, int32_t row, const history *past, int32_t pos, sn_site_kind upto,
-                                 float *out)
+static sn_status attend_observed(const sn_attending *a, int32_t row, const sn_history *past, int32_t pos,
+								 sn_site_kind upto, float *out)
 {
-	SN_TRY(attend_before(a, row, past, pos, upto, out));
+	SN_TRY(sn_attention_before(a, row, past, pos, upto, out));
 	return visit_keys(a, upto, row, pos, out);
 }
 
-static sn_status attend_row(const attention *a, int32_t row, const history *past)
+static sn_status attend_row(const sn_attending *a, int32_t row, const sn_history *past)
 {
 	sn_pass *p = a->p;
 	int32_t n = sn_row_length(p->batch, row);
@@ -331,7 +308,7 @@ static sn_status attend_row(const attention *a, int32_t row, const history *past
 	SN_NEW(x, p->arena, float, (int64_t)p->model->shape.n_head * most_keys(a));
 	for (int32_t pos = p->now.from[row]; pos < n; pos++) {
 		int64_t slot = p->now.off[row] + pos - p->now.from[row];
-		extent e = extent_of(a, row, pos);
+		sn_extent e = sn_attention_extent(a, row, pos);
 		SN_TRY(attend_observed(a, row, past, pos, a->pattern, x));
 		for (int h = 0; h < p->model->shape.n_head; h++)
 			mix_head(a, past, x + (int64_t)h * e.n, h, e, z_of(p, slot, h));
@@ -342,18 +319,18 @@ static sn_status attend_row(const attention *a, int32_t row, const history *past
 
 /* ---- taps at scores and patterns ---- */
 
-static sn_status tap_place(const attention *a, int t, int64_t i)
+static sn_status tap_place(const sn_attending *a, int t, int64_t i)
 {
 	sn_pass *p = a->p;
 	const sn_tap *tap = &p->c->plan->tap[t];
-	int32_t row = p->c->tap[t].row[i], pos = p->c->tap[t].pos[i], n_key = extent_of(a, row, pos).n;
+	int32_t row = p->c->tap[t].row[i], pos = p->c->tap[t].pos[i], n_key = sn_attention_extent(a, row, pos).n;
 	if (tap->what == SN_BEFORE)
 		return sn_fail(p->ctx, SN_EARG, "tap %d: attention scores and patterns are read after the edits only", t);
 	sn_mark mark = sn_arena_mark(p->arena);
 	float *x;
-	history past;
+	sn_history past;
 	SN_NEW(x, p->arena, float, (int64_t)p->model->shape.n_head * n_key);
-	SN_TRY(find_history(a, row, &past));
+	SN_TRY(sn_attention_history(a, row, &past));
 	SN_TRY(attend_observed(a, row, &past, pos, (sn_site_kind)tap->at.kind, x));
 	int h0 = tap->at.head ? tap->at.head - 1 : 0, h1 = tap->at.head ? tap->at.head : p->model->shape.n_head;
 	sn_block block = { .site = tap->at, .batch = p->batch, .row = &row, .pos = &pos, .m = 1, .first = i,
@@ -363,7 +340,7 @@ static sn_status tap_place(const attention *a, int t, int64_t i)
 	return SN_OK;
 }
 
-static sn_status tap_keys(const attention *a, sn_site_kind kind)
+static sn_status tap_keys(const sn_attending *a, sn_site_kind kind)
 {
 	sn_pass *p = a->p;
 	for (int t = 0; t < p->c->plan->n_tap; t++) {
@@ -378,13 +355,13 @@ static sn_status tap_keys(const attention *a, sn_site_kind kind)
 
 /* ---- the two attentions of a block ---- */
 
-static sn_status run(attention *a)
+static sn_status run(sn_attending *a)
 {
 	sn_pass *p = a->p;
 	sn_mark mark = sn_arena_mark(p->arena);
-	SN_NEW(a->past, p->arena, history, p->n_row);
+	SN_NEW(a->past, p->arena, sn_history, p->n_row);
 	for (int32_t i = 0; i < p->n_row; i++)
-		if (p->now.off[p->row[i]] >= 0) SN_TRY(find_history(a, p->row[i], &a->past[i]));
+		if (p->now.off[p->row[i]] >= 0) SN_TRY(sn_attention_history(a, p->row[i], &a->past[i]));
 	uint8_t touched = sn_touched(p->c, a->scores, p->stage) | sn_touched(p->c, a->pattern, p->stage);
 	if (touched & SN_TOUCH_EDIT) {
 		for (int32_t i = 0; i < p->n_row; i++)
@@ -400,21 +377,34 @@ static sn_status run(attention *a)
 	return SN_OK;
 }
 
+sn_attending sn_self_attending(sn_pass *p)
+{
+	return (sn_attending){ .p = p,
+	                       .scores = SN_SITE_ATTN_SCORES,
+	                       .pattern = SN_SITE_PATTERN,
+	                       .stride = sn_qkv_width(&p->model->shape),
+	                       .window = sn_kind_of(&p->model->shape, p->stage - 1).window,
+	                       .layer = sn_layer_of(p->model, p->stage - 1) };
+}
+
+sn_attending sn_cross_attending(sn_pass *p)
+{
+	return (sn_attending){ .p = p,
+	                       .cross = true,
+	                       .scores = SN_SITE_CROSS_SCORES,
+	                       .pattern = SN_SITE_CROSS_PATTERN,
+	                       .stride = (int64_t)p->model->shape.n_head * p->model->shape.d_head,
+	                       .layer = sn_layer_of(p->model, p->stage - 1) };
+}
+
 sn_status sn_attention(sn_pass *p)
 {
-	attention a = { .p = p,
-					.scores = SN_SITE_ATTN_SCORES,
-					.pattern = SN_SITE_PATTERN,
-					.stride = sn_qkv_width(&p->model->shape),
-					.window = sn_kind_of(&p->model->shape, p->stage - 1).window,
-					.layer = sn_layer_of(p->model, p->stage - 1) };
+	sn_attending a = sn_self_attending(p);
 	return run(&a);
 }
 
 sn_status sn_cross_attention(sn_pass *p)
 {
-	attention a = { .p = p, .cross = true, .scores = SN_SITE_CROSS_SCORES, .pattern = SN_SITE_CROSS_PATTERN,
-	                .stride = (int64_t)p->model->shape.n_head * p->model->shape.d_head,
-	                .layer = sn_layer_of(p->model, p->stage - 1) };
+	sn_attending a = sn_cross_attending(p);
 	return run(&a);
 }
