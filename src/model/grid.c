@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { CHUNK_TOKENS = 16384 }; /* row tokens of one sn_run; forks compute fewer */
+enum { NO_ROW = -1, ROW_OF_BASE = -2 }; /* variants without a row: the frame lacks the place; nothing would change */
 
 /* ---- places ---- */
 
@@ -86,7 +87,7 @@ typedef struct chunk {
 	int32_t *token, *parent, *fork, *src_row;
 	int64_t *start, *item;
 	int32_t (*span)[2];   /* [rows * the items' roles] */
-	int32_t *variant_row; /* [n_family, n_variant]; -1: the frame lacks the place */
+	int32_t *variant_row; /* [n_family, n_variant]; or NO_ROW, ROW_OF_BASE */
 	acts *act;            /* one a touch, variants in order */
 	sn_edit *edit;
 	sn_tensor *src; /* of the shifts */
@@ -166,18 +167,36 @@ static bool has_counterparts(const sn_items *items, const sn_family *f, const sn
 	return true;
 }
 
+/* Whether a variant puts what a base has before its first difference from the source where it already is. */
+static bool changes_nothing(const chunk *c, const sn_family *f, const sn_variant *v, int32_t difference, int32_t *pos)
+{
+	const sn_items *items = c->grid->items;
+	if (f->source < 0 || !sn_model_get_info(c->model)->causal) return false;
+	for (int t = 0; t < v->n_touch; t++) {
+		const sn_spot *spot = &v->touch[t].spot;
+		int n = sn_spot_positions(items, f->base, spot, pos);
+		int32_t last = n ? pos[n - 1] : -1;
+		if (v->touch[t].kind != SN_TOUCH_SOURCE || last >= difference) return false;
+		bool apart = n && spot->place == SN_PLACE_ROLE_LAST;
+		if (apart && (sn_spot_positions(items, f->source, spot, pos) != n || pos[0] != last)) return false;
+	}
+	return true;
+}
+
 /* A family's rows: base, source (a fork of the base, so that they stay together), one fork a variant. */
 static void add_family(chunk *c, int64_t f, int32_t *pos)
 {
 	const sn_family *family = &c->grid->family[c->family[f]];
 	const sn_items *items = c->grid->items;
 	int32_t length = (int32_t)item_length(items, family->base), base = add_row(c, family->base, -1, 0, -1), source = -1;
-	if (family->source >= 0)
-		source = add_row(c, family->source, base, first_difference(items, family->base, family->source), -1);
+	int32_t difference = family->source < 0 ? 0 : first_difference(items, family->base, family->source);
+	if (family->source >= 0) source = add_row(c, family->source, base, difference, -1);
 	for (int v = 0; v < c->grid->n_variant; v++) {
-		bool runs = has_places(items, family->base, &c->grid->variant[v], pos) &&
-					has_counterparts(items, family, &c->grid->variant[v]);
-		c->variant_row[f * c->grid->n_variant + v] = runs ? add_row(c, family->base, base, length, source) : -1;
+		const sn_variant *variant = &c->grid->variant[v];
+		int32_t *row = &c->variant_row[f * c->grid->n_variant + v];
+		if (!has_places(items, family->base, variant, pos) || !has_counterparts(items, family, variant)) *row = NO_ROW;
+		else if (changes_nothing(c, family, variant, difference, pos)) *row = ROW_OF_BASE;
+		else *row = add_row(c, family->base, base, length, source);
 	}
 }
 
@@ -318,14 +337,17 @@ static void put_scores(const chunk *c, const double *score, const sn_grid_out *o
 	int n_choice = c->grid->items->n_choice, n_variant = c->grid->n_variant, row = 0;
 	for (int64_t f = 0; f < c->n_family; f++) {
 		int64_t at = c->family[f];
-		put_row(c, score, row++, &out->base[at], each_at(out->base_each, at, n_choice));
+		int32_t base = row++;
+		put_row(c, score, base, &out->base[at], each_at(out->base_each, at, n_choice));
 		if (c->grid->family[at].source >= 0) {
 			double source;
 			put_row(c, score, row++, out->source ? &out->source[at] : &source, each_at(out->source_each, at, n_choice));
 		}
 		for (int v = 0; v < n_variant; v++) {
-			if (c->variant_row[f * n_variant + v] < 0) continue;
-			put_row(c, score, row++, &out->ld[at * n_variant + v], each_at(out->each, at * n_variant + v, n_choice));
+			int32_t kind = c->variant_row[f * n_variant + v];
+			if (kind == NO_ROW) continue;
+			put_row(c, score, kind == ROW_OF_BASE ? base : row++, &out->ld[at * n_variant + v],
+			        each_at(out->each, at * n_variant + v, n_choice));
 		}
 	}
 }
