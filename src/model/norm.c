@@ -3,34 +3,54 @@
 
 #include <string.h>
 
+/* Rows of a norm: in, their scales and (LayerNorm) means, out. */
+typedef struct rows { const sn_kernels *k; const float *in; float *scale, *mean, *out; int64_t d; } rows;
+
+static void find_scale(const rows *r, int64_t i, double eps)
+{
+	const float *x = r->in + i * r->d;
+	r->scale[i] = r->mean ? r->k->layer_scale(x, r->d, eps, &r->mean[i]) : r->k->rms_scale(x, r->d, eps);
+}
+
 /* x / sqrt(mean x^2 + eps), or LayerNorm's (x - mean) / sqrt(var + eps). */
-static void normalise(const sn_pass *p, const float *in, float *out, int64_t d, const float *mean)
+static void normalise(const rows *r, int64_t i)
 {
-	const sn_kernels *k = p->model->kernels;
+	const float *x = r->in + i * r->d;
+	if (r->mean) r->k->standardise(r->out + i * r->d, x, r->mean[i], r->scale[i], r->d);
+	else r->k->divide(r->out + i * r->d, x, r->scale[i], r->d);
+}
+
+static void weigh(const rows *r, int64_t i, const sn_norm *norm)
+{
+	float *x = r->out + i * r->d;
+	r->k->multiply(x, x, norm->weight, r->d);
+	if (norm->bias) r->k->add(x, norm->bias, r->d);
+}
+
+/* Nothing looks at the norm: each row goes through all of it while it is in the cache. */
+static void norm_unseen(const sn_pass *p, const rows *r, const sn_norm *norm)
+{
 #pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
 	for (int64_t i = 0; i < p->now.m; i++) {
-		if (mean) k->standardise(out + i * d, in + i * d, mean[i], p->scale[i], d);
-		else k->divide(out + i * d, in + i * d, p->scale[i], d);
+		find_scale(r, i, p->model->shape.norm_eps);
+		normalise(r, i);
+		weigh(r, i, norm);
 	}
 }
 
-static void find_scales(const sn_pass *p, const float *in, int64_t d, float *mean)
+static sn_status norm_seen(sn_pass *p, const rows *r, const sn_norm *norm, sn_site_kind scale_site,
+                           sn_site_kind normalized_site)
 {
-	const sn_kernels *k = p->model->kernels;
-	double eps = p->model->shape.norm_eps;
-#pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
-	for (int64_t i = 0; i < p->now.m; i++)
-		p->scale[i] = mean ? k->layer_scale(in + i * d, d, eps, &mean[i]) : k->rms_scale(in + i * d, d, eps);
-}
-
-static void weigh(const sn_pass *p, const sn_norm *norm, float *x, int64_t d)
-{
-	const sn_kernels *k = p->model->kernels;
-#pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
-	for (int64_t i = 0; i < p->now.m; i++) {
-		k->multiply(x + i * d, x + i * d, norm->weight, d);
-		if (norm->bias) k->add(x + i * d, norm->bias, d);
-	}
+	int threads = sn_ctx_threads(p->ctx);
+#pragma omp parallel for num_threads(threads)
+	for (int64_t i = 0; i < p->now.m; i++) find_scale(r, i, p->model->shape.norm_eps);
+	SN_TRY(sn_visit(p, scale_site, r->scale, 1));
+#pragma omp parallel for num_threads(threads)
+	for (int64_t i = 0; i < p->now.m; i++) normalise(r, i);
+	SN_TRY(sn_visit(p, normalized_site, r->out, r->d));
+#pragma omp parallel for num_threads(threads)
+	for (int64_t i = 0; i < p->now.m; i++) weigh(r, i, norm);
+	return SN_OK;
 }
 
 sn_status sn_norm_rows(sn_pass *p, const sn_norm *norm, const float *in, float *out, int64_t d,
@@ -41,13 +61,11 @@ sn_status sn_norm_rows(sn_pass *p, const sn_norm *norm, const float *in, float *
 		return SN_OK;
 	}
 	sn_mark mark = sn_arena_mark(p->arena);
-	float *mean = NULL;
-	if (p->model->shape.form.norm == SN_NORM_LAYER) SN_NEW(mean, p->arena, float, p->now.m);
-	find_scales(p, in, d, mean);
-	SN_TRY(sn_visit(p, scale_site, p->scale, 1));
-	normalise(p, in, out, d, mean);
-	SN_TRY(sn_visit(p, normalized_site, out, d));
-	weigh(p, norm, out, d);
+	rows r = { .k = p->model->kernels, .in = in, .scale = p->scale, .out = out, .d = d };
+	if (p->model->shape.form.norm == SN_NORM_LAYER) SN_NEW(r.mean, p->arena, float, p->now.m);
+	if (sn_pass_touched(p, scale_site) || sn_pass_touched(p, normalized_site))
+		SN_TRY(norm_seen(p, &r, norm, scale_site, normalized_site));
+	else norm_unseen(p, &r, norm);
 	sn_arena_reset(p->arena, mark);
 	return SN_OK;
 }
