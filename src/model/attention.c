@@ -1,6 +1,6 @@
 /* Attention: one kernel for every case. Queries run against a list of (K, V) segments: a row's own positions, its
- * ancestors' where it is a fork, a kept state's, or the encoder's row. Scores of one query at a time; n x n is never
- * stored. */
+ * ancestors' where it is a fork, a kept state's, or the encoder's row. Here: what all cases share, and the case that
+ * edits and taps look into, one position at a time; attention_plain.c: the other. n x n is never stored. */
 #include "model/attention.h"
 
 #include "model/positions.h"
@@ -119,29 +119,34 @@ static void add_positions(const sn_attending *a, int head, int32_t pos, sn_exten
 	}
 }
 
-/* scores[e.lo .. e.hi) of one head's query. */
+void sn_attention_finish_score(const sn_attending *a, const sn_history *past, const float *q, int head, int32_t pos,
+                               sn_extent e, float *scores)
+{
+	const sn_form *f = &a->p->model->shape.form;
+	for (int i = 0; i < past->n && !a->cross && f->position == SN_POSITION_DISENTANGLED; i++)
+		add_disentangled(a, &past->segment[i], q, head, pos, e, scores);
+	if (f->attn_softcap > 0) a->p->model->kernels->softcap(scores + e.lo, e.hi - e.lo, (float)f->attn_softcap);
+	add_positions(a, head, pos, e, scores);
+}
+
 void sn_attention_score(const sn_attending *a, const sn_history *past, const float *query, int head, int32_t pos,
                         sn_extent e, float *scores)
 {
 	const sn_shape *s = &a->p->model->shape;
-	const sn_kernels *k = a->p->model->kernels;
 	int64_t column = (int64_t)(head / (s->n_head / s->n_kv_head)) * s->d_head;
 	const float *q = query + (int64_t)head * s->d_head;
 	for (int i = 0; i < past->n; i++) {
 		const sn_segment *g = &past->segment[i];
 		int32_t first = SN_MAX(g->first, e.lo), n = SN_MIN(g->first + g->n, e.hi) - first;
-		if (n <= 0) continue;
-		k->scores(scores + first, q, g->k + (first - g->first) * g->stride + column, g->stride, n, s->d_head,
-		          (float)s->form.attn_scale);
-		if (!a->cross && s->form.position == SN_POSITION_DISENTANGLED)
-			add_disentangled(a, g, q, head, pos, e, scores);
+		if (n > 0)
+			a->p->model->kernels->scores(scores + first, q, g->k + (first - g->first) * g->stride + column, g->stride,
+			                             n, s->d_head, (float)s->form.attn_scale);
 	}
-	if (s->form.attn_softcap > 0) k->softcap(scores + e.lo, e.hi - e.lo, (float)s->form.attn_softcap);
-	add_positions(a, head, pos, e, scores);
+	sn_attention_finish_score(a, past, q, head, pos, e, scores);
 }
 
 static void mix_head(const sn_attending *a, const sn_history *past, const float *pattern, int head, sn_extent e,
-					 float *z)
+                     float *z)
 {
 	const sn_shape *s = &a->p->model->shape;
 	int64_t column = (int64_t)(head / (s->n_head / s->n_kv_head)) * s->d_head;
@@ -150,8 +155,9 @@ static void mix_head(const sn_attending *a, const sn_history *past, const float 
 		const sn_segment *g = &past->segment[i];
 		int32_t first = SN_MAX(g->first, e.lo), n = SN_MIN(g->first + g->n, e.hi) - first;
 		if (n > 0)
-			a->p->model->kernels->mix(z, pattern + first, g->v + (first - g->first) * g->stride + column, g->stride, n,
-			                          s->d_head);
+			a->p->model->kernels->accumulate(&z, (const float *const[]){ pattern + first }, 1,
+			                                 g->v + (first - g->first) * g->stride + column, g->stride, SN_PANEL, n,
+			                                 s->d_head, true);
 	}
 }
 
@@ -163,22 +169,7 @@ static float *z_of(const sn_pass *p, int64_t slot, int head)
 	return p->z + (slot * s->n_head + head) * s->d_head;
 }
 
-/* ---- the plain case: nothing looks at scores or patterns ---- */
-
-static void attend_plain(const sn_attending *a, int32_t row, const sn_history *past, int head, float *scores)
-{
-	const sn_pass *p = a->p;
-	int32_t n = sn_row_length(p->batch, row);
-	for (int32_t pos = p->now.from[row]; pos < n; pos++) {
-		int64_t slot = p->now.off[row] + pos - p->now.from[row];
-		sn_extent e = sn_attention_extent(a, row, pos);
-		sn_attention_score(a, past, query_of(a, slot), head, pos, e, scores);
-		p->model->kernels->softmax(scores + e.lo, e.hi - e.lo);
-		mix_head(a, past, scores, head, e, z_of(p, slot, head));
-	}
-}
-
-static int32_t most_keys(const sn_attending *a)
+int32_t sn_attention_most_keys(const sn_attending *a)
 {
 	int32_t n = 1;
 	for (int32_t i = 0; i < a->p->n_row; i++) {
@@ -186,21 +177,6 @@ static int32_t most_keys(const sn_attending *a)
 		n = SN_MAX(n, sn_attention_extent(a, row, sn_row_length(a->p->batch, row) - 1).n);
 	}
 	return n;
-}
-
-static sn_status attend_all(const sn_attending *a)
-{
-	const sn_pass *p = a->p;
-	int threads = sn_ctx_threads(p->ctx), n_head = p->model->shape.n_head;
-	int64_t width = most_keys(a), n_task = (int64_t)p->n_row * n_head;
-	float *scores;
-	SN_NEW(scores, p->arena, float, width * n_task);   /* one stretch a task: no sharing, no thread numbers */
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
-	for (int64_t t = 0; t < n_task; t++) {
-		int32_t i = (int32_t)(t / n_head);
-		if (p->now.off[p->row[i]] >= 0) attend_plain(a, p->row[i], &a->past[i], (int)(t % n_head), scores + t * width);
-	}
-	return SN_OK;
 }
 
 /* ---- the observed case: edits and taps at scores and patterns ---- */
@@ -305,7 +281,7 @@ static sn_status attend_row(const sn_attending *a, int32_t row, const sn_history
 	int32_t n = sn_row_length(p->batch, row);
 	sn_mark mark = sn_arena_mark(p->arena);
 	float *x;
-	SN_NEW(x, p->arena, float, (int64_t)p->model->shape.n_head * most_keys(a));
+	SN_NEW(x, p->arena, float, (int64_t)p->model->shape.n_head * sn_attention_most_keys(a));
 	for (int32_t pos = p->now.from[row]; pos < n; pos++) {
 		int64_t slot = p->now.off[row] + pos - p->now.from[row];
 		sn_extent e = sn_attention_extent(a, row, pos);
@@ -367,7 +343,7 @@ static sn_status run(sn_attending *a)
 		for (int32_t i = 0; i < p->n_row; i++)
 			if (p->now.off[p->row[i]] >= 0) SN_TRY(attend_row(a, p->row[i], &a->past[i]));
 	} else {
-		SN_TRY(attend_all(a));
+		SN_TRY(sn_attention_plain(a));
 	}
 	if (touched & SN_TOUCH_TAP) {
 		SN_TRY(tap_keys(a, a->scores));

@@ -31,6 +31,13 @@ sn_extent sn_attention_extent(const sn_attending *a, int32_t row, int32_t pos);
 /* Writes scores[e.lo .. e.hi) of one head's query: scaled, soft-capped, with what positions add. */
 void sn_attention_score(const sn_attending *a, const sn_history *past, const float *query, int head, int32_t pos,
                         sn_extent e, float *scores);
+/* What follows the product in it: DeBERTa's terms, the soft-cap, what positions add. q: of the head. */
+void sn_attention_finish_score(const sn_attending *a, const sn_history *past, const float *q, int head, int32_t pos,
+                               sn_extent e, float *scores);
+/* Returns how many keys a row of the step has at most; at least 1. */
+int32_t sn_attention_most_keys(const sn_attending *a);
+/* All rows and heads -> z, where no plan looks at scores or patterns. Memory: a thread's panels of one head's keys. */
+SN_CHECKED sn_status sn_attention_plain(const sn_attending *a);
 /* Scores of all heads at one position, or, upto the pattern, their softmax; without the edits of that last site, as
  * sources of edits are read. out: [heads, keys]; keys outside the window have -inf, and no share of the pattern. */
 SN_CHECKED sn_status sn_attention_before(const sn_attending *a, int32_t row, const sn_history *past, int32_t pos,

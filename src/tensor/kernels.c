@@ -2,6 +2,8 @@
  * that the compiler vectorises them whole and no element's value depends on where in memory its row begins. */
 #include "tensor/kernels.h"
 
+#include "base/base.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -201,28 +203,127 @@ static void softcap(float *y, int64_t n, float c)
 	}
 }
 
-static void scores(float *y, const float *q, const float *k, int64_t stride, int64_t n, int64_t d, float scale)
+/* ---- products of a few rows with one matrix: attention's scores and mixes ---- */
+
+#if defined(__AVX512F__)
+enum { WIDEST = 32 };
+#elif defined(__AVX__) || defined(__aarch64__)
+enum { WIDEST = 16 };
+#else
+enum { WIDEST = 8 };   /* so many columns of SN_TILE_ROWS rows fit the registers */
+#endif
+
+/* Columns [at, at + wide) of one panel; rows and wide are constants wherever this is inlined. */
+static inline __attribute__((always_inline)) void tile(float *const *y, const float *const *a, const int rows,
+                                                       const float *restrict b, int64_t ld, int64_t k, bool add,
+                                                       int64_t at, const int wide)
 {
-	for (int64_t j = 0; j < n; j++) y[j] = scale * dot_inline(q, k + j * stride, d);
+	float s[SN_TILE_ROWS][WIDEST] = { { 0 } };
+	for (int r = 0; add && r < rows; r++) memcpy(s[r], y[r] + at, (size_t)wide * sizeof *s[r]);
+	for (int64_t i = 0; i < k; i++)
+#pragma GCC unroll 4
+		for (int r = 0; r < rows; r++) {
+			float x = a[r][i];
+#pragma omp simd
+			for (int j = 0; j < wide; j++) s[r][j] = madd(x, b[i * ld + j], s[r][j]);
+		}
+	for (int r = 0; r < rows; r++) memcpy(y[r] + at, s[r], (size_t)wide * sizeof *s[r]);
 }
 
-/* exp(x - shift) in place; returns the sum, taken in order of blocks. */
-static inline double exp_sum_block(float *x, float shift, int n)
+static inline __attribute__((always_inline)) void tiles(float *const *y, const float *const *a, const int rows,
+                                                        const float *b, int64_t ld, int64_t panel, int64_t k,
+                                                        int64_t n, bool add)
+{
+	int64_t j = 0;
+#define PANEL_AT (b + j / SN_PANEL * panel + j % SN_PANEL)
+	for (; WIDEST >= 32 && j + 32 <= n; j += 32) tile(y, a, rows, PANEL_AT, ld, k, add, j, SN_MIN(32, WIDEST));
+	for (; WIDEST >= 16 && j + 16 <= n; j += 16) tile(y, a, rows, PANEL_AT, ld, k, add, j, SN_MIN(16, WIDEST));
+	for (; j + 8 <= n; j += 8) tile(y, a, rows, PANEL_AT, ld, k, add, j, 8);
+	for (; j < n; j++) tile(y, a, rows, PANEL_AT, ld, k, add, j, 1);
+#undef PANEL_AT
+}
+
+static __attribute__((noinline)) void accumulate(float *const *y, const float *const *a, int n_row, const float *b,
+                                                 int64_t ld, int64_t panel, int64_t k, int64_t n, bool add)
+{
+	switch (n_row) {
+	case 1: tiles(y, a, 1, b, ld, panel, k, n, add); break;
+	case 2: tiles(y, a, 2, b, ld, panel, k, n, add); break;
+	case 3: tiles(y, a, 3, b, ld, panel, k, n, add); break;
+	case 4: tiles(y, a, 4, b, ld, panel, k, n, add); break;
+	default: break;
+	}
+}
+
+typedef float quad __attribute__((vector_size(16)));
+
+/* Four keys' numbers i .. i + 3, as four lines of a panel. */
+static inline void turn_quad(float *out, const float *k, int64_t stride)
+{
+	quad a, b, c, d;
+	memcpy(&a, k, sizeof a);
+	memcpy(&b, k + stride, sizeof b);
+	memcpy(&c, k + 2 * stride, sizeof c);
+	memcpy(&d, k + 3 * stride, sizeof d);
+	quad ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+	quad cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+	const quad line[] = {
+		__builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
+		__builtin_shufflevector(ab2, cd2, 0, 1, 4, 5), __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7),
+	};
+	for (int i = 0; i < 4; i++) memcpy(out + i * SN_PANEL, &line[i], sizeof line[i]);
+}
+
+static void turn(float *panels, int64_t first, const float *k, int64_t stride, int64_t n, int64_t d)
+{
+	for (int64_t j = 0, step; j < n; j += step) {
+		float *out = panels + (first + j) / SN_PANEL * SN_PANEL * d + (first + j) % SN_PANEL;
+		int64_t i = 0;
+		step = (first + j) % 4 == 0 && j + 4 <= n ? 4 : 1;
+		for (; step == 4 && i + 4 <= d; i += 4) turn_quad(out + i * SN_PANEL, k + j * stride + i, stride);
+		for (; i < d; i++)
+			for (int64_t m = 0; m < step; m++) out[i * SN_PANEL + m] = k[(j + m) * stride + i];
+	}
+}
+
+static void scores(float *y, const float *q, const float *k, int64_t stride, int64_t n, int64_t d, float scale)
+{
+	enum { DEPTH = 64 };
+	for (int64_t j = 0; j < n; j += SN_PANEL) {
+		float panel[DEPTH * SN_PANEL] = { 0 }, s[SN_PANEL], *rows[] = { s };
+		int64_t some = SN_MIN(n - j, (int64_t)SN_PANEL);
+		for (int64_t i = 0; i < d; i += DEPTH) {
+			int64_t depth = SN_MIN(d - i, (int64_t)DEPTH);
+			turn(panel, 0, k + j * stride + i, stride, some, depth);
+			accumulate(rows, (const float *const[]){ q + i }, 1, panel, SN_PANEL, 0, depth, SN_PANEL, i > 0);
+		}
+		for (int64_t t = 0; t < some; t++) y[j + t] = scale * s[t];
+	}
+}
+
+/* x <- exp(x - shift) for n numbers, added to the sums. */
+static inline void exp_sum_block(float *x, float shift, int n, double *sum)
 {
 	float e[LANES];
-	for (int i = 0; i < LANES; i++) e[i] = i < n ? x[i] - shift : -INFINITY;
+	for (int i = 0; i < LANES; i++) e[i] = -INFINITY;
+	memcpy(e, x, (size_t)n * sizeof *e);
+	for (int i = 0; i < LANES; i++) e[i] -= shift;
 	exp_block(e);
-	double sum = 0;
-	for (int i = 0; i < LANES; i++) sum += e[i];
+	for (int i = 0; i < LANES; i++) sum[i] += (double)e[i];
 	memcpy(x, e, (size_t)n * sizeof *x);
-	return sum;
 }
 
 static inline float maximum_of(const float *x, int64_t n)
 {
-	float m = -INFINITY;
-	for (int64_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
-	return m;
+	float m[LANES];
+	int64_t i = 0;
+	for (int j = 0; j < LANES; j++) m[j] = -INFINITY;
+	for (; i + LANES <= n; i += LANES)
+		for (int j = 0; j < LANES; j++) m[j] = x[i + j] > m[j] ? x[i + j] : m[j];
+	for (int j = 0; i < n; i++, j++) m[j] = x[i] > m[j] ? x[i] : m[j];
+	for (int width = LANES / 2; width > 0; width /= 2)
+		for (int j = 0; j < width; j++) m[j] = m[j + width] > m[j] ? m[j + width] : m[j];
+	return m[0];
 }
 
 static void softmax(float *x, int64_t n)
@@ -232,21 +333,10 @@ static void softmax(float *x, int64_t n)
 		memset(x, 0, (size_t)n * sizeof *x);
 		return;
 	}
-	double sum = 0;
-	for (int64_t i = 0; i < n; i += LANES) sum += exp_sum_block(x + i, m, n - i < LANES ? (int)(n - i) : LANES);
-	float total = (float)sum;
+	double sum[LANES] = { 0 };
+	for (int64_t i = 0; i < n; i += LANES) exp_sum_block(x + i, m, (int)SN_MIN(n - i, (int64_t)LANES), sum);
+	float total = (float)fold_double(sum);
 	for (int64_t i = 0; i < n; i++) x[i] /= total;
-}
-
-static void mix(float *restrict y, const float *restrict p, const float *restrict v, int64_t stride, int64_t n,
-                int64_t d)
-{
-	for (int64_t j = 0; j < n; j++) {
-		const float *w = v + j * stride;
-		float weight = p[j];
-#pragma omp simd
-		for (int64_t i = 0; i < d; i++) y[i] = madd(weight, w[i], y[i]);
-	}
 }
 
 static void logsumexp(const float *x, int64_t n, float *maximum, double *sum)
@@ -256,12 +346,14 @@ static void logsumexp(const float *x, int64_t n, float *maximum, double *sum)
 		*sum *= exp((double)*maximum - m);
 		*maximum = m;
 	}
+	double partial[LANES] = { 0 };
 	for (int64_t i = 0; i < n; i += LANES) {
 		float block[LANES];
-		int k = n - i < LANES ? (int)(n - i) : LANES;
+		int k = (int)SN_MIN(n - i, (int64_t)LANES);
 		memcpy(block, x + i, (size_t)k * sizeof *block);
-		*sum += exp_sum_block(block, *maximum, k);
+		exp_sum_block(block, *maximum, k, partial);
 	}
+	*sum += fold_double(partial);
 }
 
 /* LANES columns of [k, LANES values]: the rest of the line beyond n is not touched. */
@@ -317,6 +409,7 @@ const sn_kernels NAME(SN_KERNEL_LEVEL) = {
 	.level = QUOTE(SN_KERNEL_LEVEL), .dot = dot, .add = add, .rms_scale = rms_scale, .divide = divide,
 	.multiply = multiply,
 	.rotate = rotate, .rotate_pairs = rotate_pairs, .layer_scale = layer_scale, .standardise = standardise,
-	.softcap = softcap, .activate = activate, .scores = scores, .softmax = softmax, .mix = mix,
+	.softcap = softcap, .activate = activate, .accumulate = accumulate, .turn = turn, .scores = scores,
+	.softmax = softmax,
 	.logsumexp = logsumexp, .softmax_columns = softmax_columns, .softmax_curve = softmax_curve,
 };

@@ -11,6 +11,9 @@
 typedef enum sn_act { SN_ACT_SILU, SN_ACT_GELU, SN_ACT_GELU_TANH, SN_ACT_RELU, SN_ACT_NONE, SN_ACT_TANH,
                       SN_ACTS } sn_act;
 
+/* Rows that are multiplied together, and columns that lie together in what they are multiplied with. */
+enum { SN_TILE_ROWS = 4, SN_PANEL = 32 };
+
 typedef struct sn_kernels {
 	const char *level;   /* "x86_64_v4" */
 	/* Returns sum a_i b_i, in 32 partial sums folded in a fixed order. */
@@ -37,12 +40,19 @@ typedef struct sn_kernels {
 	void (*softcap)(float *y, int64_t n, float c);
 	/* y = act(x) * times, or act(x) where times is NULL. y may be x. */
 	void (*activate)(float *y, const float *x, const float *times, int64_t n, sn_act act);
-	/* y_j = scale * q . k_j for n keys that lie stride floats apart. */
+	/* A few rows times one matrix: y_r[j] = sum_i a_r[i] b[i][j] for j < n, i < k in this order, on top of what stands
+	 * in y with add; n_row <= SN_TILE_ROWS rows. What a row gets does not depend on the rows beside it. b lies in
+	 * panels of SN_PANEL columns, line i of a panel ld floats behind the one before: b[i][j] is
+	 * b[j / SN_PANEL * panel + i * ld + j % SN_PANEL]. */
+	void (*accumulate)(float *const *y, const float *const *a, int n_row, const float *b, int64_t ld, int64_t panel,
+	                   int64_t k, int64_t n, bool add);
+	/* Lays n keys of d numbers, stride floats apart, down as columns first .. first + n - 1 of such panels (ld
+	 * SN_PANEL, panel d * SN_PANEL). */
+	void (*turn)(float *panels, int64_t first, const float *k, int64_t stride, int64_t n, int64_t d);
+	/* y_j = scale * q . k_j for n keys that lie stride floats apart, in accumulate's order. */
 	void (*scores)(float *y, const float *q, const float *k, int64_t stride, int64_t n, int64_t d, float scale);
 	/* Softmax in place; a row of -inf only becomes 0. */
 	void (*softmax)(float *x, int64_t n);
-	/* y += sum_j p_j v_j for n values that lie stride floats apart. */
-	void (*mix)(float *y, const float *p, const float *v, int64_t stride, int64_t n, int64_t d);
 	/* Takes n more logits into a running (maximum, sum of exp(x - maximum)). */
 	void (*logsumexp)(const float *x, int64_t n, float *maximum, double *sum);
 	/* Softmax down the columns of x [k, n] (distance ld between its rows), in place; log_sum [n]: log Σ exp. */

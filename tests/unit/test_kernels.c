@@ -93,6 +93,51 @@ static void kernels_agree_with_double_arithmetic_on_every_level(void **state)
 	assert_ptr_equal(sn_kernels_get(), sn_kernels_at(levels - 1));
 }
 
+/* Few rows times a matrix in panels: against sums in double at widths around the vectors', on top of what stands there
+ * or not, and every row bit for bit as alone; keys turned into such panels; and one query's scores, the same again. */
+static void tiles_match_and_do_not_depend_on_company(void **state)
+{
+	(void)state;
+	enum { K = 70, D = 83, WIDE = 96 };
+	static float key[K * D], panels[WIDE * D], a[SN_TILE_ROWS * K], x[SN_TILE_ROWS * D];
+	fill(key, K * D, 8);
+	fill(a, SN_TILE_ROWS * K, 9);
+	fill(x, SN_TILE_ROWS * D, 10);
+	for (int level = 0; sn_kernels_at(level); level++) {
+		const sn_kernels *k = sn_kernels_at(level);
+		k->turn(panels, 0, key, D, 3, D);
+		k->turn(panels, 3, key + 3 * D, D, K - 3, D);
+		for (int j = 0; j < K; j++)
+			for (int i = 0; i < D; i++)
+				assert_true(panels[j / SN_PANEL * SN_PANEL * D + i * SN_PANEL + j % SN_PANEL] == key[j * D + i]);
+		for (int rows = 1; rows <= SN_TILE_ROWS; rows++) {
+			float y[SN_TILE_ROWS][D], z[SN_TILE_ROWS][WIDE], alone[WIDE], score[K];
+			float *to[SN_TILE_ROWS], *scores[SN_TILE_ROWS];
+			const float *from[SN_TILE_ROWS], *query[SN_TILE_ROWS];
+			for (int r = 0; r < rows; r++) to[r] = y[r], scores[r] = z[r], from[r] = a + r * K, query[r] = x + r * D;
+			for (int n = 1; n <= D; n += n < 48 ? 1 : 35) {
+				memcpy(y, key, sizeof y);
+				k->accumulate(to, from, rows, key, D, SN_PANEL, K, n, true);
+				for (int r = 0; r < rows; r++)
+					for (int j = 0; j < n; j++) {
+						double sum = key[r * D + j];
+						for (int i = 0; i < K; i++) sum += (double)a[r * K + i] * key[i * D + j];
+						assert_true(fabs(y[r][j] - sum) < 1e-4);
+					}
+				for (int r = 0; r < rows && n < D; r++) assert_true(y[r][n] == key[r * D + n]);
+			}
+			k->accumulate(scores, query, rows, panels, SN_PANEL, SN_PANEL * D, D, K, false);
+			for (int r = 0; r < rows; r++) {
+				k->accumulate((float *[]){ alone }, query + r, 1, panels, SN_PANEL, SN_PANEL * D, D, K, false);
+				assert_memory_equal(alone, z[r], K * sizeof *alone);
+				k->scores(score, query[r], key, D, K, D, 1);
+				assert_memory_equal(score, alone, K * sizeof *score);
+				assert_near(score[K - 1], k->dot(query[r], key + (K - 1) * D, D));
+			}
+		}
+	}
+}
+
 static void blocked_softmax_rows_are_zero(void **state)
 {
 	(void)state;
@@ -212,6 +257,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kernels_agree_with_double_arithmetic_on_every_level),
+		cmocka_unit_test(tiles_match_and_do_not_depend_on_company),
 		cmocka_unit_test(blocked_softmax_rows_are_zero),
 		cmocka_unit_test(softmax_goes_down_columns),
 		cmocka_unit_test(rotation_keeps_lengths_and_turns_pairs),
