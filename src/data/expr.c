@@ -3,14 +3,15 @@
 
 #include <string.h>
 
-typedef enum op { OP_OR, OP_AND, OP_NOT, OP_SAME, OP_IS, OP_AMBIGUOUS } op;
+typedef enum op { OP_OR, OP_AND, OP_NOT, OP_SAME, OP_IS, OP_AMBIGUOUS, OP_LOOKS } op;
 
 struct sn_expr {
 	op op;
 	const sn_expr *a, *b;
 	sn_ref left, right;
 	int value;
-	bool differ; /* "!=" */
+	sn_values cell; /* OP_LOOKS: what another cell of the same spelling has */
+	bool differ;    /* "!=" */
 };
 
 enum { MAX_DEPTH = 32 };
@@ -139,13 +140,32 @@ static sn_status parse_comparison(parser *p, sn_expr *e)
 	return wrong(p, "the same feature on both sides");
 }
 
+/* nom.pl: values of a cell of a paradigm. */
+static sn_status parse_cell(parser *p, sn_values *out)
+{
+	*out = sn_values_none();
+	do {
+		size_t n = word(p);
+		int f, v;
+		if (!sn_value_find(p->scope->feature, p->scope->n_feature, p->at, n, &f, &v))
+			return wrong(p, "values of a cell, such as nom.pl");
+		if (out->value[f] >= 0) return wrong(p, "one value of each feature");
+		out->value[f] = (int8_t)v;
+		p->at += n;
+	} while (take(p, "."));
+	return SN_OK;
+}
+
 static sn_status parse_ambiguous(parser *p, sn_expr *e)
 {
 	e->op = OP_AMBIGUOUS;
 	e->left.feature = -1;
 	if (!take(p, "(")) return wrong(p, "'('");
 	SN_TRY(parse_slot(p, &e->left.slot));
-	if (take(p, ".")) {
+	if (take(p, ",")) {
+		e->op = OP_LOOKS;
+		SN_TRY(parse_cell(p, &e->cell));
+	} else if (take(p, ".")) {
 		SN_TRY(parse_feature(p, &e->left.feature));
 		if (e->left.feature < 0) return wrong(p, "a feature, not lemma");
 	}
@@ -276,6 +296,8 @@ bool sn_expr_holds(const sn_expr *e, const sn_fill *fill)
 		return is_holds(e, fill);
 	case OP_AMBIGUOUS:
 		return a->lexeme && a->form && sn_form_ambiguous(a->lexeme, a->form, e->left.feature);
+	case OP_LOOKS:
+		return a->lexeme && a->form && sn_form_looks(a->lexeme, a->form, &e->cell);
 	}
 	return false;
 }
@@ -304,6 +326,7 @@ bool sn_expr_reads_words(const sn_expr *e)
 	case OP_NOT:
 		return sn_expr_reads_words(e->a);
 	case OP_AMBIGUOUS:
+	case OP_LOOKS:
 		return true;
 	default:
 		return e->left.feature < 0;

@@ -1,7 +1,8 @@
 /* The small expressions of phenomenon files, over the words that fill a sentence's places:
  *
  *     or    = and { "or" and }            and  = not { "and" not }           not = [ "not" ] test
- *     test  = "(" or ")" | "ambiguous" "(" SLOT [ "." FEATURE ] ")" | REF ( "==" | "!=" ) ( REF | VALUE ) | VALUE
+ *     test  = "(" or ")" | "ambiguous" "(" SLOT [ "." FEATURE | "," VALUE { "." VALUE } ] ")"
+ *           | REF ( "==" | "!=" ) ( REF | VALUE ) | VALUE
  *     REF   = SLOT "." FEATURE | SLOT "." "lemma"
  *
  * VALUE alone is allowed where a slot is understood ("S if sg"). docs/phenomena.md explains them to linguists. */

@@ -17,6 +17,8 @@ static bool dim_applies(const sn_maker *k, int d, const sn_frame *frame)
 {
 	const sn_ref *dim = &k->p->dim[d];
 	bool flipped = sn_maker_change(k)->slot == dim->slot && sn_maker_change(k)->flip == dim->feature;
+	for (int i = 0; i < frame->n_with; i++)
+		if (frame->with[i].ref.slot == dim->slot && frame->with[i].ref.feature == dim->feature) return false;
 	return (frame->slots >> dim->slot & 1) && !flipped;
 }
 
@@ -33,6 +35,10 @@ static bool set_cell(const sn_maker *k, int frame, int n, sn_balance_cell *out)
 		v = __builtin_ctz(values);
 		n /= n_value;
 		out->want[k->p->dim[d].slot].value[k->p->dim[d].feature] = (int8_t)v;
+	}
+	for (int i = 0; i < k->p->frame[frame].n_with; i++) {
+		const sn_with *with = &k->p->frame[frame].with[i];
+		out->want[with->ref.slot].value[with->ref.feature] = (int8_t)with->value;
 	}
 	return n == 0;
 }
@@ -92,12 +98,18 @@ static sn_values vary(sn_maker *k, const sn_balance_cell *c, int slot)
 	return values;
 }
 
+sn_wanted sn_maker_wanted(const sn_maker *k, const sn_balance_cell *c, int block, int slot)
+{
+	sn_wanted wanted = { c->want[slot], k->p->unseen >> slot & 1 ? block : -1 };
+	for (int i = 0; i < k->p->slot[slot].n_vary; i++) wanted.inherent.value[k->p->slot[slot].vary[i].feature] = -1;
+	return wanted;
+}
+
 static sn_status fill_slot(sn_maker *k, const sn_balance_cell *c, int block, int slot, sn_fill *fill)
 {
 	const sn_interchange *x = sn_maker_change(k);
 	sn_values values = vary(k, c, slot);
-	sn_wanted wanted = { c->want[slot], k->p->unseen >> slot & 1 ? block : -1 };
-	for (int i = 0; i < k->p->slot[slot].n_vary; i++) wanted.inherent.value[k->p->slot[slot].vary[i].feature] = -1;
+	sn_wanted wanted = sn_maker_wanted(k, c, block, slot);
 	if (x->swap && x->flip >= 0 && x->slot == slot)
 		wanted.inherent.value[x->flip] = (int8_t)__builtin_ctz(sn_slot_values(k->p, slot, x->flip));
 	int i = sn_draw_lexeme(&k->draw, slot, &values, &wanted, fill, NULL);

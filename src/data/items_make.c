@@ -5,6 +5,22 @@
 
 #include <string.h>
 
+/* One unit of cell c, from the block whose turn it is or, where that cannot fill the cell, from the next that can.
+ * barren: [n_cell * n_fold] blocks that could not. */
+static sn_status make_unit(sn_maker *k, const sn_balance_cell *list, int c, int64_t turn, bool *barren)
+{
+	int n_fold = k->p->n_fold;
+	sn_failure why = { 0 };
+	bool done = false;
+	for (int i = 0; i < n_fold && !done; i++) {
+		int block = (int)((turn + i) % n_fold);
+		if (barren[c * n_fold + block]) continue;
+		SN_TRY(sn_maker_unit(k, &list[c], block, &done, &why));
+		barren[c * n_fold + block] = !done;
+	}
+	return done ? SN_OK : sn_maker_fail(k, &list[c], &why);
+}
+
 /* Makes at least n units of a kind, the same number in each cell. */
 static sn_status make_kind(sn_maker *k, int kind, const char *use, int64_t n, const int32_t *const *block,
 						   uint64_t seed)
@@ -21,9 +37,11 @@ static sn_status make_kind(sn_maker *k, int kind, const char *use, int64_t n, co
 	k->seen_mask = 15;
 	while (k->seen_mask < (uint64_t)(4 * rounds * n_cell)) k->seen_mask = 2 * k->seen_mask + 1;
 	SN_NEW(k->seen, k->rows.arena, uint64_t, k->seen_mask + 1);
+	bool *barren;
+	SN_NEW(barren, k->rows.arena, bool, n_cell *k->p->n_fold);
 	for (int64_t r = 0; r < rounds; r++) {
 		SN_TRY(sn_poll(k->rows.ctx));
-		for (int c = 0; c < n_cell; c++) SN_TRY(sn_maker_unit(k, &list[c], (int)((r + c) % k->p->n_fold)));
+		for (int c = 0; c < n_cell; c++) SN_TRY(make_unit(k, list, c, r + c, barren));
 	}
 	return SN_OK;
 }

@@ -35,13 +35,24 @@ const sn_interchange *sn_maker_change(const sn_maker *k);
 SN_CHECKED sn_status sn_maker_cells(sn_maker *k, sn_balance_cell **out, int *n_out);
 /* Writes "frame prepositional, S.number sg, A.number pl". */
 void sn_maker_format_cell(const sn_maker *k, const sn_balance_cell *c, char *buf, size_t size);
+/* Which lexemes a cell and a block let into a slot. */
+sn_wanted sn_maker_wanted(const sn_maker *k, const sn_balance_cell *c, int block, int slot);
 /* Draws words for every slot of a cell's frame. SN_EARG where a block has none. */
 SN_CHECKED sn_status sn_maker_fill(sn_maker *k, const sn_balance_cell *c, int block, sn_fill *fill);
 /* Makes the row of a filled frame: text, roles, labels, condition. */
 SN_CHECKED sn_status sn_maker_row(sn_maker *k, int frame, const sn_fill *fill, int test, int lead, int block,
 								  sn_item_row *row);
-/* Draws units until one of the cell is accepted; the others are counted by reason. SN_EARG after too many. */
-SN_CHECKED sn_status sn_maker_unit(sn_maker *k, const sn_balance_cell *c, int block);
+/* Why a cell could not be filled. */
+typedef struct sn_failure {
+	int tries;
+	const char *reason; /* what dropped most */
+} sn_failure;
+
+/* Draws units until one of the cell is accepted; the others are counted by reason. *done false after too many, and
+ * then *why says more. */
+SN_CHECKED sn_status sn_maker_unit(sn_maker *k, const sn_balance_cell *c, int block, bool *done, sn_failure *why);
+/* Fails with SN_EARG: no block can fill the cell. */
+SN_CHECKED sn_status sn_maker_fail(const sn_maker *k, const sn_balance_cell *c, const sn_failure *why);
 /* Lists the sets of choice words and fits them to the tokenizer. */
 SN_CHECKED sn_status sn_maker_choices(sn_maker *k);
 /* Returns the set that follows the controller of a filled frame; -1: none, because their forms are alike. */

@@ -127,7 +127,7 @@ static sn_status try_partners(sn_maker *k, const sn_balance_cell *c, int block, 
 	const sn_interchange *x = sn_maker_change(k);
 	const sn_class *words = sn_slot_class(k->p, x->slot);
 	const sn_fill *base = &u->fill[0][x->slot];
-	sn_wanted wanted = { sn_values_none(), k->p->unseen >> x->slot & 1 ? block : -1 };
+	sn_wanted wanted = sn_maker_wanted(k, c, block, x->slot);
 	for (int i = 0; i < x->n_hold; i++) wanted.inherent.value[x->hold[i]] = base->lexeme->inherent.value[x->hold[i]];
 	if (x->flip >= 0)
 		wanted.inherent.value[x->flip] =
@@ -184,20 +184,27 @@ static const char *main_reason(const sn_item_rows *rows, const int64_t *before, 
 	return rows->drop[best].reason;
 }
 
-sn_status sn_maker_unit(sn_maker *k, const sn_balance_cell *c, int block)
+sn_status sn_maker_unit(sn_maker *k, const sn_balance_cell *c, int block, bool *done, sn_failure *why)
 {
 	enum { MOST_DROPS = 64 };
 	int64_t before[MOST_DROPS];
-	int most = 100 + 8 * sn_slot_class(k->p, k->p->label[0].slot)->n, n_drop = SN_MIN(k->rows.n_drop, MOST_DROPS);
-	bool done = false;
+	int each = sn_slot_class(k->p, k->p->label[0].slot)->n / k->p->n_fold;
+	int most = sn_maker_change(k)->swap ? 50 + 2 * each : 100 + 8 * each; /* a swap tries all partners */
+	int n_drop = SN_MIN(k->rows.n_drop, MOST_DROPS);
+	*done = false;
 	for (int i = 0; i < n_drop; i++) before[i] = k->rows.drop[i].n;
-	for (int i = 0; i < most && !done; i++) SN_TRY(draw_unit(k, c, block, &done));
-	if (done) return SN_OK;
+	for (int i = 0; i < most && !*done; i++) SN_TRY(draw_unit(k, c, block, done));
+	if (!*done) *why = (sn_failure){ why->tries + most, main_reason(&k->rows, before, n_drop) };
+	return SN_OK;
+}
+
+sn_status sn_maker_fail(const sn_maker *k, const sn_balance_cell *c, const sn_failure *why)
+{
 	char where[300];
 	sn_maker_format_cell(k, c, where, sizeof where);
 	return sn_fail(
 		k->rows.ctx, SN_EARG,
 		"%s: %s: cannot be filled: %d tries, dropped mostly for \"%s\"; add lexemes, ask for fewer items or use "
 		"another tokenizer",
-		k->p->source, where, most, main_reason(&k->rows, before, n_drop));
+		k->p->source, where, why->tries, why->reason ? why->reason : "duplicate");
 }

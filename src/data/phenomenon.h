@@ -56,12 +56,19 @@ typedef struct sn_condition {
 	const sn_expr *when;
 } sn_condition;
 
+/* What a frame asks of a slot: this feature has this value. */
+typedef struct sn_with {
+	sn_ref ref;
+	int value;
+} sn_with;
+
 typedef struct sn_frame {
 	const char *id, *order; /* order: "SV", "VS", ...; "" where the file says nothing */
-	int n_piece, n_condition;
+	int n_piece, n_condition, n_with;
 	sn_frame_piece piece[SN_MAX_PIECE]; /* of the prefix; the choice follows after one space */
 	uint32_t slots;                     /* bit s: slot s stands in the prefix */
 	sn_condition condition[SN_MAX_ROLE];
+	sn_with with[SN_MAX_ROLE];
 } sn_frame;
 
 typedef struct sn_role_def {

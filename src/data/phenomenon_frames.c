@@ -251,9 +251,40 @@ static sn_status read_conditions(const sn_reading *r, json_t *object, sn_frame *
 	return SN_OK;
 }
 
+static sn_status read_one_with(const sn_reading *r, json_t *value, const char *key, const sn_frame *frame, sn_with *out)
+{
+	const sn_phenomenon *p = r->p;
+	const char *text;
+	sn_status status = sn_ref_parse(&out->ref, r->ctx, &r->scope, key);
+	if (status != SN_OK) return sn_read_expr_failed(r, value, status);
+	SN_TRY(sn_read_text(r, value, &text));
+	int slot = out->ref.slot, f = out->ref.feature;
+	if (f < 0 || !(frame->slots >> slot & 1) || (slot == p->label[0].slot && f == p->label[0].feature))
+		return sn_json_fail(r->doc, value, NULL, SN_EPARSE,
+							"expected SLOT.FEATURE of a slot of this frame, and not the feature studied");
+	out->value = sn_feature_value(&p->feature[f], text, strlen(text));
+	if (out->value >= 0 && (sn_slot_values(p, slot, f) >> out->value & 1)) return SN_OK;
+	return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "expected a value of %s that slot %s can have, found \"%.40s\"",
+						p->feature[f].name, p->slot[slot].name, text);
+}
+
+/* {"L.kind": "adverb"}: only words with these values stand in this frame. */
+static sn_status read_with(const sn_reading *r, json_t *object, sn_frame *frame)
+{
+	json_t *with, *value;
+	const char *key;
+	SN_TRY(sn_json_object_or(r->doc, object, "with", &with));
+	json_object_foreach(with, key, value) {
+		if (frame->n_with == SN_MAX_ROLE)
+			return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "more than %d entries", SN_MAX_ROLE);
+		SN_TRY(read_one_with(r, value, key, frame, &frame->with[frame->n_with++]));
+	}
+	return SN_OK;
+}
+
 static sn_status read_frame(sn_reading *r, json_t *object, sn_frame *frame)
 {
-	static const char *const key[] = { "id", "order", "text", "conditions" };
+	static const char *const key[] = { "id", "order", "text", "with", "conditions" };
 	frame->order = "";
 	if (!json_is_object(object))
 		return sn_json_fail(r->doc, object, NULL, SN_EPARSE, "expected an object, found %s", sn_json_type_name(object));
@@ -262,6 +293,7 @@ static sn_status read_frame(sn_reading *r, json_t *object, sn_frame *frame)
 	SN_TRY(sn_read_name(r, json_object_get(object, "id"), frame->id));
 	if (json_object_get(object, "order")) SN_TRY(sn_read_member(r, object, "order", &frame->order));
 	SN_TRY(read_frame_text(r, object, frame));
+	SN_TRY(read_with(r, object, frame));
 	return read_conditions(r, object, frame);
 }
 

@@ -86,6 +86,26 @@ int sn_lexeme_form(const sn_lexeme *lexeme, const sn_values *asked, const sn_for
 	return n;
 }
 
+bool sn_form_looks(const sn_lexeme *lexeme, const sn_form *form, const sn_values *cell)
+{
+	for (int i = 0; i < lexeme->n_form; i++) {
+		const sn_form *other = &lexeme->form[i];
+		bool has = other != form && strcmp(other->folded, form->folded) == 0;
+		for (int f = 0; f < SN_MAX_FEATURE && has; f++)
+			has = cell->value[f] < 0 || other->cell.value[f] == cell->value[f];
+		if (has) return true;
+	}
+	return false;
+}
+
+bool sn_lexeme_knows(const sn_lexeme *lexeme, int feature)
+{
+	if (lexeme->inherent.value[feature] >= 0) return true;
+	for (int i = 0; i < lexeme->n_form; i++)
+		if (lexeme->form[i].cell.value[feature] >= 0) return true;
+	return false;
+}
+
 bool sn_form_ambiguous(const sn_lexeme *lexeme, const sn_form *form, int feature)
 {
 	for (int i = 0; i < lexeme->n_form; i++) {

@@ -80,5 +80,11 @@ int sn_lexeme_form(const sn_lexeme *lexeme, const sn_values *asked, const sn_for
 /* Returns whether the written form (after folding) also stands in another cell of its paradigm; with feature >= 0: in a
  * cell that has another value of this feature. */
 bool sn_form_ambiguous(const sn_lexeme *lexeme, const sn_form *form, int feature);
+/* Returns whether the written form (after folding) also stands in another cell that has these values: книги, a genitive
+ * singular, looks like a nominative plural. */
+bool sn_form_looks(const sn_lexeme *lexeme, const sn_form *form, const sn_values *cell);
+/* Returns whether a lexeme's forms differ in a feature or name it, or it has it inherently. A verb in the present tense
+ * does not know gender: there is nothing in it to agree. */
+bool sn_lexeme_knows(const sn_lexeme *lexeme, int feature);
 
 #endif

@@ -193,6 +193,7 @@ bool sn_slot_inflect(const sn_phenomenon *p, int s, sn_fill *fill)
 	for (int i = 0; i < slot->n_agree; i++) {
 		const sn_agree *a = &slot->agree[i];
 		if (!fill[a->slot].lexeme || (a->only_if && !sn_expr_holds(a->only_if, fill))) continue;
+		if (!sn_lexeme_knows(fill[s].lexeme, a->feature)) continue;
 		asked.value[a->feature] = fill[a->slot].values.value[a->feature];
 	}
 	fill[s].values = asked;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "data/items.h"
 #include "data/phenomenon.h"
 #include "io/json.h"
 
@@ -170,6 +171,14 @@ static const struct {
 	{ "\"folds\": 5", "\"folds\": 1", "split.folds: expected 2 to 20" },
 	{ "\"unseen\": [\"S.lemma\", ", "\"unseen\": [", "split.unseen: the controller's lemma" },
 	{ "ambiguous(S.number)", "ambigous(S.number)", "reject[0]: character 1" },
+	{ "ambiguous(S.number)", "ambiguous(S, nom.plu)", "expected values of a cell, such as nom.pl, found 'plu)'" },
+	{ "ambiguous(S.number)", "ambiguous(S, nom.gen)", "expected one value of each feature" },
+	{ "ambiguous(S.number)", "ambiguous(S, nom", "expected ')'" },
+	{ "уже | {T}\",", "уже | {T}\", \"with\": {\"S.number\": \"sg\"},",
+	  "frames[0].with.S.number: expected SLOT.FEATURE" },
+	{ "уже | {T}\",", "уже | {T}\", \"with\": {\"J.number\": \"sg\"},", "expected SLOT.FEATURE of a slot of this" },
+	{ "уже | {T}\",", "уже | {T}\", \"with\": {\"A.number\": \"f\"},", "expected a value of number that slot A can" },
+	{ "уже | {T}\",", "уже | {T}\", \"with\": {\"A.lemma\": \"f\"},", "expected SLOT.FEATURE of a slot of this" },
 };
 
 static void mistakes_are_named_with_their_place(void **state)
@@ -193,6 +202,80 @@ static void mistakes_are_named_with_their_place(void **state)
 		sn_arena_close(arena);
 	}
 	assert_int_equal(bad, 0);
+}
+
+/* A genitive singular looks like a nominative plural, ё or no ё; nothing looks like itself. */
+static void syncretism_is_seen_over_all_cells(void **state)
+{
+	sn_arena *arena;
+	const sn_phenomenon *p;
+	assert_ok(test_ctx(state), parse(state, russian, sizeof russian - 1, &p, &arena));
+	static const char *const slot[] = { "S", "A", "T" };
+	static const struct {
+		const char *text;
+		int lexeme, number;
+		bool holds;
+	} test[] = {
+		{ "ambiguous(A, nom.pl)", 0, 0, true },  { "ambiguous(A, pl)", 0, 0, true },
+		{ "ambiguous(A, nom)", 0, 0, true },     { "ambiguous(A, nom.sg)", 0, 0, false },
+		{ "ambiguous(A, gen.sg)", 0, 0, false }, { "ambiguous(A, nom.pl)", 0, 1, false },
+		{ "ambiguous(A, nom.pl)", 1, 0, false }, { "ambiguous(A, nom.pl) or A.number==pl", 1, 1, true },
+	};
+	sn_scope scope = { p->feature, p->n_feature, slot, 3 };
+	for (int i = 0; i < SN_COUNT(test); i++) {
+		const sn_expr *e;
+		sn_fill fill[3] = { 0 };
+		fill_slot(p, fill, 1, test[i].lexeme, test[i].number);
+		assert_ok(test_ctx(state), sn_expr_parse(&e, test_ctx(state), &scope, test[i].text, -1, arena));
+		if (sn_expr_holds(e, fill) != test[i].holds) fail_msg("%d: %s", i, test[i].text);
+		assert_true(sn_expr_reads_words(e));
+		assert_int_equal(sn_expr_slots(e), 1u << 1);
+	}
+	sn_arena_close(arena);
+}
+
+/* Present tense: no form knows gender, so the subject's gender asks for nothing. */
+static void agreement_asks_only_what_a_lexeme_knows(void **state)
+{
+	sn_arena *arena;
+	const sn_phenomenon *p;
+	assert_ok(test_ctx(state), sn_arena_open(&arena, test_ctx(state)));
+	const char *text = edited(arena, "\"V\": [", "\"V\": [{\"lemma\": \"идти\", \"tense\": \"past\", \"forms\": "
+												"{\"sg\": \"идёт\", \"pl\": \"идут\"}}, ");
+	assert_ok(test_ctx(state), sn_phenomenon_parse(&p, test_ctx(state), "test.json", text, strlen(text), arena));
+	enum { S, A, T };
+	sn_fill fill[3] = { 0 };
+	for (int number = 0; number < 2; number++) {
+		fill_slot(p, fill, S, 0, number);
+		fill_slot(p, fill, T, 0, 0);
+		assert_string_equal(fill[T].form->text, number ? "идут" : "идёт");
+		fill_slot(p, fill, T, 1, 0);
+		assert_string_equal(fill[T].form->text, number ? "пришли" : "пришла");
+	}
+	sn_arena_close(arena);
+}
+
+/* What a frame asks of a slot: every prefix has it, and it is no dimension of the balance there. */
+static void a_frame_may_narrow_a_slot(void **state)
+{
+	sn_arena *arena;
+	const sn_phenomenon *p;
+	sn_items *items;
+	sn_items_size size = { .probe = 24, .pair = { 6, 0, 0 } };
+	assert_ok(test_ctx(state), sn_arena_open(&arena, test_ctx(state)));
+	assert_ok(test_ctx(state), sn_phenomenon_open(&p, test_ctx(state), SN_TESTS "/common/narrow.json", arena));
+	assert_ok(test_ctx(state), sn_items_make(&items, test_ctx(state), p, NULL, &size, 1, arena));
+	int narrow = 0;
+	for (int64_t i = 0; i < items->n; i++) {
+		const sn_item *q = &items->item[i];
+		const char *text = q->text, *group = items->group[q->group];
+		bool mid = strcmp(items->frame[q->frame], "mid") == 0;
+		assert_int_equal(strstr(group, "adverb") != NULL, mid);
+		assert_true(strstr(text, "the boys ") != NULL || !mid);
+		narrow += mid;
+	}
+	assert_int_equal(2 * narrow, items->n);
+	sn_arena_close(arena);
 }
 
 static void every_truncation_is_refused(void **state)
@@ -297,6 +380,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_russian_example_is_understood),
 		cmocka_unit_test(mistakes_are_named_with_their_place),
+		cmocka_unit_test(syncretism_is_seen_over_all_cells),
+		cmocka_unit_test(agreement_asks_only_what_a_lexeme_knows),
+		cmocka_unit_test(a_frame_may_narrow_a_slot),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(expressions_follow_their_grammar),
 		cmocka_unit_test(the_english_suite_has_what_it_promises),
