@@ -2,6 +2,7 @@
 #include "model/model.h"
 
 #include <cblas.h>
+#include <omp.h>
 #include <string.h>
 
 /* ---- reading ---- */
@@ -78,31 +79,52 @@ static sn_status read_biases(sn_ctx *ctx, sn_model *m, const stack *s, int l, fl
 	return SN_OK;
 }
 
-/* Packs parts below one another as one matrix; nothing where the model lacks the first of them. */
-static sn_status pack(sn_ctx *ctx, sn_model *m, stack s, int l, float *staging, sn_affine *out)
+/* Reads rows of a part, a few on each thread, and puts them down in a packed matrix from row `first` on: as float32
+ * there are only those few at a time. */
+static sn_status pack_part(sn_ctx *ctx, sn_model *m, sn_part part, int l, int64_t row0, int64_t n_row, sn_packed *out,
+                           int64_t first)
 {
-	int64_t rows = 0, columns = sn_part_columns(&m->shape, s.part[0]);
-	if (!sn_has(&m->shape, s.part[0]) || out->w) return SN_OK;
-	SN_TRY(read_biases(ctx, m, &s, l, &out->bias));
-	for (int i = 0; i < s.n; i++) {
-		int64_t n = sn_part_rows(&m->shape, s.part[i]);
-		SN_TRY(sn_model_read(ctx, m, s.part[i], l, 0, n, staging + rows * columns));
-		rows += n;
+	int64_t columns = sn_part_columns(&m->shape, part), piece = SN_PACK_ROWS * columns;
+	int group = sn_part_per_layer(part) ? sn_group_of(&m->shape, l) : 0, threads = sn_ctx_threads(ctx);
+	float *rows = sn_alloc_raw(ctx, sn_size3((size_t)threads, (size_t)piece, sizeof *rows));
+	sn_status status = SN_OK;
+	if (!rows) return SN_ENOMEM;
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+	for (int64_t i = 0; i < n_row; i += SN_PACK_ROWS) {
+		float *x = rows + omp_get_thread_num() * piece;
+		int64_t n = SN_MIN(n_row - i, (int64_t)SN_PACK_ROWS);
+		sn_status s = m->source.read(ctx, m->source.arg, part, group, row0 + i, n, x);
+		if (s == SN_OK) sn_packed_put(m->gemm, out, first + i, n, x);
+		else
+#pragma omp atomic write
+			status = s;
 	}
-	return sn_gemm_pack(&out->w, m->gemm, staging, rows, columns);
+	sn_free(ctx, rows);
+	return status;
 }
 
-static int64_t largest(const sn_model *m, const stack *s, int n)
+/* Packs parts below one another as one matrix; nothing where the model lacks the first of them. */
+static sn_status pack(sn_ctx *ctx, sn_model *m, stack s, int l, sn_affine *out)
 {
-	int64_t most = 0;
-	for (int i = 0; i < n; i++)
-		most = SN_MAX(most, stack_rows(m, &s[i]) * sn_part_columns(&m->shape, s[i].part[0]));
-	return most;
+	int64_t row = 0;
+	if (!sn_has(&m->shape, s.part[0]) || out->w) return SN_OK;
+	SN_TRY(read_biases(ctx, m, &s, l, &out->bias));
+	sn_packed *w;
+	SN_TRY(sn_packed_make(&w, m->gemm, stack_rows(m, &s), sn_part_columns(&m->shape, s.part[0])));
+	sn_status status = SN_OK;
+	for (int i = 0; i < s.n && status == SN_OK; i++) {
+		int64_t n = sn_part_rows(&m->shape, s.part[i]);
+		status = pack_part(ctx, m, s.part[i], l, 0, n, w, row);
+		row += n;
+	}
+	if (status == SN_OK) out->w = w;
+	else sn_packed_free(m->gemm, w);
+	return status;
 }
 
 /* ---- DeBERTa's relative embeddings, through a block's queries and keys ---- */
 
-static sn_status relate(sn_ctx *ctx, sn_model *m, sn_part own, sn_part shared, int l, float *staging, float **out)
+static sn_status relate(sn_ctx *ctx, sn_model *m, sn_part own, sn_part shared, int l, float **out)
 {
 	const sn_shape *s = &m->shape;
 	sn_part part = sn_has(s, own) ? own : shared, bias = (sn_part)(part + 1);
@@ -112,10 +134,13 @@ static sn_status relate(sn_ctx *ctx, sn_model *m, sn_part own, sn_part shared, i
 		if (i) memcpy(*out + i * n, *out, (size_t)n * sizeof **out);
 		else SN_TRY(sn_model_read(ctx, m, bias, l, 0, n, *out));
 	}
-	SN_TRY(sn_model_read(ctx, m, part, l, 0, n, staging));
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)n, (int)s->d_model, 1, m->relative,
-	            (int)s->d_model, staging, (int)s->d_model, sn_has(s, bias) ? 1 : 0, *out, (int)n);
-	return SN_OK;
+	float *w = sn_alloc_raw(ctx, sn_size3((size_t)n, (size_t)s->d_model, sizeof *w));
+	sn_status status = w ? sn_model_read(ctx, m, part, l, 0, n, w) : SN_ENOMEM;
+	if (status == SN_OK)
+		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)n, (int)s->d_model, 1, m->relative,
+		            (int)s->d_model, w, (int)s->d_model, sn_has(s, bias) ? 1 : 0, *out, (int)n);
+	sn_free(ctx, w);
+	return status;
 }
 
 static sn_status need_relative(sn_ctx *ctx, sn_model *m)
@@ -155,73 +180,54 @@ static sn_status read_norms(sn_ctx *ctx, sn_model *m, int l, sn_layer *y)
 	return read_head_norm(ctx, m, SN_PART_K_NORM, m->shape.n_kv_head, l, &y->k_norm);
 }
 
-static sn_status pack_layer(sn_ctx *ctx, sn_model *m, int l, float *staging)
-{
-	sn_layer *y = sn_layer_of(m, l);
-	SN_TRY(read_norms(ctx, m, l, y));
-	SN_TRY(pack(ctx, m, qkv, l, staging, &y->qkv));
-	SN_TRY(pack(ctx, m, o, l, staging, &y->o));
-	SN_TRY(pack(ctx, m, cross_q, l, staging, &y->cross_q));
-	SN_TRY(pack(ctx, m, cross_kv, l, staging, &y->cross_kv));
-	SN_TRY(pack(ctx, m, cross_o, l, staging, &y->cross_o));
-	SN_TRY(pack(ctx, m, m->shape.form.gated ? gate_up : up, l, staging, &y->first));
-	SN_TRY(pack(ctx, m, down, l, staging, &y->down));
-	if (m->relative && m->shape.form.p2c)
-		SN_TRY(relate(ctx, m, SN_PART_REL_Q, SN_PART_Q, l, staging, &y->rel_q));
-	if (m->relative && m->shape.form.c2p)
-		SN_TRY(relate(ctx, m, SN_PART_REL_K, SN_PART_K, l, staging, &y->rel_k));
-	y->ready = true;
-	return SN_OK;
-}
-
 sn_status sn_model_need_layer(sn_ctx *ctx, sn_model *m, int l)
 {
-	const stack all[] = { qkv, o, cross_q, cross_kv, cross_o, gate_up, down };
-	if (sn_layer_of(m, l)->ready) return SN_OK;
-	float *staging = sn_alloc_raw(ctx, sn_size3((size_t)largest(m, all, SN_COUNT(all)), sizeof *staging, 1));
-	if (!staging) return SN_ENOMEM;
-	sn_status status = pack_layer(ctx, m, l, staging);
-	sn_free(ctx, staging);
-	return status;
+	sn_layer *y = sn_layer_of(m, l);
+	if (y->ready) return SN_OK;
+	SN_TRY(read_norms(ctx, m, l, y));
+	SN_TRY(pack(ctx, m, qkv, l, &y->qkv));
+	SN_TRY(pack(ctx, m, o, l, &y->o));
+	SN_TRY(pack(ctx, m, cross_q, l, &y->cross_q));
+	SN_TRY(pack(ctx, m, cross_kv, l, &y->cross_kv));
+	SN_TRY(pack(ctx, m, cross_o, l, &y->cross_o));
+	SN_TRY(pack(ctx, m, m->shape.form.gated ? gate_up : up, l, &y->first));
+	SN_TRY(pack(ctx, m, down, l, &y->down));
+	if (m->relative && m->shape.form.p2c) SN_TRY(relate(ctx, m, SN_PART_REL_Q, SN_PART_Q, l, &y->rel_q));
+	if (m->relative && m->shape.form.c2p) SN_TRY(relate(ctx, m, SN_PART_REL_K, SN_PART_K, l, &y->rel_k));
+	y->ready = true;
+	return SN_OK;
 }
 
 /* ---- outside the blocks ---- */
 
 sn_status sn_model_need_ends(sn_ctx *ctx, sn_model *m)
 {
-	const stack ends[] = { { { SN_PART_PROJECT }, 1 }, { { SN_PART_HEAD }, 1 } };
 	SN_TRY(read_norm(ctx, m, SN_PART_EMBED_NORM, SN_PART_EMBED_NORM_B, 0, &m->embed_norm));
 	SN_TRY(read_norm(ctx, m, SN_PART_FINAL_NORM, SN_PART_FINAL_NORM_B, 0, &m->final_norm));
 	SN_TRY(read_norm(ctx, m, SN_PART_HEAD_NORM, SN_PART_HEAD_NORM_B, 0, &m->head_norm));
 	SN_TRY(read_vector(ctx, m, SN_PART_UNEMBED_B, 0, &m->unembed_bias));
 	SN_TRY(need_relative(ctx, m));
-	float *staging = sn_alloc_raw(ctx, sn_size3((size_t)largest(m, ends, 2), sizeof *staging, 1));
-	if (!staging) return SN_ENOMEM;
-	sn_status status = pack(ctx, m, ends[0], 0, staging, &m->project);
-	if (status == SN_OK) status = pack(ctx, m, ends[1], 0, staging, &m->head);
-	sn_free(ctx, staging);
-	return status;
+	SN_TRY(pack(ctx, m, (stack){ { SN_PART_PROJECT }, 1 }, 0, &m->project));
+	return pack(ctx, m, (stack){ { SN_PART_HEAD }, 1 }, 0, &m->head);
 }
 
-static sn_status pack_unembed(sn_ctx *ctx, sn_model *m, float *staging)
+static sn_status pack_chunk(sn_ctx *ctx, sn_model *m, int i)
 {
-	for (int i = 0; i < m->n_chunk; i++) {
-		int64_t row0 = (int64_t)i * SN_UNEMBED_CHUNK, n = SN_MIN((int64_t)SN_UNEMBED_CHUNK, m->shape.n_logit - row0);
-		SN_TRY(sn_model_read(ctx, m, sn_unembed_part(m), 0, row0, n, staging));
-		if (!m->unembed[i]) SN_TRY(sn_gemm_pack(&m->unembed[i], m->gemm, staging, n, m->shape.d_head_out));
-	}
-	return SN_OK;
+	int64_t row0 = (int64_t)i * SN_UNEMBED_CHUNK, n = SN_MIN((int64_t)SN_UNEMBED_CHUNK, m->shape.n_logit - row0);
+	sn_packed *w;
+	SN_TRY(sn_packed_make(&w, m->gemm, n, m->shape.d_head_out));
+	sn_status status = pack_part(ctx, m, sn_unembed_part(m), 0, row0, n, w, 0);
+	if (status == SN_OK) m->unembed[i] = w;
+	else sn_packed_free(m->gemm, w);
+	return status;
 }
 
 sn_status sn_model_need_unembed(sn_ctx *ctx, sn_model *m)
 {
-	if (m->unembed && m->unembed[m->n_chunk - 1]) return SN_OK;
 	if (!m->unembed) SN_NEW(m->unembed, m->arena, sn_packed *, m->n_chunk);
-	float *staging = sn_alloc_raw(ctx, sn_size3(SN_UNEMBED_CHUNK, (size_t)m->shape.d_head_out, sizeof *staging));
-	if (!staging) return SN_ENOMEM;
-	sn_status status = pack_unembed(ctx, m, staging);
-	sn_free(ctx, staging);
-	return status;
+	for (int i = 0; i < m->n_chunk; i++)
+		if (!m->unembed[i]) SN_TRY(pack_chunk(ctx, m, i));
+	return SN_OK;
 }
 
 void sn_model_unpack(sn_model *m)

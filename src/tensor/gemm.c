@@ -3,8 +3,8 @@
 #include "tensor/gemm.h"
 
 #include "base/base.h"
+#include "tensor/blocked.h"
 
-#include <dnnl.h>
 #include <string.h>
 
 enum { BUCKET = 32, LARGEST = 1024, N_BUCKET = LARGEST / BUCKET };
@@ -17,6 +17,7 @@ typedef struct shape {
 	struct shape *next;
 	int64_t k, n;
 	dnnl_memory_desc_t layout;
+	sn_blocked blocked;        /* where the layout has each number */
 	dnnl_primitive_t primitive[N_MODE][N_BUCKET];
 } shape;
 
@@ -65,28 +66,11 @@ sn_precision sn_gemm_precision(const sn_ctx *ctx)
 int sn_precision_bytes(sn_precision precision) { return precisions[precision].bytes; }
 const char *sn_precision_name(sn_precision precision) { return precisions[precision].name; }
 
-/* The nearest bfloat16, ties to even, as its upper half of a float32. NaN stays NaN. */
-static inline uint16_t to_bf16(float x)
-{
-	union { float f; uint32_t u; } v = { x };
-	if ((v.u & 0x7fffffff) > 0x7f800000) return (uint16_t)(v.u >> 16 | 0x40);
-	return (uint16_t)((v.u + 0x7fff + (v.u >> 16 & 1)) >> 16);
-}
-
-static inline float from_bf16(uint16_t x)
-{
-	union { uint32_t u; float f; } v = { (uint32_t)x << 16 };
-	return v.f;
-}
-
-/* low: NULL where it is not wanted. What is infinite has no low half. */
+/* low: NULL where it is not wanted. */
 static void split(const float *x, int64_t n, uint16_t *high, uint16_t *low)
 {
-	for (int64_t i = 0; i < n; i++) high[i] = to_bf16(x[i]);
-	for (int64_t i = 0; low && i < n; i++) {
-		float rest = x[i] - from_bf16(high[i]);
-		low[i] = rest == rest ? to_bf16(rest) : 0;
-	}
+	for (int64_t i = 0; i < n; i++) high[i] = sn_to_bf16(x[i]);
+	for (int64_t i = 0; low && i < n; i++) low[i] = sn_bf16_rest(x[i], high[i]);
 }
 
 /* ---- products ---- */
@@ -110,6 +94,7 @@ static void shape_free(sn_gemm *gemm, shape *s)
 	for (int mode = 0; mode < N_MODE; mode++)
 		for (int i = 0; i < N_BUCKET; i++)
 			if (s->primitive[mode][i]) dnnl_primitive_destroy(s->primitive[mode][i]);
+	sn_blocked_free(gemm->ctx, &s->blocked);
 	sn_free(gemm->ctx, s);
 }
 
@@ -181,65 +166,71 @@ static sn_status find_shape(sn_gemm *gemm, int64_t k, int64_t n, shape **out)
 	s->next = gemm->shapes;
 	gemm->shapes = *out = s;
 	SN_TRY(describe(gemm, &s->layout, k, n, gemm->type, dnnl_format_tag_any));
-	return make_primitive(gemm, OVERWRITE, LARGEST, k, n, &s->layout, &s->primitive[OVERWRITE][N_BUCKET - 1]);
+	SN_TRY(make_primitive(gemm, OVERWRITE, LARGEST, k, n, &s->layout, &s->primitive[OVERWRITE][N_BUCKET - 1]));
+	return sn_blocked_make(&s->blocked, gemm->ctx, &s->layout);
 }
 
-static sn_status reorder(sn_gemm *gemm, const void *w, dnnl_data_type_t type, const shape *s, half *to)
+/* ---- packing ---- */
+
+static sn_status make_half(sn_gemm *gemm, const shape *s, half *out)
 {
-	dnnl_memory_desc_t from;
-	SN_TRY(describe(gemm, &from, s->k, s->n, type, dnnl_ba));
-	dnnl_memory_t plain;
-	DNNL_TRY(gemm, dnnl_memory_create(&plain, &from, gemm->engine, (void *)(uintptr_t)w));
-	dnnl_primitive_desc_t desc = NULL;
-	dnnl_primitive_t primitive = NULL;
-	dnnl_status_t status =
-		dnnl_reorder_primitive_desc_create(&desc, &from, gemm->engine, &s->layout, gemm->engine, NULL);
-	if (status == dnnl_success) status = dnnl_primitive_create(&primitive, desc);
-	dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, plain }, { DNNL_ARG_TO, to->memory } };
-	if (status == dnnl_success) status = dnnl_primitive_execute(primitive, gemm->stream, 2, args);
-	if (status == dnnl_success) status = dnnl_stream_wait(gemm->stream);
-	if (primitive) dnnl_primitive_destroy(primitive);
-	if (desc) dnnl_primitive_desc_destroy(desc);
-	dnnl_memory_destroy(plain);
-	return status == dnnl_success ? SN_OK : dnnl_failed(gemm->ctx, status, "packing a weight matrix");
+	size_t size = dnnl_memory_desc_get_size(&s->layout);
+	out->bytes = sn_alloc_raw(gemm->ctx, size);
+	if (!out->bytes) return SN_ENOMEM;
+	if (s->blocked.padded) memset(out->bytes, 0, size);
+	DNNL_TRY(gemm, dnnl_memory_create(&out->memory, &s->layout, gemm->engine, out->bytes));
+	return SN_OK;
 }
 
-static sn_status pack_half(sn_gemm *gemm, const void *w, const shape *s, half *to)
-{
-	to->bytes = sn_alloc_raw(gemm->ctx, dnnl_memory_desc_get_size(&s->layout));
-	if (!to->bytes) return SN_ENOMEM;
-	DNNL_TRY(gemm, dnnl_memory_create(&to->memory, &s->layout, gemm->engine, to->bytes));
-	return reorder(gemm, w, gemm->type, s, to);
-}
-
-static sn_status pack_split(sn_gemm *gemm, sn_packed *packed, const float *w, int64_t count)
-{
-	bool two = gemm->precision == SN_BF16X3_PRECISION;
-	uint16_t *high = sn_alloc_raw(gemm->ctx, sn_size3((size_t)count, two ? 2 : 1, sizeof *high));
-	if (!high) return SN_ENOMEM;
-	split(w, count, high, two ? high + count : NULL);
-	sn_status status = pack_half(gemm, high, packed->shape, &packed->high);
-	if (status == SN_OK && two) status = pack_half(gemm, high + count, packed->shape, &packed->low);
-	sn_free(gemm->ctx, high);
-	return status;
-}
-
-static sn_status pack(sn_gemm *gemm, sn_packed *packed, const float *w, int64_t n, int64_t k)
+static sn_status make_packed(sn_gemm *gemm, int64_t n, int64_t k, sn_packed *packed)
 {
 	SN_TRY(find_shape(gemm, k, n, &packed->shape));
-	if (gemm->precision == SN_F32_PRECISION) return pack_half(gemm, w, packed->shape, &packed->high);
-	return pack_split(gemm, packed, w, n * k);
+	SN_TRY(make_half(gemm, packed->shape, &packed->high));
+	return gemm->precision == SN_BF16X3_PRECISION ? make_half(gemm, packed->shape, &packed->low) : SN_OK;
 }
 
-sn_status sn_gemm_pack(sn_packed **out, sn_gemm *gemm, const float *w, int64_t n, int64_t k)
+sn_status sn_packed_make(sn_packed **out, sn_gemm *gemm, int64_t n, int64_t k)
 {
 	sn_packed *packed = sn_alloc(gemm->ctx, sizeof *packed);
 	*out = NULL;
 	if (!packed) return SN_ENOMEM;
-	sn_status status = pack(gemm, packed, w, n, k);
+	sn_status status = make_packed(gemm, n, k, packed);
 	if (status == SN_OK) *out = packed;
 	else sn_packed_free(gemm, packed);
 	return status;
+}
+
+void sn_packed_put(const sn_gemm *gemm, sn_packed *packed, int64_t row0, int64_t n_row, const float *w)
+{
+	const sn_blocked *b = &packed->shape->blocked;
+	if (gemm->precision == SN_F32_PRECISION) sn_blocked_put_f32(b, packed->high.bytes, row0, n_row, w);
+	else sn_blocked_put_bf16(b, packed->high.bytes, packed->low.bytes, row0, n_row, w);
+}
+
+sn_status sn_gemm_pack(sn_packed **out, sn_gemm *gemm, const float *w, int64_t n, int64_t k)
+{
+	SN_TRY(sn_packed_make(out, gemm, n, k));
+#pragma omp parallel for num_threads(sn_ctx_threads(gemm->ctx))
+	for (int64_t i = 0; i < n; i += SN_PACK_ROWS)
+		sn_packed_put(gemm, *out, i, SN_MIN(n - i, (int64_t)SN_PACK_ROWS), w + i * k);
+	return SN_OK;
+}
+
+static void put_columns(const sn_gemm *gemm, sn_packed *packed, int64_t column0, int64_t n_column, const float *w)
+{
+	const sn_blocked *b = &packed->shape->blocked;
+	void *high = packed->high.bytes, *low = packed->low.bytes;
+	if (gemm->precision == SN_F32_PRECISION) sn_blocked_put_columns_f32(b, high, column0, n_column, w);
+	else sn_blocked_put_columns_bf16(b, high, low, column0, n_column, w);
+}
+
+sn_status sn_gemm_pack_transposed(sn_packed **out, sn_gemm *gemm, const float *w, int64_t n, int64_t k)
+{
+	SN_TRY(sn_packed_make(out, gemm, k, n));
+#pragma omp parallel for num_threads(sn_ctx_threads(gemm->ctx))
+	for (int64_t i = 0; i < n; i += SN_PACK_ROWS)
+		put_columns(gemm, *out, i, SN_MIN(n - i, (int64_t)SN_PACK_ROWS), w + i * k);
+	return SN_OK;
 }
 
 static void free_half(sn_gemm *gemm, half *h)

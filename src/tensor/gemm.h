@@ -26,8 +26,16 @@ const char *sn_precision_name(sn_precision precision);
 
 SN_CHECKED sn_status sn_gemm_open(sn_gemm **out, sn_ctx *ctx);
 void sn_gemm_close(sn_gemm *gemm);
-/* Packs w [n, k] row-major (as files hold it) for y = x w'. w is no longer needed afterwards. */
+/* A matrix [n, k] for y = x w', whose rows are still to be put down. */
+SN_CHECKED sn_status sn_packed_make(sn_packed **out, sn_gemm *gemm, int64_t n, int64_t k);
+/* Puts rows [row0, row0 + n_row) of w down; w [n_row, k] row-major, as files hold them. From several threads at once on
+ * different rows, best SN_PACK_ROWS of them from a multiple of that. */
+void sn_packed_put(const sn_gemm *gemm, sn_packed *packed, int64_t row0, int64_t n_row, const float *w);
+enum { SN_PACK_ROWS = 64 };
+/* Both for a w [n, k] that is in memory; it is no longer needed afterwards. */
 SN_CHECKED sn_status sn_gemm_pack(sn_packed **out, sn_gemm *gemm, const float *w, int64_t n, int64_t k);
+/* Packs the same w [n, k] for y [m, k] = x [m, n] w: the product's derivative. */
+SN_CHECKED sn_status sn_gemm_pack_transposed(sn_packed **out, sn_gemm *gemm, const float *w, int64_t n, int64_t k);
 void sn_packed_free(sn_gemm *gemm, sn_packed *packed);
 /* Returns n of [n, k]: how many numbers a product yields for each row. */
 int64_t sn_packed_rows(const sn_packed *packed);
