@@ -3,6 +3,7 @@
 #include "tensor/kernels.h"
 
 #include "base/base.h"
+#include "tensor/quad.h"
 
 #include <math.h>
 #include <string.h>
@@ -255,32 +256,13 @@ static __attribute__((noinline)) void accumulate(float *const *y, const float *c
 	}
 }
 
-typedef float quad __attribute__((vector_size(16)));
-
-/* Four keys' numbers i .. i + 3, as four lines of a panel. */
-static inline void turn_quad(float *out, const float *k, int64_t stride)
-{
-	quad a, b, c, d;
-	memcpy(&a, k, sizeof a);
-	memcpy(&b, k + stride, sizeof b);
-	memcpy(&c, k + 2 * stride, sizeof c);
-	memcpy(&d, k + 3 * stride, sizeof d);
-	quad ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-	quad cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-	const quad line[] = {
-		__builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
-		__builtin_shufflevector(ab2, cd2, 0, 1, 4, 5), __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7),
-	};
-	for (int i = 0; i < 4; i++) memcpy(out + i * SN_PANEL, &line[i], sizeof line[i]);
-}
-
 static void turn(float *panels, int64_t first, const float *k, int64_t stride, int64_t n, int64_t d)
 {
 	for (int64_t j = 0, step; j < n; j += step) {
 		float *out = panels + (first + j) / SN_PANEL * SN_PANEL * d + (first + j) % SN_PANEL;
 		int64_t i = 0;
 		step = (first + j) % 4 == 0 && j + 4 <= n ? 4 : 1;
-		for (; step == 4 && i + 4 <= d; i += 4) turn_quad(out + i * SN_PANEL, k + j * stride + i, stride);
+		for (; step == 4 && i + 4 <= d; i += 4) sn_turn_quad(out + i * SN_PANEL, SN_PANEL, k + j * stride + i, stride);
 		for (; i < d; i++)
 			for (int64_t m = 0; m < step; m++) out[i * SN_PANEL + m] = k[(j + m) * stride + i];
 	}
@@ -356,6 +338,17 @@ static void logsumexp(const float *x, int64_t n, float *maximum, double *sum)
 	*sum += fold_double(partial);
 }
 
+static int64_t next_above(const float *x, int64_t from, int64_t n, float threshold)
+{
+	for (; from + PARTIAL <= n; from += PARTIAL) {
+		int32_t any = 0;
+		for (int i = 0; i < PARTIAL; i++) any |= x[from + i] > threshold;
+		if (any) break;
+	}
+	while (from < n && !(x[from] > threshold)) from++;
+	return from;
+}
+
 /* LANES columns of [k, LANES values]: the rest of the line beyond n is not touched. */
 static inline void softmax_columns_block(float *x, int64_t ld, int64_t k, int n, float *log_sum)
 {
@@ -411,5 +404,6 @@ const sn_kernels NAME(SN_KERNEL_LEVEL) = {
 	.rotate = rotate, .rotate_pairs = rotate_pairs, .layer_scale = layer_scale, .standardise = standardise,
 	.softcap = softcap, .activate = activate, .accumulate = accumulate, .turn = turn, .scores = scores,
 	.softmax = softmax,
-	.logsumexp = logsumexp, .softmax_columns = softmax_columns, .softmax_curve = softmax_curve,
+	.logsumexp = logsumexp, .next_above = next_above, .softmax_columns = softmax_columns,
+	.softmax_curve = softmax_curve,
 };

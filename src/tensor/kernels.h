@@ -55,6 +55,8 @@ typedef struct sn_kernels {
 	void (*softmax)(float *x, int64_t n);
 	/* Takes n more logits into a running (maximum, sum of exp(x - maximum)). */
 	void (*logsumexp)(const float *x, int64_t n, float *maximum, double *sum);
+	/* Returns the first index from `from` on whose number is above threshold; n if there is none. */
+	int64_t (*next_above)(const float *x, int64_t from, int64_t n, float threshold);
 	/* Softmax down the columns of x [k, n] (distance ld between its rows), in place; log_sum [n]: log Σ exp. */
 	void (*softmax_columns)(float *x, int64_t ld, int64_t k, int64_t n, float *log_sum);
 	/* u = p (u - Σ_k p u), column by column: the softmax's derivative at probabilities p times u, both [k, n], rows ld

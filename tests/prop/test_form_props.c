@@ -271,9 +271,26 @@ static void threads_change_no_bit_in_any_form(void **state)
 	sn_ctx_close(single);
 }
 
+/* Kernels of every processor level that this one has: the same logits but for rounding, whatever the form. */
+static void processor_levels_agree_in_every_form(void **state)
+{
+	for (uint64_t number = 1; number <= CASES; number++) {
+		fixture f;
+		open_case(&f, test_ctx(state), number);
+		sn_batch rows = make_rows(&f, true);
+		const float *best = logits(&f, &rows, NULL, 0);
+		for (int level = 0; sn_kernels_at(level); level++) {
+			f.model->kernels = sn_kernels_at(level);
+			assert_same(&f, logits(&f, &rows, NULL, 0), best, (int64_t)ROWS * LEN * VOCAB, f.model->kernels->level);
+		}
+		close_case(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(processor_levels_agree_in_every_form),
 		cmocka_unit_test(every_form_keeps_its_promises),
 		cmocka_unit_test(threads_change_no_bit_in_any_form),
 	};

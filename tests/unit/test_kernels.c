@@ -4,8 +4,10 @@
 
 #include "tensor/gemm.h"
 #include "tensor/kernels.h"
+#include "tensor/topk.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { N = 301 };
@@ -180,6 +182,46 @@ static void products_match_and_do_not_depend_on_company(void **state)
 	sn_gemm_close(gemm);
 }
 
+/* A matrix packed as the transpose of its transpose gives the same products bit for bit; so does one whose rows came in
+ * pieces, at sizes that fill no block of the layout. */
+static void rows_and_columns_are_put_where_the_layout_has_them(void **state)
+{
+	static const int64_t size[][2] = { { 1, 1 }, { 5, 7 }, { 130, 96 }, { 67, 33 }, { 64, 16 } };
+	enum { MOST = 130 * 96 };
+	static float w[MOST], turned[MOST], x[32 * 96], y[3][32 * 130];
+	(void)state;
+	fill(w, MOST, 11);
+	fill(x, 32 * 96, 12);
+	for (int precision = SN_F32_PRECISION; precision <= SN_BF16_PRECISION; precision++) {
+		sn_options options = { .size = sizeof options, .threads = 2, .precision = (sn_precision)precision };
+		sn_ctx *ctx;
+		sn_gemm *gemm;
+		assert_int_equal(sn_ctx_open(&ctx, &options), SN_OK);
+		assert_ok(ctx, sn_gemm_open(&gemm, ctx));
+		for (int t = 0; t < SN_COUNT(size); t++) {
+			int64_t n = size[t][0], k = size[t][1];
+			sn_packed *packed[3];
+			for (int64_t i = 0; i < n * k; i++) turned[i % k * n + i / k] = w[i];
+			assert_ok(ctx, sn_gemm_pack(&packed[0], gemm, w, n, k));
+			assert_ok(ctx, sn_gemm_pack_transposed(&packed[1], gemm, turned, k, n));
+			assert_ok(ctx, sn_packed_make(&packed[2], gemm, n, k));
+			for (int64_t i = 0; i < n; i += 3) sn_packed_put(gemm, packed[2], i, SN_MIN(n - i, 3), w + i * k);
+			for (int i = 0; i < 3; i++) {
+				assert_ok(ctx, sn_gemm_run(gemm, packed[i], x, 32, y[i]));
+				assert_memory_equal(y[i], y[0], (size_t)(32 * n) * sizeof **y);
+				sn_packed_free(gemm, packed[i]);
+			}
+			for (int64_t i = 0; i < 32 * n; i++) {
+				double sum = 0;
+				for (int64_t j = 0; j < k; j++) sum += (double)x[i / n * k + j] * w[i % n * k + j];
+				assert_true(fabs(y[0][i] - sum) < (sn_gemm_precision(ctx) == SN_BF16_PRECISION ? 0.3 : 1e-3));
+			}
+		}
+		sn_gemm_close(gemm);
+		sn_ctx_close(ctx);
+	}
+}
+
 /* Relative error of a product in a precision, against sums in double. */
 static double error_of(sn_precision precision)
 {
@@ -222,6 +264,44 @@ static void precisions_have_the_errors_that_they_state(void **state)
 	assert_true(three < 1e-5 && one > 1e-3 && one < 5e-3);
 }
 
+static const float *sorted_by;
+
+static int by_value_then_index(const void *a, const void *b)
+{
+	int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
+	if (sorted_by[i] != sorted_by[j]) return sorted_by[i] < sorted_by[j] ? 1 : -1;
+	return (i > j) - (i < j);
+}
+
+/* Against a full sort: random numbers, few different ones, ascending and descending ones, with NaN and infinities. */
+static void the_largest_are_found_without_sorting(void **state)
+{
+	(void)state;
+	enum { MOST = 1000, KINDS = 5 };
+	static float x[MOST];
+	static int32_t order[MOST], found[MOST + 1];
+	for (int kind = 0; kind < KINDS; kind++)
+		for (int n = 0; n <= MOST; n += n < 70 ? 1 : 310) {
+			int numbers = 0;
+			fill(x, n, (uint64_t)(20 + kind));
+			for (int i = 0; i < n; i++) {
+				if (kind == 1) x[i] = floorf(x[i]);
+				else if (kind == 2) x[i] = (float)i;
+				else if (kind == 3) x[i] = -(float)i;
+				else if (kind == 4) x[i] = i % 3 == 0 ? NAN : i % 7 == 0 ? -INFINITY : i % 11 == 0 ? INFINITY : x[i];
+				if (x[i] == x[i]) order[numbers++] = i;
+			}
+			sorted_by = x;
+			qsort(order, (size_t)numbers, sizeof *order, by_value_then_index);
+			static const int sizes[] = { 0, 1, 2, 10, 63, MOST };
+			for (int t = 0; t < SN_COUNT(sizes); t++) {
+				int64_t expected = SN_MIN(sizes[t], numbers);
+				assert_int_equal(sn_topk(x, n, sizes[t], found), expected);
+				assert_memory_equal(found, order, (size_t)expected * sizeof *found);
+			}
+		}
+}
+
 /* Columns of probabilities and the softmax's derivative, at widths around the vectors', against sums in double. */
 static void softmax_goes_down_columns(void **state)
 {
@@ -259,9 +339,11 @@ int main(void)
 		cmocka_unit_test(kernels_agree_with_double_arithmetic_on_every_level),
 		cmocka_unit_test(tiles_match_and_do_not_depend_on_company),
 		cmocka_unit_test(blocked_softmax_rows_are_zero),
+		cmocka_unit_test(the_largest_are_found_without_sorting),
 		cmocka_unit_test(softmax_goes_down_columns),
 		cmocka_unit_test(rotation_keeps_lengths_and_turns_pairs),
 		cmocka_unit_test(products_match_and_do_not_depend_on_company),
+		cmocka_unit_test(rows_and_columns_are_put_where_the_layout_has_them),
 		cmocka_unit_test(precisions_have_the_errors_that_they_state),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
