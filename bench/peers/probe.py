@@ -71,23 +71,23 @@ def fit(path, out):
     import warnings
     warnings.simplefilter("ignore", ConvergenceWarning)
     arrays, result, fits, stopped = load_file(path), {}, 0, 0
-    start = time.time()
+    start, cpu = time.time(), time.process_time()
     site = 0
     while f"x.{site}" in arrays:
         x = standardised(arrays[f"x.{site}"])
         for label in ("y", "control"):
-            model = LogisticRegression(max_iter=200, tol=1e-3, warm_start=True)
+            model = LogisticRegression(max_iter=1000, warm_start=True)  # tol: 1e-4, largest derivative of the mean loss
             for strength in STRENGTHS:
                 model.set_params(C=strength).fit(x, arrays[label])
-                fits, stopped = fits + 1, stopped + int(model.n_iter_[0] >= 200)
+                fits, stopped = fits + 1, stopped + int(model.n_iter_[0] >= 1000)
                 if label == "y":
                     result[f"coef.{site}.{strength:g}"] = np.ascontiguousarray(
                         np.concatenate([model.coef_, model.intercept_[:, None]], 1), np.float64)
         site += 1
-    seconds = time.time() - start
+    seconds, cpu = time.time() - start, time.process_time() - cpu
     save_file(result, out)
     print(json.dumps({"what": "scikit-learn probes", "fits": fits, "rows": len(arrays["y"]), "s": round(seconds, 3),
-                      "ms_fit": round(1e3 * seconds / fits, 2), "unconverged": stopped,
+                      "cpu_s": round(cpu, 3), "ms_fit": round(1e3 * seconds / fits, 2), "unconverged": stopped,
                       "rss_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 3)}))
 
 

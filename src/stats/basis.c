@@ -54,10 +54,36 @@ void sn_basis_turn(const sn_basis *basis, int threads, const float *x, int64_t n
 	}
 }
 
-void sn_mean_squares(const float *x, int64_t n, int64_t d, double *out)
+static void mean_squares(const float *x, int64_t n, int64_t d, double *out)
 {
-	memset(out, 0, (size_t)d * sizeof *out);
 	for (int64_t i = 0; i < n; i++)
 		for (int64_t j = 0; j < d; j++) out[j] += (double)x[i * d + j] * x[i * d + j];
 	for (int64_t j = 0; j < d && n > 0; j++) out[j] /= (double)n;
+}
+
+/* Rows [m, d] as a panel [d, m], in blocks that both sides of fit the cache. */
+static void make_panel(const float *x, int64_t m, int64_t d, float *out)
+{
+	enum { BLOCK = 16 };
+	for (int64_t i0 = 0; i0 < m; i0 += BLOCK)
+		for (int64_t j0 = 0; j0 < d; j0 += BLOCK)
+			for (int64_t j = j0; j < SN_MIN(d, j0 + BLOCK); j++)
+				for (int64_t i = i0; i < SN_MIN(m, i0 + BLOCK); i++) out[j * m + i] = x[i * d + j];
+}
+
+sn_status sn_design_make(sn_design *out, sn_arena *arena, float *x, int64_t n, int64_t d)
+{
+	float *turned;
+	int threads = sn_ctx_threads(sn_arena_ctx(arena));
+	*out = (sn_design){ .n = n, .n_built = n, .d = d, .panel = x };
+	SN_NEW(turned, arena, float, sn_size3((size_t)n, (size_t)d, 1));
+	SN_NEW(out->mean_square, arena, double, d);
+	SN_TRY(sn_basis_find(&out->basis, arena, x, n, d));
+	sn_basis_turn(&out->basis, threads, x, n, turned);
+	mean_squares(turned, n, d, out->mean_square);
+#pragma omp parallel for num_threads(threads) schedule(static)
+	for (int64_t first = 0; first < n; first += SN_PANEL_ROWS)
+		make_panel(turned + first * d, SN_MIN(SN_PANEL_ROWS, n - first), d, x + first * d);
+	out->x = turned;
+	return SN_OK;
 }

@@ -5,12 +5,13 @@
 
 #include "stats/linalg.h"
 #include "stats/newton.h"
+#include "tensor/half.h"
 #include "tensor/kernels.h"
 #include "tensor/sgemm.h"
 
-/* PARTS of rows with sums of their own, added in order: the same for any number of threads. A CHUNK of rows stays in
- * the second-level cache between its two products. */
-enum { PARTS = 8, CHUNK = 256, LEAST_VECTORS = 32, MOST_ITERATIONS = 200 };
+/* PARTS of rows with sums of their own, added in order: the same for any number of threads. A CHUNK of rows, one panel
+ * of the design, stays in the second-level cache between its two products. */
+enum { PARTS = 8, CHUNK = SN_PANEL_ROWS, MOST_ITERATIONS = 200 };
 
 sn_status sn_multinomial_make(sn_multinomial *out, sn_arena *arena, int n_class, int64_t d, int64_t room)
 {
@@ -22,8 +23,12 @@ sn_status sn_multinomial_make(sn_multinomial *out, sn_arena *arena, int n_class,
 	SN_NEW(out->theta, arena, double, size);
 	SN_NEW(out->ridge, arena, double, size);
 	SN_NEW(out->p, arena, float, sn_size3((size_t)out->n_vec, (size_t)room, 1));
-	out->solver =
-		(sn_ncg){ .size = (int64_t)size, .theta = out->theta, .ridge = out->ridge, .max_iter = MOST_ITERATIONS };
+	SN_NEW(out->flat, arena, float, sn_size3((size_t)out->n_vec, (size_t)d, 2));
+	out->solver = (sn_ncg){ .size = (int64_t)size,
+							.theta = out->theta,
+							.ridge = out->ridge,
+							.owner = out,
+							.max_iter = MOST_ITERATIONS };
 	return sn_ncg_start(&out->solver, arena);
 }
 
@@ -32,6 +37,7 @@ sn_status sn_multinomial_make(sn_multinomial *out, sn_arena *arena, int n_class,
 /* Sums of one part of the rows. */
 typedef struct part {
 	float *score, *sum;   /* [n_vec of all, CHUNK]; [n_vec of all, d] */
+	uint16_t *rounded;    /* scores in bfloat16 */
 	double *bias, *curve; /* [n_vec of all] gradient of intercepts; Σ p (1 - p) */
 	double *loss;         /* [problems] */
 	double *wide;         /* exact gradients: [CHUNK, d + 1], scores [CHUNK, most n_vec], sums [all, d + 1] */
@@ -41,21 +47,40 @@ typedef struct part {
 typedef struct work {
 	sn_multinomial *const *problem;
 	int n, threads, most;
-	int n_vec, n_pad; /* vectors asked for; with the zeros that a fast product wants behind them */
-	int *first;       /* [n] first vector of each problem among all; -1: it asks for nothing in float32 */
+	int n_vec, n_single; /* vectors asked for; those in float32 come first, then those in bfloat16 */
+	int *first;          /* [n] first vector of each problem among all; -1: it asks for nothing, or in double */
 	const sn_design *design;
 	float *ask, *ask_bias; /* [n_vec, d]; [n_vec] */
+	uint16_t *ask_rough;   /* [n_vec - n_single, d] */
+	sn_half *half;         /* the design in bfloat16; NULL on processors without */
 	const sn_kernels *kernel;
 	part part[PARTS];
 	bool any_exact;
+	sn_multinomial_stop stop;
+	sn_multinomial_next *next;
+	void *owner;
 } work;
 
 static bool exact(const sn_multinomial *p) { return p->solver.exact && p->solver.ask == SN_ASK_GRADIENT; }
 
 static bool asks(const sn_multinomial *p) { return p->solver.ask != SN_ASK_NOTHING; }
 
-/* Packs the vectors of all problems that ask in float32. */
-static void collect(work *w)
+static bool rough(const sn_multinomial *p) { return p->solver.rough && p->solver.ask == SN_ASK_CURVATURE; }
+
+static void pack_vectors(work *w, int k)
+{
+	const sn_multinomial *p = w->problem[k];
+	int64_t d = w->design->d;
+	w->first[k] = w->n_vec;
+	for (int v = 0; v < p->n_vec; v++, w->n_vec++) {
+		const double *at = p->solver.at + v * (d + 1);
+		for (int64_t j = 0; j < d; j++) w->ask[w->n_vec * d + j] = (float)at[j];
+		w->ask_bias[w->n_vec] = (float)at[d];
+	}
+}
+
+/* Packs the vectors of all problems that ask, but for exact gradients. */
+static sn_status collect(work *w)
 {
 	int64_t d = w->design->d;
 	w->n_vec = 0;
@@ -63,15 +88,15 @@ static void collect(work *w)
 	for (int k = 0; k < w->n; k++) {
 		const sn_multinomial *p = w->problem[k];
 		w->any_exact |= asks(p) && exact(p);
-		w->first[k] = asks(p) && !exact(p) ? w->n_vec : -1;
-		for (int v = 0; w->first[k] >= 0 && v < p->n_vec; v++, w->n_vec++) {
-			const double *at = p->solver.at + v * (d + 1);
-			for (int64_t j = 0; j < d; j++) w->ask[w->n_vec * d + j] = (float)at[j];
-			w->ask_bias[w->n_vec] = (float)at[d];
-		}
+		w->first[k] = -1;
+		if (asks(p) && !exact(p) && !rough(p)) pack_vectors(w, k);
 	}
-	w->n_pad = SN_MAX(w->n_vec, LEAST_VECTORS);
-	memset(w->ask + w->n_vec * d, 0, (size_t)((w->n_pad - w->n_vec) * d) * sizeof *w->ask);
+	w->n_single = w->n_vec;
+	for (int k = 0; k < w->n; k++)
+		if (rough(w->problem[k])) pack_vectors(w, k);
+	int n_rough = w->n_vec - w->n_single;
+	sn_half_round(w->ask + w->n_single * d, n_rough * d, w->ask_rough);
+	return n_rough > 0 ? sn_half_prepare(w->half, n_rough) : SN_OK;
 }
 
 static float *stored(const sn_multinomial *p, int v, int64_t row) { return p->p + (int64_t)v * p->room + row; }
@@ -130,14 +155,44 @@ static void curvature_rows(const work *w, part *s, int k, int64_t first, int64_t
 	w->kernel->softmax_curve(score, CHUNK, own, p->room, p->n_vec, m);
 }
 
-/* A chunk: scores of everything asked, their derivatives, and the products of these with the rows. */
-static void run_chunk(const work *w, part *s, int64_t first, int64_t m)
+/* Scores of everything asked on m rows from first on. In bfloat16 a chunk is always full; what the rows behind the last
+ * score, nobody reads. */
+static sn_status score_rows(work *w, int number, int64_t first, int64_t m)
 {
+	part *s = &w->part[number];
+	int64_t d = w->design->d, built = SN_MIN(CHUNK, w->design->n_built - first);
+	int n_rough = w->n_vec - w->n_single;
+	sn_sgemm(false, false, w->n_single, m, d, w->ask, d, w->design->panel + first * d, built, 0, s->score, CHUNK);
+	if (n_rough > 0)
+		SN_TRY(sn_half_scores(w->half, number, first / CHUNK, n_rough, w->ask_rough, s->score + w->n_single * CHUNK));
+	for (int v = 0; v < w->n_vec; v++)
+		for (int64_t i = 0; i < m; i++) s->score[(int64_t)v * CHUNK + i] += w->ask_bias[v];
+	return SN_OK;
+}
+
+/* Adds what the derivatives by the scores contribute to every vector's sums. */
+static sn_status add_rows(work *w, int number, int64_t first, int64_t m)
+{
+	part *s = &w->part[number];
 	int64_t d = w->design->d;
-	const float *x = w->design->x + first * d;
-	for (int v = 0; v < w->n_pad; v++)
-		for (int64_t i = 0; i < m; i++) s->score[(int64_t)v * CHUNK + i] = v < w->n_vec ? w->ask_bias[v] : 0;
-	sn_sgemm(false, true, w->n_pad, m, d, w->ask, d, x, d, 1, s->score, CHUNK);
+	int n_rough = w->n_vec - w->n_single;
+	for (int v = 0; v < w->n_vec; v++) {
+		float sum = 0, *score = s->score + (int64_t)v * CHUNK;
+		for (int64_t i = 0; i < m; i++) sum += score[i];
+		s->bias[v] += sum;
+		memset(score + m, 0, (size_t)(CHUNK - m) * sizeof *score);
+	}
+	sn_sgemm(false, false, w->n_single, d, m, s->score, CHUNK, w->design->x + first * d, d, 1, s->sum, d);
+	if (n_rough == 0) return SN_OK;
+	sn_half_round(s->score + w->n_single * CHUNK, n_rough * CHUNK, s->rounded);
+	return sn_half_sums(w->half, number, first / CHUNK, n_rough, s->rounded, s->sum + w->n_single * d);
+}
+
+/* A chunk: scores of everything asked, their derivatives, and the products of these with the rows. */
+static sn_status run_chunk(work *w, int number, int64_t first, int64_t m)
+{
+	part *s = &w->part[number];
+	SN_TRY(score_rows(w, number, first, m));
 	for (int k = 0; k < w->n; k++) {
 		if (w->first[k] < 0) continue;
 		if (w->problem[k]->solver.ask == SN_ASK_GRADIENT)
@@ -145,26 +200,41 @@ static void run_chunk(const work *w, part *s, int64_t first, int64_t m)
 		else
 			curvature_rows(w, s, k, first, m);
 	}
-	for (int v = 0; v < w->n_vec; v++) {
-		float sum = 0;
-		for (int64_t i = 0; i < m; i++) sum += s->score[(int64_t)v * CHUNK + i];
-		s->bias[v] += sum;
-	}
-	sn_sgemm(false, false, w->n_pad, d, m, s->score, CHUNK, x, d, 1, s->sum, d);
+	return add_rows(w, number, first, m);
 }
 
-static int64_t part_border(const work *w, int number) { return w->design->n * number / PARTS; }
+/* The first row of a part: parts are whole chunks. */
+static int64_t part_border(const work *w, int number)
+{
+	int64_t n_chunk = (w->design->n + CHUNK - 1) / CHUNK;
+	return SN_MIN(w->design->n, n_chunk * number / PARTS * CHUNK);
+}
 
-static void run_part(work *w, int number)
+static sn_status run_part(work *w, int number)
 {
 	part *s = &w->part[number];
 	int64_t end = part_border(w, number + 1);
-	memset(s->sum, 0, (size_t)w->n_pad * (size_t)w->design->d * sizeof *s->sum);
+	memset(s->sum, 0, (size_t)w->n_vec * (size_t)w->design->d * sizeof *s->sum);
 	memset(s->bias, 0, (size_t)w->n_vec * sizeof *s->bias);
 	memset(s->curve, 0, (size_t)w->n_vec * sizeof *s->curve);
 	memset(s->loss, 0, (size_t)w->n * sizeof *s->loss);
 	for (int64_t first = part_border(w, number); first < end; first += CHUNK)
-		run_chunk(w, s, first, SN_MIN(CHUNK, end - first));
+		SN_TRY(run_chunk(w, number, first, SN_MIN(CHUNK, end - first)));
+	return SN_OK;
+}
+
+static sn_status run_parts(work *w)
+{
+	sn_status worst = SN_OK;
+#pragma omp parallel for num_threads(w->threads) schedule(dynamic)
+	for (int number = 0; number < PARTS; number++) {
+		sn_blas_serial();
+		sn_status status = run_part(w, number);
+		if (status == SN_OK) continue;
+#pragma omp critical
+		worst = status;
+	}
+	return worst;
 }
 
 /* ---- the same in double, for one problem's gradient ---- */
@@ -261,16 +331,12 @@ static void take_answers(work *w, int k)
 	sn_ncg_next(solver, loss);
 }
 
-/* One round; returns whether anything is still asked. */
-static bool run_round(work *w)
+/* One round: everything that is asked is answered. */
+static sn_status run_round(work *w)
 {
-	collect(w);
+	SN_TRY(collect(w));
 	if (w->n_vec > 0) {
-#pragma omp parallel for num_threads(w->threads) schedule(dynamic)
-		for (int number = 0; number < PARTS; number++) {
-			sn_blas_serial();
-			run_part(w, number);
-		}
+		SN_TRY(run_parts(w));
 #pragma omp parallel for num_threads(w->threads) schedule(dynamic)
 		for (int k = 0; k < w->n; k++)
 			if (w->first[k] >= 0) take_answers(w, k);
@@ -280,18 +346,17 @@ static bool run_round(work *w)
 		exact_gradient(w, k);
 		take_answers(w, k);
 	}
-	bool any = false;
-	for (int k = 0; k < w->n; k++) any |= asks(w->problem[k]);
-	return any;
+	return SN_OK;
 }
 
 static sn_status make_parts(work *w, sn_arena *arena)
 {
-	size_t d = (size_t)w->design->d, all = (size_t)SN_MAX(w->n_vec, LEAST_VECTORS), most = (size_t)w->most;
+	size_t d = (size_t)w->design->d, all = (size_t)w->n_vec, most = (size_t)w->most;
 	for (int number = 0; number < PARTS; number++) {
 		part *s = &w->part[number];
 		SN_NEW(s->score, arena, float, sn_size3(all, CHUNK, 1));
 		SN_NEW(s->sum, arena, float, sn_size3(all, d, 1));
+		SN_NEW(s->rounded, arena, uint16_t, sn_size3(all, CHUNK, 1));
 		SN_NEW(s->bias, arena, double, all);
 		SN_NEW(s->curve, arena, double, all);
 		SN_NEW(s->loss, arena, double, w->n);
@@ -302,14 +367,46 @@ static sn_status make_parts(work *w, sn_arena *arena)
 	SN_NEW(w->first, arena, int, w->n);
 	SN_NEW(w->ask, arena, float, sn_size3(all, d, 1));
 	SN_NEW(w->ask_bias, arena, float, all);
-	return SN_OK;
+	SN_NEW(w->ask_rough, arena, uint16_t, sn_size3(all, d, 1));
+	if (!sn_half_fast()) return SN_OK;
+	const sn_design *at = w->design;
+	return sn_half_open(&w->half, sn_arena_ctx(arena), at->x, at->n, at->d, CHUNK, PARTS, w->n_vec);
 }
 
-static void restart(sn_multinomial *p, const sn_design *design, double tol)
+/* ---- where to stop ---- */
+
+/* Whether a gradient, on standardised columns, has no number above share of the slope asked for. The turn keeps
+ * lengths, so most gradients are turned only to be found small enough. */
+static bool is_flat(const void *owner, const double *gradient, double share)
 {
+	const sn_multinomial *p = owner;
+	int64_t d = p->design->d;
+	double most = share * p->slope * (double)p->design->n;
+	float *in = p->flat, *out = p->flat + p->n_vec * d;
+	for (int v = 0; v < p->n_vec; v++) {
+		const double *g = gradient + v * (d + 1);
+		double square = 0;
+		for (int64_t j = 0; j < d; j++) square += g[j] * g[j];
+		if (fabs(g[d]) > most || square > (double)d * most * most) return false;
+		for (int64_t j = 0; j < d; j++) in[v * d + j] = (float)g[j];
+	}
+	sn_blas_serial();
+	sn_sgemm(false, true, p->n_vec, d, d, in, d, p->design->basis.turn, d, 0, out, d);
+	double largest = 0;
+	for (int64_t j = 0; j < p->n_vec * d; j++) largest = fmax(largest, fabs(out[j]));
+	return largest <= most;
+}
+
+static void restart(sn_multinomial *p, const sn_design *design, sn_multinomial_stop stop, bool rough)
+{
+	double gap = stop.gap > 0 || stop.slope > 0 ? stop.gap : 1e-8;
+	p->design = design;
+	p->slope = stop.slope;
 	for (int64_t j = 0; j < p->solver.size; j++) p->ridge[j] = (j + 1) % (design->d + 1) ? 1 / p->c : 0;
-	p->solver.tol = (tol > 0 ? tol : 1e-8) * (double)design->n;
+	p->solver.tol = gap * (double)design->n;
+	p->solver.flat = stop.slope > 0 ? is_flat : NULL;
 	sn_ncg_restart(&p->solver);
+	p->solver.rough = rough;
 }
 
 /* What is added to all classes alike changes no probability: intercepts may sum to 0, coefficients at the optimum do,
@@ -323,26 +420,59 @@ static void centre(sn_multinomial *p, int64_t d)
 	}
 }
 
+/* Leads the regressions that have stopped since the last round on; returns whether anything is asked. */
+static bool lead(work *w, bool *stopped)
+{
+	bool any = false;
+	for (int k = 0; k < w->n; k++) {
+		sn_multinomial *p = w->problem[k];
+		if (!asks(p) && !stopped[k]) {
+			centre(p, w->design->d);
+			stopped[k] = !w->next || !w->next(w->owner, k);
+			if (!stopped[k]) restart(p, w->design, w->stop, w->half != NULL);
+		}
+		any |= asks(p);
+	}
+	return any;
+}
+
+static sn_status run_rounds(work *w, sn_arena *scratch)
+{
+	bool *stopped;
+	SN_NEW(stopped, scratch, bool, w->n);
+	for (int k = 0; k < w->n; k++) restart(w->problem[k], w->design, w->stop, w->half != NULL);
+	do {
+		SN_TRY(sn_poll(sn_arena_ctx(scratch)));
+		SN_TRY(run_round(w));
+	} while (lead(w, stopped));
+	return SN_OK;
+}
+
 sn_status sn_multinomial_solve(sn_multinomial *const *problem, int n, sn_arena *scratch, const sn_design *design,
-							   double tol)
+							   sn_multinomial_stop stop, sn_multinomial_next *next, void *owner)
 {
 	sn_ctx *ctx = sn_arena_ctx(scratch);
-	work w = {
-		.problem = problem, .n = n, .threads = sn_ctx_threads(ctx), .design = design, .kernel = sn_kernels_get()
-	};
+	work w = { .problem = problem,
+			   .n = n,
+			   .threads = sn_ctx_threads(ctx),
+			   .design = design,
+			   .kernel = sn_kernels_get(),
+			   .stop = stop,
+			   .next = next,
+			   .owner = owner };
 	for (int k = 0; k < n; k++) {
 		SN_ASSERT(design->n <= problem[k]->room);
-		restart(problem[k], design, tol);
 		w.n_vec += problem[k]->n_vec;
 		w.most = SN_MAX(w.most, problem[k]->n_vec);
 	}
 	sn_mark mark = sn_arena_mark(scratch);
-	SN_TRY(make_parts(&w, scratch));
-	do SN_TRY(sn_poll(ctx));
-	while (run_round(&w));
-	for (int k = 0; k < n; k++) centre(problem[k], design->d);
+	int before = sn_blas_serial();
+	sn_status status = make_parts(&w, scratch);
+	if (status == SN_OK) status = run_rounds(&w, scratch);
+	sn_blas_restore(before);
+	sn_half_close(w.half);
 	sn_arena_reset(scratch, mark);
-	return SN_OK;
+	return status;
 }
 
 sn_status sn_multinomial_logp(const sn_multinomial *p, sn_arena *scratch, const float *x, int64_t m, int64_t d,

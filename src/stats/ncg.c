@@ -6,6 +6,8 @@
 enum { MOST_CG = 250, MOST_SLOW = 3 };
 /* Rounding of the objective that is forgiven: sums of float32 logarithms, sums of doubles. */
 static const double slack_single = 3e-7, slack_exact = 1e-13, loosest = 0.5;
+/* What a step leaves of the gradient if the loss is as quadratic as it seems: this share of what would be enough. */
+static const double promised = 0.5;
 
 static void ask(sn_ncg *p, sn_ask what, const double *at)
 {
@@ -30,24 +32,36 @@ void sn_ncg_restart(sn_ncg *p)
 	p->objective = INFINITY;
 	p->gap = p->first_gap = INFINITY;
 	p->iterations = p->passes = p->n_slow = 0;
-	p->converged = p->exact = false;
+	p->converged = p->exact = p->rough = false;
 	ask(p, SN_ASK_GRADIENT, p->trial);
 }
 
-/* The same point again, in double. */
-static void be_exact(sn_ncg *p)
+/* share: of what is small enough that the gradient may be. */
+static bool flat(const sn_ncg *p, const double *gradient, double share)
 {
-	memcpy(p->trial, p->theta, (size_t)p->size * sizeof *p->trial);
-	p->objective = INFINITY;
-	p->exact = true;
-	p->n_slow = 0;
-	ask(p, SN_ASK_GRADIENT, p->trial);
+	return p->flat && p->flat(p->owner, gradient, share);
 }
 
 static void stop(sn_ncg *p, bool converged)
 {
 	p->converged = converged;
 	ask(p, SN_ASK_NOTHING, NULL);
+}
+
+/* After want of progress: the same point again, with products in float32 if they were rough, with gradients in double
+ * if those were not; then nothing is left. */
+static void take_care(sn_ncg *p)
+{
+	if (p->exact) {
+		stop(p, false);
+		return;
+	}
+	memcpy(p->trial, p->theta, (size_t)p->size * sizeof *p->trial);
+	p->objective = INFINITY;
+	p->exact = !p->rough;
+	p->rough = false;
+	p->n_slow = 0;
+	ask(p, SN_ASK_GRADIENT, p->trial);
 }
 
 /* Starts conjugate gradients on H step = -gradient; sets gap. */
@@ -93,10 +107,8 @@ static void take_gradient(sn_ncg *p, double loss)
 		p->size_of_step /= 2;
 		if (p->size_of_step > 1e-8)
 			try_step(p);
-		else if (p->exact)
-			stop(p, false);
 		else
-			be_exact(p);
+			take_care(p);
 		return;
 	}
 	p->iterations += isfinite(p->objective);
@@ -104,14 +116,13 @@ static void take_gradient(sn_ncg *p, double loss)
 	memcpy(p->theta, p->trial, (size_t)p->size * sizeof *p->theta);
 	memcpy(p->grad, p->answer, (size_t)p->size * sizeof *p->grad);
 	begin_step(p);
-	if (p->gap <= p->tol || p->iterations >= p->max_iter)
-		stop(p, p->gap <= p->tol);
+	bool enough = p->gap <= p->tol || flat(p, p->grad, 1);
+	if (enough || p->iterations >= p->max_iter)
+		stop(p, enough);
 	else if (p->n_slow < MOST_SLOW)
 		ask_step(p);
-	else if (p->exact)
-		stop(p, false);
 	else
-		be_exact(p);
+		take_care(p);
 }
 
 static void take_product(sn_ncg *p)
@@ -132,7 +143,7 @@ static void take_product(sn_ncg *p)
 		p->residual[j] -= length * p->answer[j];
 		rho += p->residual[j] * p->residual[j] * p->inverse[j];
 	}
-	if (rho <= p->enough || ++p->n_cg >= MOST_CG) {
+	if (rho <= p->enough || ++p->n_cg >= MOST_CG || flat(p, p->residual, promised)) {
 		try_step(p);
 		return;
 	}

@@ -18,6 +18,9 @@ typedef struct sn_ncg {
 	const double *ridge; /* [size] >= 0 */
 	double *guess;       /* [size] diagonal of the loss's Hessian, about: the owner sets it beside every gradient */
 	double tol;          /* stops at gap <= tol */
+	/* stops also where flat says so of a gradient (or what a step promises to leave of it); NULL: never */
+	bool (*flat)(const void *owner, const double *gradient, double share);
+	const void *owner;
 	int max_iter;
 	/* what is asked for: the loss's gradient at `at`, or its Hessian (at the last gradient's point) times `at`, to be
 	 * put into answer [size]; exact: in double, as float32 has brought no progress */
@@ -25,6 +28,7 @@ typedef struct sn_ncg {
 	const double *at;
 	double *answer;
 	bool exact;
+	bool rough; /* Hessian products may be rough: the owner sets it after a restart, want of progress clears it */
 	/* how it went */
 	double objective, gap; /* gap: ½ g' M⁻¹ g, M the guess with the ridge: about how far above the optimum, nats */
 	int iterations, passes;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Strengths are a factor of ten apart, so choosing among them needs no exact fits. Nats a row. */
-static const double path_tol = 1e-3, final_tol = 1e-5;
+static const sn_multinomial_stop path_stop = { .gap = 1e-3 }, final_stop = { .gap = 1e-5 };
 enum { USUAL_STRENGTH = 2, STRENGTHS = 6, ROWS_AT_ONCE = 4096 };
 
 /* One question on one training set: the label's regression, then its controls'. */
@@ -35,7 +35,6 @@ typedef struct site {
 	/* the current split */
 	const sn_split *split;
 	sn_standard scale;
-	sn_basis basis;
 	sn_design design;
 	fit *fit; /* [n_question] */
 } site;
@@ -46,27 +45,20 @@ static int regressions(const site *s, int q) { return 1 + (s->controls ? s->ques
 static sn_status transform(const site *s, const int64_t *word, int64_t n, float *scratch, float *out)
 {
 	for (int64_t i = 0; i < n; i++) sn_standard_apply(&s->scale, s->x + word[i] * s->d, 1, s->d, scratch + i * s->d);
-	sn_basis_turn(&s->basis, sn_ctx_threads(sn_arena_ctx(s->arena)), scratch, n, out);
+	sn_basis_turn(&s->design.basis, sn_ctx_threads(sn_arena_ctx(s->arena)), scratch, n, out);
 	return SN_OK;
 }
 
 static sn_status make_design(site *s)
 {
 	int64_t n = s->split->n_train, d = s->d;
-	float *raw, *turned;
-	double *square;
-	SN_NEW(turned, s->arena, float, sn_size3((size_t)n, (size_t)d, 1));
-	SN_NEW(square, s->arena, double, d);
-	SN_NEW(raw, s->arena, float, sn_size3((size_t)n, (size_t)d, 1));
-	for (int64_t i = 0; i < n; i++) memcpy(raw + i * d, s->x + s->split->train[i] * d, (size_t)d * sizeof *raw);
-	sn_rows rows = { .x = raw, .n = n, .d = d };
+	float *x;
+	SN_NEW(x, s->arena, float, sn_size3((size_t)n, (size_t)d, 1));
+	for (int64_t i = 0; i < n; i++) memcpy(x + i * d, s->x + s->split->train[i] * d, (size_t)d * sizeof *x);
+	sn_rows rows = { .x = x, .n = n, .d = d };
 	SN_TRY(sn_standard_fit(&s->scale, s->arena, &rows));
-	sn_standard_apply(&s->scale, raw, n, d, raw);
-	SN_TRY(sn_basis_find(&s->basis, s->arena, raw, n, d));
-	sn_basis_turn(&s->basis, sn_ctx_threads(sn_arena_ctx(s->arena)), raw, n, turned);
-	sn_mean_squares(turned, n, d, square);
-	s->design = (sn_design){ .x = turned, .n = n, .d = d, .mean_square = square };
-	return SN_OK;
+	sn_standard_apply(&s->scale, x, n, d, x);
+	return sn_design_make(&s->design, s->arena, x, n, d);
 }
 
 static sn_status make_fits(site *s)
@@ -117,40 +109,46 @@ static sn_status judge(const site *s, int q, double *loss)
 	return SN_OK;
 }
 
-static sn_status judge_all(site *s, int strength)
+/* The path of one label, from the strongest regularisation on: it ends when the loss has risen twice. */
+typedef struct walk {
+	site *s;
+	sn_status status;
+	int *strength; /* [n_question] the one being solved */
+} walk;
+
+static bool next_strength(void *owner, int q)
 {
-	for (int q = 0; q < s->n_question; q++) {
-		fit *f = &s->fit[q];
-		double loss;
-		if (f->rises >= 2) continue;
-		SN_TRY(judge(s, q, &loss));
-		f->rises = loss > f->last_loss ? f->rises + 1 : 0;
-		f->last_loss = loss;
-		if (!(loss < f->best_loss) && !(isnan(loss) && strength == USUAL_STRENGTH)) continue;
+	walk *w = owner;
+	fit *f = &w->s->fit[q];
+	int *strength = &w->strength[q];
+	double loss;
+	if (w->status == SN_OK) w->status = judge(w->s, q, &loss);
+	if (w->status != SN_OK) return false;
+	f->rises = loss > f->last_loss ? f->rises + 1 : 0;
+	f->last_loss = loss;
+	if (loss < f->best_loss || (isnan(loss) && *strength == USUAL_STRENGTH)) {
 		f->best_loss = loss;
-		f->chosen = strength;
+		f->chosen = *strength;
 		memcpy(f->best, f->m[0].theta, (size_t)f->m[0].solver.size * sizeof *f->best);
 	}
-	return SN_OK;
+	if (f->rises >= 2 || ++*strength == STRENGTHS) return false;
+	f->m[0].c = sn_probe_strengths[*strength];
+	return true;
 }
 
-/* The path from the strongest regularisation on, all labels together; a label leaves when its loss has risen twice. */
+/* Every label on its path, all of them side by side. */
 static sn_status choose_strengths(site *s, sn_multinomial **active)
 {
 	sn_design design = s->design;
+	walk w = { .s = s, .status = SN_OK };
 	design.n = s->split->n_fit;
-	for (int c = 0; c < STRENGTHS; c++) {
-		int n = 0;
-		for (int q = 0; q < s->n_question; q++) {
-			if (s->fit[q].rises >= 2) continue;
-			s->fit[q].m[0].c = sn_probe_strengths[c];
-			active[n++] = &s->fit[q].m[0];
-		}
-		if (n == 0) break;
-		SN_TRY(sn_multinomial_solve(active, n, s->arena, &design, path_tol));
-		SN_TRY(judge_all(s, c));
+	SN_NEW(w.strength, s->arena, int, s->n_question);
+	for (int q = 0; q < s->n_question; q++) {
+		active[q] = &s->fit[q].m[0];
+		active[q]->c = sn_probe_strengths[0];
 	}
-	return SN_OK;
+	SN_TRY(sn_multinomial_solve(active, s->n_question, s->arena, &design, path_stop, next_strength, &w));
+	return w.status;
 }
 
 /* The chosen strengths on all training rows, from where the path left them; controls at their task's strength. */
@@ -166,7 +164,7 @@ static sn_status fit_all(site *s, sn_multinomial **active)
 		}
 		s->votes[q][f->chosen]++;
 	}
-	SN_TRY(sn_multinomial_solve(active, n, s->arena, &s->design, final_tol));
+	SN_TRY(sn_multinomial_solve(active, n, s->arena, &s->design, final_stop, NULL, NULL));
 	for (int q = 0; q < s->n_question; q++) s->score[q].n_unconverged += !s->fit[q].m[0].solver.converged;
 	return SN_OK;
 }
