@@ -71,19 +71,26 @@ static void make_panel(const float *x, int64_t m, int64_t d, float *out)
 				for (int64_t i = i0; i < SN_MIN(m, i0 + BLOCK); i++) out[j * m + i] = x[i * d + j];
 }
 
-sn_status sn_design_make(sn_design *out, sn_arena *arena, float *x, int64_t n, int64_t d)
+sn_status sn_design_turn(sn_design *out, sn_arena *arena, const sn_basis *basis, float *x, int64_t n)
 {
 	float *turned;
+	int64_t d = basis->d;
 	int threads = sn_ctx_threads(sn_arena_ctx(arena));
-	*out = (sn_design){ .n = n, .n_built = n, .d = d, .panel = x };
+	*out = (sn_design){ .basis = *basis, .n = n, .n_built = n, .d = d, .panel = x };
 	SN_NEW(turned, arena, float, sn_size3((size_t)n, (size_t)d, 1));
 	SN_NEW(out->mean_square, arena, double, d);
-	SN_TRY(sn_basis_find(&out->basis, arena, x, n, d));
-	sn_basis_turn(&out->basis, threads, x, n, turned);
+	sn_basis_turn(basis, threads, x, n, turned);
 	mean_squares(turned, n, d, out->mean_square);
 #pragma omp parallel for num_threads(threads) schedule(static)
 	for (int64_t first = 0; first < n; first += SN_PANEL_ROWS)
 		make_panel(turned + first * d, SN_MIN(SN_PANEL_ROWS, n - first), d, x + first * d);
 	out->x = turned;
 	return SN_OK;
+}
+
+sn_status sn_design_make(sn_design *out, sn_arena *arena, float *x, int64_t n, int64_t d)
+{
+	sn_basis basis;
+	SN_TRY(sn_basis_find(&basis, arena, x, n, d));
+	return sn_design_turn(out, arena, &basis, x, n);
 }

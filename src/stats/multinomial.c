@@ -101,44 +101,57 @@ static sn_status collect(work *w)
 
 static float *stored(const sn_multinomial *p, int v, int64_t row) { return p->p + (int64_t)v * p->room + row; }
 
-/* Probabilities of a chunk of rows from its scores, in place; two classes: of class 1. log_sum [m]. */
+/* Probabilities of a chunk of rows from its scores, in place; two classes: of class 1, whose score stands beside a 0.
+ * log_sum [m]. */
 static void probabilities(const work *w, const sn_multinomial *p, float *score, int64_t m, float *log_sum)
 {
 	if (p->n_vec > 1) {
 		w->kernel->softmax_columns(score, CHUNK, p->n_vec, m, log_sum);
 		return;
 	}
+	float both[2 * CHUNK] = { 0 };
+	memcpy(both + CHUNK, score, (size_t)m * sizeof *score);
+	w->kernel->softmax_columns(both, CHUNK, 2, m, log_sum);
+	memcpy(score, both + CHUNK, (size_t)m * sizeof *score);
+}
+
+/* Weights of a chunk's rows, 0 where there is no class; returns whether all are 1. */
+static bool row_weights(const sn_multinomial *p, int64_t first, int64_t m, float *weight)
+{
+	bool plain = true;
 	for (int64_t i = 0; i < m; i++) {
-		log_sum[i] = (float)sn_softplus(score[i]);
-		score[i] = (float)sn_sigmoid(score[i]);
+		weight[i] = p->y[first + i] < 0 ? 0 : p->weight ? p->weight[first + i] : 1;
+		plain &= weight[i] == 1;
 	}
+	return plain;
 }
 
 /* Scores of a chunk become derivatives of the loss by them; keeps probabilities, adds loss, curvature. */
 static void gradient_rows(const work *w, part *s, int k, int64_t first, int64_t m)
 {
 	sn_multinomial *p = w->problem[k];
-	float *score = s->score + (int64_t)w->first[k] * CHUNK, own[CHUNK], log_sum[CHUNK];
+	float *score = s->score + (int64_t)w->first[k] * CHUNK, own[CHUNK], log_sum[CHUNK], weight[CHUNK];
 	const int32_t *y = p->y + first;
+	(void)row_weights(p, first, m, weight);
 	for (int64_t i = 0; i < m; i++)
 		own[i] = y[i] < 0 ? 0 : p->n_vec > 1 ? score[y[i] * CHUNK + i] : y[i] ? score[i] : 0;
 	probabilities(w, p, score, m, log_sum);
 	for (int64_t i = 0; i < m; i++)
-		if (y[i] >= 0) s->loss[k] += log_sum[i] - own[i];
+		if (y[i] >= 0) s->loss[k] += weight[i] * (log_sum[i] - own[i]);
 	for (int v = 0; v < p->n_vec; v++) {
 		float *row = score + (int64_t)v * CHUNK, *keep = stored(p, v, first), curve = 0;
 		for (int64_t i = 0; i < m; i++) {
-			row[i] = y[i] < 0 ? 0 : row[i];
 			keep[i] = row[i];
-			curve += row[i] * (1 - row[i]);
+			curve += weight[i] * row[i] * (1 - row[i]);
+			row[i] *= weight[i];
 		}
 		s->curve[w->first[k] + v] += curve;
 	}
 	for (int64_t i = 0; i < m; i++) {
 		if (p->n_vec == 1)
-			score[i] -= y[i] > 0;
+			score[i] -= y[i] > 0 ? weight[i] : 0;
 		else if (y[i] >= 0)
-			score[y[i] * CHUNK + i] -= 1;
+			score[y[i] * CHUNK + i] -= weight[i];
 	}
 }
 
@@ -146,13 +159,16 @@ static void gradient_rows(const work *w, part *s, int k, int64_t first, int64_t 
 static void curvature_rows(const work *w, part *s, int k, int64_t first, int64_t m)
 {
 	const sn_multinomial *p = w->problem[k];
-	float *score = s->score + (int64_t)w->first[k] * CHUNK;
+	float *score = s->score + (int64_t)w->first[k] * CHUNK, weight[CHUNK];
 	const float *own = stored(p, 0, first);
+	bool plain = row_weights(p, first, m, weight);
 	if (p->n_vec == 1) {
-		for (int64_t i = 0; i < m; i++) score[i] *= own[i] * (1 - own[i]);
+		for (int64_t i = 0; i < m; i++) score[i] *= weight[i] * own[i] * (1 - own[i]);
 		return;
 	}
 	w->kernel->softmax_curve(score, CHUNK, own, p->room, p->n_vec, m);
+	for (int v = 0; v < p->n_vec && !plain; v++)
+		for (int64_t i = 0; i < m; i++) score[(int64_t)v * CHUNK + i] *= weight[i];
 }
 
 /* Scores of everything asked on m rows from first on. In bfloat16 a chunk is always full; what the rows behind the last
@@ -240,8 +256,10 @@ static sn_status run_parts(work *w)
 /* ---- the same in double, for one problem's gradient ---- */
 
 /* Derivatives of one row's loss by its scores (n_vec numbers, step apart), in place; returns the loss. */
-static double exact_row(sn_multinomial *p, int64_t row, int32_t y, double *score, double *curve)
+static double exact_row(sn_multinomial *p, int64_t row, double *score, double *curve)
 {
+	int32_t y = p->y[row];
+	double weight = y < 0 ? 0 : p->weight ? p->weight[row] : 1;
 	double top = p->n_vec > 1 ? score[0] : 0, sum = p->n_vec > 1 ? 0 : exp(-score[0]),
 		   own = y > 0 || p->n_vec > 1 ? score[y < 0 ? 0 : y % p->n_vec] : 0;
 	for (int v = 0; v < p->n_vec; v++) top = fmax(top, score[v]);
@@ -249,12 +267,12 @@ static double exact_row(sn_multinomial *p, int64_t row, int32_t y, double *score
 	for (int v = 0; v < p->n_vec; v++) sum += exp(score[v] - top);
 	double log_sum = top + log(sum);
 	for (int v = 0; v < p->n_vec; v++) {
-		double q = y < 0 ? 0 : exp(score[v] - log_sum);
+		double q = exp(score[v] - log_sum);
 		*stored(p, v, row) = (float)q;
-		curve[v] += q * (1 - q);
-		score[v] = q - (y >= 0 && (p->n_vec > 1 ? y == v : y == 1));
+		curve[v] += weight * q * (1 - q);
+		score[v] = weight * (q - (p->n_vec > 1 ? y == v : y == 1));
 	}
-	return y < 0 ? 0 : log_sum - own;
+	return weight > 0 ? weight * (log_sum - own) : 0;
 }
 
 static void exact_chunk(const work *w, part *s, sn_multinomial *p, int k, int64_t first, int64_t m)
@@ -266,7 +284,7 @@ static void exact_chunk(const work *w, part *s, sn_multinomial *p, int k, int64_
 	}
 	sn_gemm_f64(1, false, true, m, p->n_vec, d1, 1, s->wide, d1, p->solver.at, d1, 0, s->wide_score, p->n_vec);
 	for (int64_t i = 0; i < m; i++)
-		s->loss[k] += exact_row(p, first + i, p->y[first + i], s->wide_score + i * p->n_vec, s->curve);
+		s->loss[k] += exact_row(p, first + i, s->wide_score + i * p->n_vec, s->curve);
 	sn_gemm_f64(1, true, false, p->n_vec, d1, m, 1, s->wide_score, p->n_vec, s->wide, d1, 1, s->wide_sum, d1);
 }
 

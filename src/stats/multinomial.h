@@ -2,10 +2,10 @@
  * Newton with conjugate gradients (ncg.h); in every round what all of them ask for – a gradient here, a Hessian
  * product there – is one pair of matrix products with X, so X is read once for all.
  *
- * Objective as scikit-learn's: Σ_i loss_i + |w|² / (2 C), intercepts unpenalised, natural logarithms; two classes have
- * one vector (the logit of class 1), more have one a class. Hessian products, which only steer, are in bfloat16 where
- * the processor is fast at it, gradients in float32; where that brings no progress products become float32, then
- * gradients double. Sums over rows run in fixed parts, so threads change no bit. */
+ * Objective as scikit-learn's: Σ_i weight_i loss_i + |w|² / (2 C), intercepts unpenalised, natural logarithms; two
+ * classes have one vector (the logit of class 1), more have one a class. Hessian products, which only steer, are in
+ * bfloat16 where the processor is fast at it, gradients in float32; where that brings no progress products become
+ * float32, then gradients double. Sums over rows run in fixed parts, so threads change no bit. */
 #ifndef SN_STATS_MULTINOMIAL_H
 #define SN_STATS_MULTINOMIAL_H
 
@@ -37,10 +37,14 @@ typedef struct sn_design {
 /* Makes a design of n standardised rows x [n, d], in whose place the panels are left: x lives as long as the design.
  * Uses the context's threads. SN_ENUMERIC as sn_basis_find. */
 SN_CHECKED sn_status sn_design_make(sn_design *out, sn_arena *arena, float *x, int64_t n, int64_t d);
+/* The same in a basis that is there already, from other rows: the solution is the same whatever the basis, only slower
+ * to find where the rows' second moments are not diagonal. */
+SN_CHECKED sn_status sn_design_turn(sn_design *out, sn_arena *arena, const sn_basis *basis, float *x, int64_t n);
 
 /* One regression. theta [n_vec, d + 1], intercepts last. */
 typedef struct sn_multinomial {
-	const int32_t *y; /* [n] class, or -1: row left out */
+	const int32_t *y;    /* [n] class, or -1: row left out */
+	const float *weight; /* [n] >= 0 of the rows' losses; NULL: 1 */
 	int n_class, n_vec;
 	double c;      /* strength C */
 	double *theta; /* start; solution */

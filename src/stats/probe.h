@@ -60,4 +60,12 @@ SN_CHECKED sn_status sn_probe_split(sn_probe_result *out, sn_arena *arena, const
 SN_CHECKED sn_status sn_probe_fixed(sn_probe_result *out, sn_arena *arena, const sn_probe_plan *plan, const float *x,
                                     const int *which);
 
+/* Label 0 fitted anew on n_draw resamples of the training rows, row i counting weight [n_draw, n] times, at fixed
+ * strengths which [n_fold]: bits [n_draw, n] float32, held-out log2 probabilities of the own label, NaN where not
+ * tested, -1 where a resample lacks a class. Columns are standardised as they are without resampling; plan->weight is
+ * not used. All resamples of a block are solved side by side, from the fit of all rows on. Uses the context's threads;
+ * results do not depend on their number. Returns the fits that did not converge in n_unconverged. Errors as above. */
+SN_CHECKED sn_status sn_probe_resample(float *bits, int *n_unconverged, sn_arena *scratch, const sn_probe_plan *plan,
+									   const float *x, const int *which, const float *weight, int n_draw);
+
 #endif

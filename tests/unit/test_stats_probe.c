@@ -146,6 +146,71 @@ static double information(const sn_probe_result *r, int label)
 	return 1 + sum / (double)count;
 }
 
+enum { DRAWS = 3 };
+
+/* Weights 0 to 2; the last draw has one class alone. */
+static float *draw_weights(sn_arena *arena, const cell *c)
+{
+	sn_rng rng = sn_rng_make(5, 77);
+	float *weight = SN_TAKE(arena, float, DRAWS *c->plan.n);
+	for (int64_t i = 0; i < DRAWS * c->plan.n; i++)
+		weight[i] = i < (DRAWS - 1) * c->plan.n ? (float)sn_rng_below(&rng, 3) : c->plan.z[i % c->plan.n] > 0;
+	return weight;
+}
+
+/* The bits of one resample by a single fit, in double, on columns standardised without weights. */
+static void check_draw(sn_arena *arena, const cell *c, int f, double strength, const float *weight, const float *bits)
+{
+	const sn_probe_plan *p = &c->plan;
+	double *w = SN_TAKE(arena, double, p->n), logp[2];
+	int32_t *y = SN_TAKE(arena, int32_t, p->n);
+	float *scaled = SN_TAKE(arena, float, p->n * p->d);
+	for (int64_t i = 0; i < p->n; i++) {
+		w[i] = (p->use[i] & SN_USE_FIT) && p->fold[i] != f;
+		y[i] = p->z[i] > 0;
+	}
+	sn_rows rows = { .x = c->x, .n = p->n, .d = p->d, .weight = w };
+	sn_standard s;
+	sn_logreg m;
+	assert_ok(sn_arena_ctx(arena), sn_standard_fit(&s, arena, &rows));
+	sn_standard_apply(&s, c->x, p->n, p->d, scaled);
+	rows.x = scaled;
+	for (int64_t i = 0; i < p->n; i++) w[i] *= weight[i];
+	assert_ok(sn_arena_ctx(arena), sn_logreg_fit(&m, arena, &rows, y, 2, &(sn_logreg_options){ .c = strength }));
+	for (int64_t i = 0; i < p->n; i++) {
+		if (p->fold[i] != f || !(p->use[i] & SN_USE_TEST)) continue;
+		sn_logreg_logp(&m, scaled + i * p->d, 1, 0, logp);
+		assert_true(fabs(bits[i] - logp[y[i]] / log(2)) < 0.02);
+	}
+}
+
+static void resamples_equal_single_fits(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	static const int64_t n[] = { 120, 400 }; /* fewer rows than columns, and more */
+	static const int which[FOLDS] = { 1, 2, 3, 2 };
+	for (int k = 0; k < 2; k++) {
+		sn_arena *arena;
+		assert_ok(ctx, sn_arena_open(&arena, ctx));
+		cell c = draw(arena, n[k], 90, 12 + (uint64_t)k);
+		c.plan.n_label = 1;
+		c.plan.strength = sn_probe_strengths;
+		c.plan.n_strength = SN_COUNT(sn_probe_strengths);
+		float *weight = draw_weights(arena, &c), *bits = SN_TAKE(arena, float, DRAWS *n[k]);
+		int n_unconverged = 0;
+		assert_ok(ctx, sn_probe_resample(bits, &n_unconverged, arena, &c.plan, c.x, which, weight, DRAWS));
+		assert_int_equal(n_unconverged, 0);
+		for (int f = 0; f < FOLDS; f++)
+			for (int b = 0; b < DRAWS - 1; b++)
+				check_draw(arena, &c, f, sn_probe_strengths[which[f]], weight + b * n[k], bits + b * n[k]);
+		for (int64_t i = 0; i < n[k]; i++) {
+			assert_int_equal(isnan(bits[i]), !(c.plan.use[i] & SN_USE_TEST));
+			if (c.plan.use[i] & SN_USE_TEST) assert_true(bits[(DRAWS - 1) * n[k] + i] == -1);
+		}
+		sn_arena_close(arena);
+	}
+}
+
 /* Label 0 is there, label 1 is noise: over ten draws noise is never informative (and the chosen strengths keep it from
  * costing much). */
 static void noise_scores_at_chance(void **state)
@@ -219,6 +284,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(protocol_equals_single_fits),   cmocka_unit_test(split_equals_a_single_fit),
+		cmocka_unit_test(resamples_equal_single_fits),
 		cmocka_unit_test(noise_scores_at_chance),        cmocka_unit_test(threads_change_no_bit),
 		cmocka_unit_test(missing_classes_and_bad_plans),
 	};
