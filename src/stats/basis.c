@@ -71,21 +71,35 @@ static void make_panel(const float *x, int64_t m, int64_t d, float *out)
 				for (int64_t i = i0; i < SN_MIN(m, i0 + BLOCK); i++) out[j * m + i] = x[i * d + j];
 }
 
+/* Mean squares and panels of a design that has its rows. */
+static sn_status finish(sn_design *out, sn_arena *arena, float *panel)
+{
+	int64_t n = out->n, d = out->d;
+	SN_NEW(out->mean_square, arena, double, d);
+	mean_squares(out->x, n, d, out->mean_square);
+#pragma omp parallel for num_threads(sn_ctx_threads(sn_arena_ctx(arena))) schedule(static)
+	for (int64_t first = 0; first < n; first += SN_PANEL_ROWS)
+		make_panel(out->x + first * d, SN_MIN(SN_PANEL_ROWS, n - first), d, panel + first * d);
+	out->panel = panel;
+	return SN_OK;
+}
+
+sn_status sn_design_plain(sn_design *out, sn_arena *arena, const float *x, int64_t n, int64_t d)
+{
+	float *panel;
+	*out = (sn_design){ .basis = { .d = d }, .x = x, .n = n, .n_built = n, .d = d };
+	SN_NEW(panel, arena, float, sn_size3((size_t)n, (size_t)d, 1));
+	return finish(out, arena, panel);
+}
+
 sn_status sn_design_turn(sn_design *out, sn_arena *arena, const sn_basis *basis, float *x, int64_t n)
 {
 	float *turned;
-	int64_t d = basis->d;
-	int threads = sn_ctx_threads(sn_arena_ctx(arena));
-	*out = (sn_design){ .basis = *basis, .n = n, .n_built = n, .d = d, .panel = x };
-	SN_NEW(turned, arena, float, sn_size3((size_t)n, (size_t)d, 1));
-	SN_NEW(out->mean_square, arena, double, d);
-	sn_basis_turn(basis, threads, x, n, turned);
-	mean_squares(turned, n, d, out->mean_square);
-#pragma omp parallel for num_threads(threads) schedule(static)
-	for (int64_t first = 0; first < n; first += SN_PANEL_ROWS)
-		make_panel(turned + first * d, SN_MIN(SN_PANEL_ROWS, n - first), d, x + first * d);
+	*out = (sn_design){ .basis = *basis, .n = n, .n_built = n, .d = basis->d };
+	SN_NEW(turned, arena, float, sn_size3((size_t)n, (size_t)basis->d, 1));
+	sn_basis_turn(basis, sn_ctx_threads(sn_arena_ctx(arena)), x, n, turned);
 	out->x = turned;
-	return SN_OK;
+	return finish(out, arena, x);
 }
 
 sn_status sn_design_make(sn_design *out, sn_arena *arena, float *x, int64_t n, int64_t d)

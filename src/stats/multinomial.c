@@ -54,6 +54,7 @@ typedef struct work {
 	uint16_t *ask_rough;   /* [n_vec - n_single, d] */
 	sn_half *half;         /* the design in bfloat16; NULL on processors without */
 	const sn_kernels *kernel;
+	int n_part;
 	part part[PARTS];
 	bool any_exact;
 	sn_multinomial_stop stop;
@@ -219,11 +220,12 @@ static sn_status run_chunk(work *w, int number, int64_t first, int64_t m)
 	return add_rows(w, number, first, m);
 }
 
+static int64_t chunks(const sn_design *design) { return (design->n + CHUNK - 1) / CHUNK; }
+
 /* The first row of a part: parts are whole chunks. */
 static int64_t part_border(const work *w, int number)
 {
-	int64_t n_chunk = (w->design->n + CHUNK - 1) / CHUNK;
-	return SN_MIN(w->design->n, n_chunk * number / PARTS * CHUNK);
+	return SN_MIN(w->design->n, chunks(w->design) * number / w->n_part * CHUNK);
 }
 
 static sn_status run_part(work *w, int number)
@@ -243,7 +245,7 @@ static sn_status run_parts(work *w)
 {
 	sn_status worst = SN_OK;
 #pragma omp parallel for num_threads(w->threads) schedule(dynamic)
-	for (int number = 0; number < PARTS; number++) {
+	for (int number = 0; number < w->n_part; number++) {
 		sn_blas_serial();
 		sn_status status = run_part(w, number);
 		if (status == SN_OK) continue;
@@ -293,7 +295,7 @@ static void exact_gradient(work *w, int k)
 	sn_multinomial *p = w->problem[k];
 	size_t size = (size_t)p->solver.size;
 #pragma omp parallel for num_threads(w->threads) schedule(dynamic)
-	for (int number = 0; number < PARTS; number++) {
+	for (int number = 0; number < w->n_part; number++) {
 		part *s = &w->part[number];
 		int64_t end = part_border(w, number + 1);
 		memset(s->wide_sum, 0, size * sizeof *s->wide_sum);
@@ -303,7 +305,7 @@ static void exact_gradient(work *w, int k)
 			exact_chunk(w, s, p, k, first, SN_MIN(CHUNK, end - first));
 	}
 	memset(p->solver.answer, 0, size * sizeof *p->solver.answer);
-	for (int number = 0; number < PARTS; number++)
+	for (int number = 0; number < w->n_part; number++)
 		for (size_t j = 0; j < size; j++) p->solver.answer[j] += w->part[number].wide_sum[j];
 }
 
@@ -314,7 +316,7 @@ static void add_answers(const work *w, int k)
 	sn_multinomial *p = w->problem[k];
 	int64_t d = w->design->d;
 	memset(p->solver.answer, 0, (size_t)p->solver.size * sizeof *p->solver.answer);
-	for (int number = 0; number < PARTS; number++) {
+	for (int number = 0; number < w->n_part; number++) {
 		const part *s = &w->part[number];
 		for (int v = 0; v < p->n_vec; v++) {
 			double *to = p->solver.answer + v * (d + 1);
@@ -332,7 +334,7 @@ static void set_guess(const work *w, int k, int first)
 	int64_t d = w->design->d;
 	for (int v = 0; v < p->n_vec; v++) {
 		double curve = 0, *guess = p->solver.guess + v * (d + 1);
-		for (int number = 0; number < PARTS; number++) curve += w->part[number].curve[first + v];
+		for (int number = 0; number < w->n_part; number++) curve += w->part[number].curve[first + v];
 		for (int64_t j = 0; j < d; j++) guess[j] = curve * w->design->mean_square[j];
 		guess[d] = curve + 1e-9 * (double)w->design->n;
 	}
@@ -345,7 +347,7 @@ static void take_answers(work *w, int k)
 	double loss = 0;
 	if (!in_double) add_answers(w, k);
 	if (solver->ask == SN_ASK_GRADIENT) set_guess(w, k, in_double ? 0 : w->first[k]);
-	for (int number = 0; number < PARTS; number++) loss += w->part[number].loss[k];
+	for (int number = 0; number < w->n_part; number++) loss += w->part[number].loss[k];
 	sn_ncg_next(solver, loss);
 }
 
@@ -370,7 +372,7 @@ static sn_status run_round(work *w)
 static sn_status make_parts(work *w, sn_arena *arena)
 {
 	size_t d = (size_t)w->design->d, all = (size_t)w->n_vec, most = (size_t)w->most;
-	for (int number = 0; number < PARTS; number++) {
+	for (int number = 0; number < w->n_part; number++) {
 		part *s = &w->part[number];
 		SN_NEW(s->score, arena, float, sn_size3(all, CHUNK, 1));
 		SN_NEW(s->sum, arena, float, sn_size3(all, d, 1));
@@ -388,7 +390,7 @@ static sn_status make_parts(work *w, sn_arena *arena)
 	SN_NEW(w->ask_rough, arena, uint16_t, sn_size3(all, d, 1));
 	if (!sn_half_fast()) return SN_OK;
 	const sn_design *at = w->design;
-	return sn_half_open(&w->half, sn_arena_ctx(arena), at->x, at->n, at->d, CHUNK, PARTS, w->n_vec);
+	return sn_half_open(&w->half, sn_arena_ctx(arena), at->x, at->n, at->d, CHUNK, w->n_part, w->n_vec);
 }
 
 /* ---- where to stop ---- */
@@ -420,7 +422,11 @@ static void restart(sn_multinomial *p, const sn_design *design, sn_multinomial_s
 	double gap = stop.gap > 0 || stop.slope > 0 ? stop.gap : 1e-8;
 	p->design = design;
 	p->slope = stop.slope;
-	for (int64_t j = 0; j < p->solver.size; j++) p->ridge[j] = (j + 1) % (design->d + 1) ? 1 / p->c : 0;
+	for (int v = 0; v < p->n_vec; v++) {
+		double *ridge = p->ridge + v * (design->d + 1);
+		for (int64_t j = 0; j < design->d; j++) ridge[j] = (p->scale ? p->scale[j] * p->scale[j] : 1) / p->c;
+		ridge[design->d] = 0;
+	}
 	p->solver.tol = gap * (double)design->n;
 	p->solver.flat = stop.slope > 0 ? is_flat : NULL;
 	sn_ncg_restart(&p->solver);
@@ -474,12 +480,13 @@ sn_status sn_multinomial_solve(sn_multinomial *const *problem, int n, sn_arena *
 			   .n = n,
 			   .threads = sn_ctx_threads(ctx),
 			   .design = design,
+			   .n_part = (int)SN_MIN(PARTS, chunks(design)),
 			   .kernel = sn_kernels_get(),
 			   .stop = stop,
 			   .next = next,
 			   .owner = owner };
 	for (int k = 0; k < n; k++) {
-		SN_ASSERT(design->n <= problem[k]->room);
+		SN_ASSERT(design->n <= problem[k]->room && (stop.slope <= 0 || design->basis.turn));
 		w.n_vec += problem[k]->n_vec;
 		w.most = SN_MAX(w.most, problem[k]->n_vec);
 	}

@@ -28,7 +28,7 @@ enum { SN_PANEL_ROWS = 256 };
 /* Rows in a basis in which their second moments are about diagonal: that makes the preconditioner. A solve may use the
  * first rows alone: a copy with a smaller n. */
 typedef struct sn_design {
-	sn_basis basis;
+	sn_basis basis; /* turn NULL: none */
 	const float *x;     /* [n, d] dense */
 	const float *panel; /* the same, SN_PANEL_ROWS rows after another (the last fewer), each panel [d, its rows] */
 	int64_t n, n_built, d;
@@ -40,11 +40,14 @@ SN_CHECKED sn_status sn_design_make(sn_design *out, sn_arena *arena, float *x, i
 /* The same in a basis that is there already, from other rows: the solution is the same whatever the basis, only slower
  * to find where the rows' second moments are not diagonal. */
 SN_CHECKED sn_status sn_design_turn(sn_design *out, sn_arena *arena, const sn_basis *basis, float *x, int64_t n);
+/* The same without a basis, for columns as they are: x [n, d] stays as it is and lives as long as the design. */
+SN_CHECKED sn_status sn_design_plain(sn_design *out, sn_arena *arena, const float *x, int64_t n, int64_t d);
 
 /* One regression. theta [n_vec, d + 1], intercepts last. */
 typedef struct sn_multinomial {
 	const int32_t *y;    /* [n] class, or -1: row left out */
 	const float *weight; /* [n] >= 0 of the rows' losses; NULL: 1 */
+	const double *scale; /* [d] > 0: column j costs (scale_j w_j)² / (2 C); NULL: 1 */
 	int n_class, n_vec;
 	double c;      /* strength C */
 	double *theta; /* start; solution */

@@ -1,27 +1,28 @@
 #include "stats/probe.h"
 
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
-#include "stats/fitset.h"
+#include "stats/cell.h"
 #include "stats/newton.h"
 
 const double sn_probe_strengths[6] = { 1e-4, 1e-3, 1e-2, 1e-1, 1, 10 };
 
-/* inner_tol: strengths are a factor of ten apart, so choosing among them needs no exact fits. */
-static const double clip = 1e-12, ln2 = 0.69314718055994530942, inner_tol = 1e-3;
+/* Strengths are a factor of ten apart, so choosing among them needs no exact fits. Nats a row. */
+static const double clip = 1e-12, ln2 = 0.69314718055994530942, inner_gap = 1e-5, usual_gap = 1e-9;
 
-/* One run over a plan. Workers own a training set and a fitter each; nothing is allocated inside parallel loops. */
+/* One run over a plan. */
 typedef struct run {
 	sn_probe_plan plan; /* defaults filled */
 	const float *x;
 	sn_probe_result *out;
-	int threads;
-	sn_fitset *set;       /* [threads] */
-	sn_fitter *fitter;    /* [threads] */
+	sn_arena *arena;
+	sn_cell cell;
+	int n_fit;
+	sn_cell_fit *fit;     /* [n_fit] inner fits, then the outer ones */
+	struct path *path;    /* [n_fit] of the inner ones */
+	int *solved;          /* [n_fit] number among all of each fit that is being solved */
 	double *loss, *count; /* [n_label, n_fold (outer), n_fold (inner), n_strength] sums over rows of the inner block */
-	int *unconverged;     /* [threads] */
 } run;
 
 static sn_status check_labels(sn_ctx *ctx, const sn_probe_plan *p)
@@ -79,76 +80,93 @@ static sn_status make_result(run *r, sn_arena *arena)
 	return SN_OK;
 }
 
-static sn_status make_workers(run *r, sn_arena *arena)
-{
-	const sn_probe_plan *p = &r->plan;
-	size_t threads = (size_t)r->threads;
-	SN_NEW(r->set, arena, sn_fitset, threads);
-	SN_NEW(r->fitter, arena, sn_fitter, threads);
-	SN_NEW(r->unconverged, arena, int, threads);
-	for (int t = 0; t < r->threads; t++) {
-		SN_TRY(sn_fitset_init(&r->set[t], arena, p, r->x));
-		SN_TRY(sn_fitter_init(&r->fitter[t], arena, p, r->set[t].room));
-	}
-	if (r->threads > 0 && r->set[0].room == 0)
-		return sn_fail(sn_arena_ctx(arena), SN_EARG, "probe: no row is marked for fitting");
-	return SN_OK;
-}
-
-static double tolerance(const run *r) { return r->plan.tol > 0 ? r->plan.tol : 1e-6; }
-
 static double *losses(const run *r, double *of, int label, int outer, int inner)
 {
 	int n_fold = r->plan.n_fold;
 	return of + (((int64_t)label * n_fold + outer) * n_fold + inner) * r->plan.n_strength;
 }
 
-/* Validates fit s of a training set without blocks f and g, returning its loss: rows of g speak for outer block f,
- * rows of f for g. */
-static double validate(run *r, int worker, int label, int s, int f, int g)
+/* ---- inner fits: a label on the rows outside blocks f and g, along the path of strengths ---- */
+
+typedef struct path {
+	int strength, rises;
+	double last;
+} path;
+
+/* Validates an inner fit, returning its loss: rows of g speak for outer block f, rows of f for g. */
+static double validate(run *r, sn_cell_fit *fit, int s)
 {
 	const sn_probe_plan *p = &r->plan;
 	double total = 0;
+	sn_cell_settle(&r->cell, fit);
 	for (int64_t i = 0; i < p->n; i++) {
-		int in = p->fold[i], outer = in == f ? g : f;
-		int8_t z = p->z[label * p->n + i];
-		if ((in != f && in != g) || !z || (p->use && !(p->use[i] & SN_USE_FIT))) continue;
-		double score, w = p->weight ? p->weight[i] : 1;
-		score = sn_fitter_score(&r->fitter[worker], &r->set[worker], i);
-		losses(r, r->loss, label, outer, in)[s] += w * sn_softplus(-z * score) / ln2;
-		losses(r, r->count, label, outer, in)[s] += w;
-		total += w * sn_softplus(-z * score);
+		int in = p->fold[i], outer = in == fit->f ? fit->g : fit->f;
+		int8_t z = p->z[fit->label * p->n + i];
+		if ((in != fit->f && in != fit->g) || !z || (p->use && !(p->use[i] & SN_USE_FIT))) continue;
+		double w = p->weight ? p->weight[i] : 1, loss = w * sn_softplus(-z * sn_cell_score(&r->cell, fit, i));
+		losses(r, r->loss, fit->label, outer, in)[s] += loss / ln2;
+		losses(r, r->count, fit->label, outer, in)[s] += w;
+		total += loss;
 	}
 	return total;
 }
 
-/* The path of strengths for every label on the training set without blocks f and g, ended when held-out loss has
- * risen twice. */
-static void inner_unit(run *r, int f, int g)
+/* A path ends when held-out loss has risen twice. */
+static bool next_strength(void *owner, int k)
 {
-	const sn_probe_plan *p = &r->plan;
-	int worker = omp_get_thread_num();
-	sn_fitset *set = &r->set[worker];
-	sn_fitset_load(set, f, g);
-	for (int label = 0; label < p->n_label; label++) {
-		if (!sn_fitter_begin(&r->fitter[worker], set, label)) continue;
-		double last = INFINITY;
-		for (int s = 0, rises = 0; s < p->n_strength && rises < 2; s++) {
-			bool done = sn_fitter_run(&r->fitter[worker], set, p->strength[s], SN_MAX(inner_tol, tolerance(r)));
-			r->unconverged[worker] += !done;
-			double loss = validate(r, worker, label, s, f, g);
-			rises = loss > last ? rises + 1 : 0;
-			last = loss;
-		}
-	}
+	run *r = owner;
+	sn_cell_fit *fit = &r->fit[r->solved[k]];
+	path *at = &r->path[r->solved[k]];
+	r->out->n_unconverged += !fit->m.solver.converged;
+	double loss = validate(r, fit, at->strength);
+	at->rises = at->strength > 0 && loss > at->last ? at->rises + 1 : 0;
+	at->last = loss;
+	if (at->rises >= 2 || ++at->strength == r->plan.n_strength) return false;
+	fit->m.c = r->plan.strength[at->strength];
+	return true;
 }
 
-static void run_inner(run *r)
+/* Solves all fits that have both classes, side by side. */
+static sn_status solve(run *r, double gap, sn_multinomial_next *next)
 {
-	int n_fold = r->plan.n_fold;
-#pragma omp parallel for num_threads(r->threads) schedule(dynamic)
-	for (int pair = 0; pair < n_fold * n_fold; pair++)
-		if (pair / n_fold < pair % n_fold) inner_unit(r, pair / n_fold, pair % n_fold);
+	sn_multinomial **active;
+	int n = 0;
+	SN_NEW(active, r->arena, sn_multinomial *, r->n_fit);
+	for (int k = 0; k < r->n_fit; k++) {
+		if (!r->fit[k].both) continue;
+		r->solved[n] = k;
+		active[n++] = &r->fit[k].m;
+	}
+	if (n == 0) return SN_OK;
+	return sn_multinomial_solve(active, n, r->arena, &r->cell.design, (sn_multinomial_stop){ .gap = gap }, next, r);
+}
+
+static sn_status make_room(run *r, int n)
+{
+	SN_NEW(r->fit, r->arena, sn_cell_fit, n);
+	SN_NEW(r->path, r->arena, path, n);
+	SN_NEW(r->solved, r->arena, int, n);
+	r->n_fit = 0;
+	return SN_OK;
+}
+
+static double tolerance(const run *r) { return r->plan.tol > 0 ? r->plan.tol : usual_gap; }
+
+static sn_status run_inner(run *r)
+{
+	const sn_probe_plan *p = &r->plan;
+	sn_mark mark = sn_arena_mark(r->arena);
+	SN_TRY(make_room(r, p->n_label * p->n_fold * p->n_fold));
+	for (int label = 0; label < p->n_label; label++)
+		for (int f = 0; f < p->n_fold; f++)
+			for (int g = f + 1; g < p->n_fold; g++) {
+				sn_cell_fit *fit = &r->fit[r->n_fit++];
+				SN_TRY(sn_cell_fit_make(fit, &r->cell, label, f, g));
+				fit->m.c = p->strength[0];
+			}
+	SN_TRY(solve(r, SN_MAX(inner_gap, tolerance(r)), next_strength));
+	sn_arena_reset(r->arena, mark);
+	return SN_OK;
 }
 
 /* Mean inner cross-entropies into out->inner, where all training sets got as far; the strongest of the best into
@@ -177,45 +195,51 @@ static void choose(run *r)
 		for (int f = 0; f < r->plan.n_fold; f++) choose_one(r, label, f);
 }
 
-static void predict(run *r, int worker, const sn_fitset *set, int label, int64_t i, bool fitted)
+/* ---- outer fits: a label on the rows outside block f, at its strength ---- */
+
+static void predict(run *r, const sn_cell_fit *fit, int64_t i)
 {
 	const sn_probe_plan *p = &r->plan;
-	int8_t z = p->z[label * p->n + i];
-	double score = fitted ? sn_fitter_score(&r->fitter[worker], set, i) : 0;
+	int8_t z = p->z[fit->label * p->n + i];
+	double score = fit->both ? sn_cell_score(&r->cell, fit, i) : 0;
 	double yes = SN_MIN(SN_MAX(sn_sigmoid(score), clip), 1 - clip);
-	r->out->p[label * p->n + i] = yes;
-	r->out->bits[label * p->n + i] = SN_MAX(-sn_softplus(-z * score), log(clip)) / ln2;
+	r->out->p[fit->label * p->n + i] = yes;
+	r->out->bits[fit->label * p->n + i] = SN_MAX(-sn_softplus(-z * score), log(clip)) / ln2;
 }
 
-/* Fits label on the loaded set at its chosen strength and predicts the TEST rows of block f (-1: of all blocks). */
-static void outer_fit(run *r, int worker, const sn_fitset *set, int label, int f)
+/* Predicts the TEST rows of a fit's block (-1: of all blocks). */
+static void predict_block(run *r, sn_cell_fit *fit)
 {
 	const sn_probe_plan *p = &r->plan;
-	int *chosen = &r->out->chosen[label * p->n_fold + (f < 0 ? 0 : f)];
-	bool fitted = sn_fitter_begin(&r->fitter[worker], set, label);
-	if (fitted)
-		r->unconverged[worker] += !sn_fitter_run(&r->fitter[worker], set, p->strength[*chosen], tolerance(r));
-	else
-		*chosen = -1;
+	if (fit->both) {
+		r->out->n_unconverged += !fit->m.solver.converged;
+		sn_cell_settle(&r->cell, fit);
+	} else {
+		r->out->chosen[fit->label * p->n_fold + SN_MAX(fit->f, 0)] = -1;
+	}
 	for (int64_t i = 0; i < p->n; i++) {
-		bool here = f < 0 ? p->fold[i] >= 0 : p->fold[i] == f;
-		if (here && p->z[label * p->n + i] && (!p->use || p->use[i] & SN_USE_TEST))
-			predict(r, worker, set, label, i, fitted);
+		bool here = fit->f < 0 ? p->fold[i] >= 0 : p->fold[i] == fit->f;
+		if (here && p->z[fit->label * p->n + i] && (!p->use || p->use[i] & SN_USE_TEST)) predict(r, fit, i);
 	}
 }
 
-static void run_outer(run *r)
+/* split: no block is held out. */
+static sn_status run_outer(run *r, bool split)
 {
 	const sn_probe_plan *p = &r->plan;
-#pragma omp parallel for num_threads(r->threads) schedule(dynamic)
-	for (int f = 0; f < p->n_fold; f++) {
-		int worker = omp_get_thread_num();
-		sn_fitset_load(&r->set[worker], f, f);
-		for (int label = 0; label < p->n_label; label++) outer_fit(r, worker, &r->set[worker], label, f);
-	}
+	SN_TRY(make_room(r, p->n_label * p->n_fold));
+	for (int label = 0; label < p->n_label; label++)
+		for (int f = 0; f < p->n_fold; f++) {
+			sn_cell_fit *fit = &r->fit[r->n_fit++];
+			SN_TRY(sn_cell_fit_make(fit, &r->cell, label, split ? -1 : f, -1));
+			fit->m.c = p->strength[r->out->chosen[label * p->n_fold + f]];
+		}
+	SN_TRY(solve(r, tolerance(r), NULL));
+	for (int k = 0; k < r->n_fit; k++) predict_block(r, &r->fit[k]);
+	return SN_OK;
 }
 
-/* Fills defaults, checks, allocates results and workers. */
+/* Fills defaults, checks, allocates results, prepares the cell. */
 static sn_status begin(run *r, sn_arena *arena, int least_folds, sn_mark *mark)
 {
 	sn_ctx *ctx = sn_arena_ctx(arena);
@@ -226,18 +250,12 @@ static sn_status begin(run *r, sn_arena *arena, int least_folds, sn_mark *mark)
 	SN_TRY(sn_poll(ctx));
 	SN_TRY(check(ctx, &r->plan, least_folds));
 	SN_TRY(check_rows(arena, &r->plan, r->x));
-	r->threads = sn_ctx_threads(ctx);
 	SN_TRY(make_result(r, arena));
 	if (least_folds > 2)
 		SN_NEW(r->out->inner, arena, double, (int64_t)r->plan.n_label * r->plan.n_fold * r->plan.n_strength);
 	*mark = sn_arena_mark(arena);
-	return make_workers(r, arena);
-}
-
-static void end(run *r, sn_arena *arena, sn_mark mark)
-{
-	for (int t = 0; t < r->threads; t++) r->out->n_unconverged += r->unconverged[t];
-	sn_arena_reset(arena, mark);
+	r->arena = arena;
+	return sn_cell_open(&r->cell, arena, &r->plan, r->x);
 }
 
 static sn_status take_strengths(run *r, sn_ctx *ctx, const int *which, int n)
@@ -259,11 +277,10 @@ sn_status sn_probe_cv(sn_probe_result *out, sn_arena *arena, const sn_probe_plan
 	int64_t cells = (int64_t)plan->n_label * plan->n_fold * plan->n_fold * r.plan.n_strength;
 	SN_NEW(r.loss, arena, double, cells);
 	SN_NEW(r.count, arena, double, cells);
-	run_inner(&r);
-	SN_TRY(sn_poll(sn_arena_ctx(arena)));
+	SN_TRY(run_inner(&r));
 	choose(&r);
-	run_outer(&r);
-	end(&r, arena, mark);
+	SN_TRY(run_outer(&r, false));
+	sn_arena_reset(arena, mark);
 	return SN_OK;
 }
 
@@ -274,8 +291,8 @@ sn_status sn_probe_fixed(sn_probe_result *out, sn_arena *arena, const sn_probe_p
 	sn_mark mark;
 	SN_TRY(begin(&r, arena, 2, &mark));
 	SN_TRY(take_strengths(&r, sn_arena_ctx(arena), which, plan->n_label * plan->n_fold));
-	run_outer(&r);
-	end(&r, arena, mark);
+	SN_TRY(run_outer(&r, false));
+	sn_arena_reset(arena, mark);
 	return SN_OK;
 }
 
@@ -291,9 +308,7 @@ sn_status sn_probe_split(sn_probe_result *out, sn_arena *arena, const sn_probe_p
 	sn_mark mark;
 	SN_TRY(begin(&r, arena, 1, &mark));
 	SN_TRY(take_strengths(&r, sn_arena_ctx(arena), which, plan->n_label));
-	sn_fitset_load(&r.set[0], -1, -1);
-#pragma omp parallel for num_threads(r.threads) schedule(dynamic)
-	for (int label = 0; label < plan->n_label; label++) outer_fit(&r, omp_get_thread_num(), &r.set[0], label, -1);
-	end(&r, arena, mark);
+	SN_TRY(run_outer(&r, true));
+	sn_arena_reset(arena, mark);
 	return SN_OK;
 }

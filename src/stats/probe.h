@@ -3,10 +3,9 @@
  *
  * Strengths are tried from the strongest regularisation on; a path ends when held-out inner loss has risen twice.
  *
- * Everything that labels and strengths share is computed once for each training set: standardisation and Gram matrix
- * (the problems are solved in the space of rows or of columns, whichever is smaller). With blocks 0 .. F-1, the inner
- * fit for outer block f and inner block g trains on all blocks but f and g: the same set as for (g, f), so F (F - 1)
- * / 2 inner fits serve. */
+ * All fits of a cell – labels, blocks – are regressions on the same columns and are solved side by side (cell.h). With
+ * blocks 0 .. F-1, the inner fit for outer block f and inner block g trains on all blocks but f and g: the same set as
+ * for (g, f), so F (F - 1) / 2 inner fits serve. */
 #ifndef SN_STATS_PROBE_H
 #define SN_STATS_PROBE_H
 
@@ -27,7 +26,7 @@ typedef struct sn_probe_plan {
 	const int8_t *z;         /* [n_label, n]: +1, -1; 0: the row is not part of this label */
 	int n_strength;
 	const double *strength;  /* [n_strength] values of C, ascending; NULL and 0: sn_probe_strengths */
-	double tol;              /* of the final fits, as sn_logreg_options; 0: 1e-6; inner fits: at least 1e-3 */
+	double tol;              /* final fits may stop about so far above the optimum, nats a row; 0: 1e-9 (inner: 1e-4) */
 } sn_probe_plan;
 
 /* The default strengths C: 1e-4, 1e-3, 1e-2, 1e-1, 1, 10. */
