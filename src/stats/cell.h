@@ -1,7 +1,7 @@
 /* One cell of a probe plan, made ready once for all of its training sets: one matrix of standardised rows, on which a
- * training set is a choice of rows and its own standardisation a change of the ridge. For with columns x_j / s_j instead
- * of x_j / t_j, coefficients are s_j / t_j times as large, and means go into the intercept, which is free. So all fits of
- * a cell are regressions on the same columns, to be solved side by side. Inside of probe.c. */
+ * training set is a choice of rows and its own standardisation a change of the ridge. For with columns x_j / s_j
+ * instead of x_j / t_j, coefficients are s_j / t_j times as large, and means go into the intercept, which is free. So
+ * all fits of a cell are regressions on the same columns, to be solved side by side. Inside of probe.c. */
 #ifndef SN_STATS_CELL_H
 #define SN_STATS_CELL_H
 

@@ -126,24 +126,3 @@ void sn_cholesky_solve(int64_t n, const double *l, int64_t ld, int64_t m, double
 	if (m > FEW) (void)LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'U', (int)n, (int)m, l, (int)ld, b, (int)n);
 	sn_blas_restore(before);
 }
-
-bool sn_cholesky_f32(int64_t n, float *a, int64_t ld)
-{
-	int before = sn_blas_serial();
-	lapack_int info = LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, a, (int)ld);
-	sn_blas_restore(before);
-	for (int64_t i = 0; i < n && !info; i++)
-		if (!isfinite(a[i * ld + i])) info = 1;
-	return info == 0;
-}
-
-void sn_cholesky_solve_f32(int64_t n, const float *l, int64_t ld, int64_t m, float *b)
-{
-	int before = sn_blas_serial();
-	for (int64_t i = 0; i < m && m <= FEW; i++) {
-		cblas_strsv(CblasRowMajor, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, l, (int)ld, b + i * n, 1);
-		cblas_strsv(CblasRowMajor, CblasLower, CblasTrans, CblasNonUnit, (int)n, l, (int)ld, b + i * n, 1);
-	}
-	if (m > FEW) (void)LAPACKE_spotrs_work(LAPACK_COL_MAJOR, 'U', (int)n, (int)m, l, (int)ld, b, (int)n);
-	sn_blas_restore(before);
-}

@@ -39,8 +39,5 @@ SN_CHECKED sn_status sn_eigh(sn_ctx *ctx, int64_t n, double *a, double *value);
 SN_CHECKED bool sn_cholesky(int64_t n, double *a, int64_t ld);
 /* Solves L L' x = b for m right-hand sides in place, l from sn_cholesky; b is [m, n]: each right-hand side is a row. */
 void sn_cholesky_solve(int64_t n, const double *l, int64_t ld, int64_t m, double *b);
-/* The same in float32, for directions that a later step corrects. */
-SN_CHECKED bool sn_cholesky_f32(int64_t n, float *a, int64_t ld);
-void sn_cholesky_solve_f32(int64_t n, const float *l, int64_t ld, int64_t m, float *b);
 
 #endif

@@ -17,8 +17,6 @@ typedef struct step {
 	double *da, *df; /* step in a, f */
 	double db, slope_b;
 	double *t;             /* [max(m, r + 1)] */
-	float *root32, *rhs32; /* [m], [2 m] */
-	bool single;           /* factor in float32 */
 } step;
 
 double sn_softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
@@ -33,7 +31,7 @@ double sn_sigmoid(double x)
 size_t sn_newton_scratch(int64_t m, int64_t r, bool dual)
 {
 	int64_t k = SN_MAX(m, r + 1);
-	return (size_t)(10 * k + (dual ? m * m : (r + 1) * (r + 1) + m * (r + 1)));
+	return (size_t)(8 * k + (dual ? m * m : (r + 1) * (r + 1) + m * (r + 1)));
 }
 
 static step carve(const sn_newton *p)
@@ -47,11 +45,8 @@ static step carve(const sn_newton *p)
 				   .da = s + 5 * k,
 				   .df = s + 6 * k,
 				   .t = s + 7 * k,
-				   .root32 = (float *)(s + 8 * k),
-				   .rhs32 = (float *)(s + 8 * k) + k,
-				   .matrix = s + 10 * k,
-				   .rows = s + 10 * k + (p->r + 1) * (p->r + 1),
-				   .single = p->single };
+				   .matrix = s + 8 * k,
+				   .rows = s + 8 * k + (p->r + 1) * (p->r + 1) };
 }
 
 static double weight(const sn_newton *p, int64_t i) { return p->z[i] ? (p->weight ? p->weight[i] : 1) : 0; }
@@ -85,7 +80,6 @@ static void derive(sn_newton *p, step *s)
 		s->curve[i] = c * q * (1 - q);
 		s->root[i] = sqrt(s->curve[i]);
 		s->slope_b += s->grad[i];
-		s->root32[i] = (float)s->root[i];
 	}
 	double norm;
 	if (p->gram) { /* gradient of w = features' (u + lambda a): its square is a quadratic form of the Gram matrix */
@@ -105,15 +99,6 @@ static void derive(sn_newton *p, step *s)
 static bool factor_dual(const sn_newton *p, step *s)
 {
 	int64_t m = p->m;
-	if (s->single) {
-		float *b = (float *)s->matrix;
-		for (int64_t i = 0; i < m; i++) {
-			float root = (float)s->root[i];
-			for (int64_t j = 0; j <= i; j++) b[i * m + j] = root * p->single[i * m + j] * s->root32[j];
-			b[i * m + i] += (float)p->lambda;
-		}
-		return sn_cholesky_f32(m, b, m);
-	}
 	for (int64_t i = 0; i < m; i++) {
 		for (int64_t j = 0; j <= i; j++) s->matrix[i * m + j] = s->root[i] * p->gram[i * m + j] * s->root[j];
 		s->matrix[i * m + i] += p->lambda;
@@ -125,16 +110,6 @@ static bool factor_dual(const sn_newton *p, step *s)
 static bool factor_primal(const sn_newton *p, step *s)
 {
 	int64_t m = p->m, r = p->r, k = r + 1;
-	if (s->single) {
-		float *rows = (float *)s->rows, *h = (float *)s->matrix;
-		for (int64_t i = 0; i < m; i++) {
-			for (int64_t j = 0; j < r; j++) rows[i * k + j] = s->root32[i] * p->single[i * r + j];
-			rows[i * k + r] = s->root32[i];
-		}
-		cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, (int)k, (int)m, 1, rows, (int)k, 0, h, (int)k);
-		for (int64_t j = 0; j < r; j++) h[j * k + j] += (float)p->lambda;
-		return sn_cholesky_f32(k, h, k);
-	}
 	for (int64_t i = 0; i < m; i++) {
 		for (int64_t j = 0; j < r; j++) s->rows[i * k + j] = s->root[i] * p->feature[i * r + j];
 		s->rows[i * k + r] = s->root[i];
@@ -142,18 +117,6 @@ static bool factor_primal(const sn_newton *p, step *s)
 	cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)k, (int)m, 1, s->rows, (int)k, 0, s->matrix, (int)k);
 	for (int64_t j = 0; j < r; j++) s->matrix[j * k + j] += p->lambda;
 	return sn_cholesky(k, s->matrix, k);
-}
-
-/* Solves with the factor for count right-hand sides of n numbers in s->rhs. */
-static void solve(step *s, int64_t n, int64_t count)
-{
-	if (!s->single) {
-		sn_cholesky_solve(n, s->matrix, n, count, s->rhs);
-		return;
-	}
-	for (int64_t i = 0; i < n * count; i++) s->rhs32[i] = (float)s->rhs[i];
-	sn_cholesky_solve_f32(n, (const float *)s->matrix, n, count, s->rhs32);
-	for (int64_t i = 0; i < n * count; i++) s->rhs[i] = s->rhs32[i];
 }
 
 /* The full step in the dual (Rasmussen & Williams 2006, algorithm 3.1, with an intercept): the new a solves
@@ -169,7 +132,7 @@ static bool step_dual(const sn_newton *p, step *s)
 		one[i] = s->root[i];
 		own[i] = s->root[i] * s->t[i];
 	}
-	solve(s, m, 2);
+	sn_cholesky_solve(m, s->matrix, m, 2, s->rhs);
 	double sum_one = 0, sum_own = 0;
 	for (int64_t i = 0; i < m; i++) {
 		one[i] *= s->root[i];                                  /* (lambda I + W K)^-1 W 1 */
@@ -192,7 +155,7 @@ static bool step_primal(const sn_newton *p, step *s)
 	if (!factor_primal(p, s)) return false;
 	for (int64_t j = 0; j < r; j++) s->rhs[j] = -s->t[j]; /* derive left the gradient there */
 	s->rhs[r] = -s->slope_b;
-	solve(s, r + 1, 1);
+	sn_cholesky_solve(r + 1, s->matrix, r + 1, 1, s->rhs);
 	memcpy(s->da, s->rhs, (size_t)r * sizeof *s->da);
 	s->db = s->rhs[r];
 	cblas_dgemv(CblasRowMajor, CblasNoTrans, (int)m, (int)r, 1, p->feature, (int)r, s->da, 1, 0, s->df, 1);
@@ -226,15 +189,11 @@ void sn_newton_solve(sn_newton *p)
 	p->objective = loss(p, p->f, p->b) + p->lambda / 2 * square(p, p->a, p->f);
 	p->converged = false;
 	for (p->iterations = 0;; p->iterations++) {
-		double last = p->gradient;
 		derive(p, &s);
 		p->gradient /= total;
 		p->converged = p->gradient <= p->tol;
 		if (p->converged || p->iterations == p->max_iter) break;
-		if (p->iterations > 1 && p->gradient > last / 2) s.single = false;
-		if ((p->gram ? step_dual(p, &s) : step_primal(p, &s)) && advance(p, &s)) continue;
-		if (!s.single) break;
-		s.single = false;
+		if (!(p->gram ? step_dual(p, &s) : step_primal(p, &s)) || !advance(p, &s)) break;
 	}
 	sn_blas_restore(before);
 }

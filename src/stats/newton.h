@@ -1,5 +1,5 @@
 /* Newton's method for binary logistic regression with a dense system, in the space of rows ("dual", a Gram matrix) or
- * of columns ("primal"). Inside of logreg.c and probe.c; serial, so that callers can run many fits at once. */
+ * of columns ("primal"). Inside of logreg.c; serial, so that callers can run many fits at once. */
 #ifndef SN_STATS_NEWTON_H
 #define SN_STATS_NEWTON_H
 
@@ -11,7 +11,6 @@ typedef struct sn_newton {
 	int64_t m, r;             /* rows; unknowns without the intercept (dual: r = m) */
 	const double *gram;       /* dual: [m, m], full and symmetric; w = features' a, f = gram a */
 	const double *feature;    /* primal: [m, r]; gram is NULL then */
-	const float *single;      /* gram (lower triangle) or feature in float32, to factor until a step fails; or NULL */
 	const int8_t *z;          /* [m] */
 	const double *weight;     /* [m], NULL: 1 */
 	double lambda, tol;       /* stops at |gradient of w and b|_2 <= tol Σ weight */
