@@ -71,6 +71,20 @@ typedef void sn_progress_fn(void *payload, const char *what, int64_t done, int64
 /* A line for the user that is no result and no error. */
 typedef void sn_note_fn(void *payload, const char *text);
 
+/* Processes that share a run (ranks of MPI). All make the same calls and come to the same results; what is much work
+ * is dealt out to them by its number. The three functions are called by all ranks at the same points; false: the others
+ * are lost. */
+typedef struct sn_team {
+	int rank, n;                /* n 0 or 1: this process alone */
+	void *payload;
+	/* Gives size bytes to all and takes those of all, [n][size] in the order of ranks. */
+	bool (*exchange)(void *payload, const void *own, size_t size, void *all);
+	/* Rank 0's bytes become everybody's. */
+	bool (*broadcast)(void *payload, void *bytes, size_t size);
+	/* Rank `from` hands its bytes to rank 0, which takes them; nobody else calls it. from is not 0. */
+	bool (*hand)(void *payload, int from, void *bytes, size_t size);
+} sn_team;
+
 typedef struct sn_options {
 	uint32_t size;              /* sizeof(sn_options) */
 	int threads;                /* 0: all processors */
@@ -83,6 +97,7 @@ typedef struct sn_options {
 	void *(*alloc)(void *payload, size_t size);     /* NULL: the C library's; for tests that make allocations fail */
 	void (*dealloc)(void *payload, void *p);
 	void *alloc_payload;
+	sn_team team;               /* zeros: one process */
 } sn_options;
 
 /* Opens a context. options NULL: defaults. SN_ENOMEM, or SN_EARG for a wrong size; *out is NULL on failure. */

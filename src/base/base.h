@@ -148,6 +148,11 @@ SN_CHECKED sn_status sn_file_create(sn_file **out, sn_ctx *ctx, const char *path
 SN_CHECKED sn_status sn_file_open_read(sn_file **out, sn_ctx *ctx, const char *path);
 /* A nameless file beside path, for writing and reading back (seek in between); gone when closed. */
 SN_CHECKED sn_status sn_file_scratch(sn_file **out, sn_ctx *ctx, const char *path);
+/* A file written as `partial` and renamed to path by the commit; without one it stays. keep: what it holds already is
+ * left there, to be written over. */
+SN_CHECKED sn_status sn_file_resume(sn_file **out, sn_ctx *ctx, const char *path, const char *partial, bool keep);
+/* Hands what was written to the system, so that it outlives the process; to_disk: so that it outlives the machine. */
+SN_CHECKED sn_status sn_file_sync(sn_file *file, bool to_disk);
 SN_CHECKED sn_status sn_file_write(sn_file *file, const void *bytes, size_t size);
 SN_CHECKED sn_status sn_file_read(sn_file *file, void *bytes, size_t size);
 SN_CHECKED sn_status sn_file_seek(sn_file *file, uint64_t offset);

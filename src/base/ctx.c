@@ -42,6 +42,7 @@ static void fill_defaults(sn_options *o)
 {
 	if (o->threads <= 0) o->threads = omp_get_num_procs();
 	if (o->tokens_per_step <= 0) o->tokens_per_step = 3072;
+	if (o->team.n < 1) o->team = (sn_team){ .n = 1 };
 	if (!o->alloc || !o->dealloc) {
 		o->alloc = default_alloc;
 		o->dealloc = default_dealloc;
@@ -54,6 +55,7 @@ sn_status sn_ctx_open(sn_ctx **out, const sn_options *options)
 	if (options && options->size != sizeof *options) return SN_EARG;
 	sn_options o = options ? *options : (sn_options){ .size = sizeof o };
 	if (o.tokens_per_step < 0 || o.threads > 4096 || o.precision > SN_BF16_PRECISION) return SN_EARG;
+	if (o.team.n > 1 && (o.team.rank < 0 || o.team.rank >= o.team.n || !o.team.exchange)) return SN_EARG;
 	fill_defaults(&o);
 	sn_ctx *ctx = o.alloc(o.alloc_payload, (sizeof *ctx + 63) / 64 * 64);
 	if (!ctx) return SN_ENOMEM;
@@ -65,7 +67,9 @@ sn_status sn_ctx_open(sn_ctx **out, const sn_options *options)
 
 void sn_ctx_close(sn_ctx *ctx)
 {
-	if (ctx) ctx->options.dealloc(ctx->options.alloc_payload, ctx);
+	if (!ctx) return;
+	sn_checkpoint_close(ctx);
+	ctx->options.dealloc(ctx->options.alloc_payload, ctx);
 }
 
 const char *sn_error(const sn_ctx *ctx) { return ctx->error; }

@@ -14,6 +14,7 @@ struct sn_file {
 	sn_ctx *ctx;
 	FILE *stream;
 	char *path, *temporary;   /* temporary: NULL when reading */
+	bool stays;               /* the temporary file outlives a close without a commit */
 };
 
 sn_status sn_fail_errno(sn_ctx *ctx, const char *path, const char *what)
@@ -144,6 +145,38 @@ sn_status sn_file_scratch(sn_file **out, sn_ctx *ctx, const char *path)
 	return SN_OK;
 }
 
+static sn_status resume_stream(sn_file *file, const char *path, const char *partial, bool keep)
+{
+	file->path = copy_path(file->ctx, path, "");
+	file->temporary = copy_path(file->ctx, partial, "");
+	file->stays = true;
+	if (!file->path || !file->temporary) return SN_ENOMEM;
+	int fd = open(partial, O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? 0 : O_TRUNC), 0644);
+	file->stream = fd < 0 ? NULL : fdopen(fd, "wb");
+	if (file->stream) return SN_OK;
+	sn_status status = sn_fail_errno(file->ctx, path, "create");
+	if (fd >= 0) close(fd);
+	return status;
+}
+
+sn_status sn_file_resume(sn_file **out, sn_ctx *ctx, const char *path, const char *partial, bool keep)
+{
+	sn_file *file = sn_alloc(ctx, sizeof *file);
+	*out = NULL;
+	if (!file) return SN_ENOMEM;
+	file->ctx = ctx;
+	sn_status status = resume_stream(file, path, partial, keep);
+	if (status == SN_OK) *out = file;
+	else sn_file_close(file);
+	return status;
+}
+
+sn_status sn_file_sync(sn_file *file, bool to_disk)
+{
+	if (fflush(file->stream) == 0 && (!to_disk || fdatasync(fileno(file->stream)) == 0)) return SN_OK;
+	return sn_fail_errno(file->ctx, file->path, "write");
+}
+
 sn_status sn_file_write(sn_file *file, const void *bytes, size_t size)
 {
 	if (size == 0 || fwrite(bytes, 1, size, file->stream) == size) return SN_OK;
@@ -177,7 +210,7 @@ void sn_file_close(sn_file *file)
 {
 	if (!file) return;
 	if (file->stream) fclose(file->stream);
-	if (file->temporary && file->temporary[0]) unlink(file->temporary);
+	if (file->temporary && file->temporary[0] && !file->stays) unlink(file->temporary);
 	sn_free(file->ctx, file->path);
 	sn_free(file->ctx, file->temporary);
 	sn_free(file->ctx, file);
