@@ -57,7 +57,9 @@ static sn_status timed(sn_ctx *ctx, sn_model *model, const work *w, const char *
 	SN_TRY(sn_site_expand(ctx, model, "blocks.0.hook_resid_pre,blocks.*.hook_resid_post", arena, &site, &n_site));
 	SN_TRY(need_layers(ctx, model));
 	double start = now();
-	SN_TRY(sn_capture_open(&capture, ctx, model, path, site, n_site, w->batch.start[w->batch.n]));
+	sn_capture_size size = { 0 };
+	for (int32_t b = 0; b < w->batch.n; b++) sn_capture_count(&size, w->batch.start[b + 1] - w->batch.start[b], 0);
+	SN_TRY(sn_capture_open(&capture, ctx, model, path, site, n_site, &size));
 	sn_status status = sn_capture_run(capture, &w->batch, (const int64_t(*)[2])w->offsets);
 	if (status == SN_OK) status = sn_capture_commit(capture);
 	sn_capture_close(capture);

@@ -11,6 +11,7 @@
 
 typedef struct sn_safetensors_writer sn_safetensors_writer;
 
+/* Under a checkpoint (base/checkpoint.h) the file grows as `path.partial`, which a killed run leaves behind. */
 SN_CHECKED sn_status sn_safetensors_create(sn_safetensors_writer **out, sn_ctx *ctx, const char *path);
 /* Adds a metadata string (both UTF-8), before the first append. */
 SN_CHECKED sn_status sn_safetensors_put_meta(sn_safetensors_writer *writer, const char *key, const char *value);
@@ -21,6 +22,11 @@ SN_CHECKED sn_status sn_safetensors_declare(sn_safetensors_writer *writer, const
 /* Appends n_row rows (dense; a row is all dimensions but the first; a tensor of 0 dimensions has one). SN_ESHAPE when
  * more rows come than were declared. */
 SN_CHECKED sn_status sn_safetensors_append(sn_safetensors_writer *writer, int id, const void *rows, int64_t n_row);
+/* Passes over rows that the file holds already (sn_safetensors_create under a checkpoint that was resumed). SN_EARG for
+ * a tensor that grows. */
+SN_CHECKED sn_status sn_safetensors_skip(sn_safetensors_writer *writer, int id, int64_t n_row);
+/* Notes in the checkpoint that units 0 .. number are in the file; nothing where there is none. */
+SN_CHECKED sn_status sn_safetensors_mark(sn_safetensors_writer *writer, uint64_t key, uint64_t number);
 /* Completes the file and puts it in place; SN_ESHAPE if a declared row is missing. */
 SN_CHECKED sn_status sn_safetensors_commit(sn_safetensors_writer *writer);
 /* Frees the writer; without a commit nothing is left behind. NULL is allowed. */

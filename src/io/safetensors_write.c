@@ -3,6 +3,8 @@
  * tensors. */
 #include "io/safetensors.h"
 
+#include "base/checkpoint.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +45,9 @@ sn_status sn_safetensors_create(sn_safetensors_writer **out, sn_ctx *ctx, const 
 	w->ctx = ctx;
 	sn_status status = sn_arena_open(&w->arena, ctx);
 	if (status == SN_OK) status = (w->path = sn_arena_string(w->arena, path)) ? SN_OK : SN_ENOMEM;
-	if (status == SN_OK) status = sn_file_create(&w->file, ctx, path);
+	if (status == SN_OK)
+		status = sn_checkpoint_attached(ctx) ? sn_checkpoint_partial(&w->file, ctx, path)
+											 : sn_file_create(&w->file, ctx, path);
 	if (status == SN_OK)
 		*out = w;
 	else
@@ -178,16 +182,39 @@ static sn_status write_rows(sn_safetensors_writer *w, const entry *e, const void
 	return sn_file_write(w->file, rows, size);
 }
 
-sn_status sn_safetensors_append(sn_safetensors_writer *w, int id, const void *rows, int64_t n_row)
+/* The tensor that n_row more rows are of. */
+static sn_status find_tensor(sn_safetensors_writer *w, int id, int64_t n_row, entry **out)
 {
 	SN_TRY(begin(w));
 	if (id < 0 || id >= w->n || n_row < 0)
 		return sn_fail(w->ctx, SN_EARG, "%s: there is no tensor %d of %d", w->path, id, w->n);
-	entry *e = w->by_id[id];
-	if (!e->grows && (uint64_t)n_row > rows_of(e) - (uint64_t)e->n_row)
-		return sn_fail(w->ctx, SN_ESHAPE, "%s: tensor '%s': expected %llu rows, found more", w->path, e->name,
-					   (unsigned long long)rows_of(e));
+	*out = w->by_id[id];
+	if (!(*out)->grows && (uint64_t)n_row > rows_of(*out) - (uint64_t)(*out)->n_row)
+		return sn_fail(w->ctx, SN_ESHAPE, "%s: tensor '%s': expected %llu rows, found more", w->path, (*out)->name,
+					   (unsigned long long)rows_of(*out));
+	return SN_OK;
+}
+
+sn_status sn_safetensors_skip(sn_safetensors_writer *w, int id, int64_t n_row)
+{
+	entry *e = NULL;
+	SN_TRY(find_tensor(w, id, n_row, &e));
+	if (e->grows)
+		return sn_fail(w->ctx, SN_EARG, "%s: tensor '%s' grows; its rows cannot be passed over", w->path, e->name);
+	e->n_row += n_row;
+	return SN_OK;
+}
+
+sn_status sn_safetensors_mark(sn_safetensors_writer *w, uint64_t key, uint64_t number)
+{
+	return sn_checkpoint_mark(w->ctx, key, number, w->file);
+}
+
+sn_status sn_safetensors_append(sn_safetensors_writer *w, int id, const void *rows, int64_t n_row)
+{
+	entry *e = NULL;
 	uint64_t size;
+	SN_TRY(find_tensor(w, id, n_row, &e));
 	if (__builtin_mul_overflow((uint64_t)n_row, e->row_bytes, &size) || size > PTRDIFF_MAX)
 		return sn_fail(w->ctx, SN_EARG, "%s: tensor '%s': %lld rows overflow memory", w->path, e->name,
 					   (long long)n_row);

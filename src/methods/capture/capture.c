@@ -1,4 +1,6 @@
 /* `sonde capture`: activations of any sites to a safetensors file, streamed. */
+#include "base/checkpoint.h"
+#include "base/work.h"
 #include "data/result.h"
 #include "model/capture.h"
 
@@ -43,109 +45,180 @@ static sn_status find_column(sn_ctx *ctx, const sn_dataset *data, const char *as
 	return sn_fail(ctx, SN_ENOTFOUND, "%s: no column of text found (%s); name it with --column", data->source, asked);
 }
 
-/* Rows gathered for one run. */
-typedef struct gathered { int32_t n, *token; int64_t *start, *item, (*offsets)[2]; } gathered;
+/* What is captured: texts, and for encoder-decoders what the decoder reads. */
+typedef struct texts {
+	sn_ctx *ctx;
+	sn_model *model;
+	const sn_column *column, *target;
+	int64_t n_row;
+} texts;
+
+static sn_status tokens_of(const texts *t, int64_t row, sn_arena *arena, sn_tokens *out)
+{
+	const char *text = t->column->s[row];
+	*out = (sn_tokens){ 0 };
+	if (!text || !*text) return SN_OK;
+	return sn_tokenize(t->ctx, sn_model_tokenizer(t->model), text, strlen(text), SN_ADD_SPECIAL, arena, out);
+}
+
+/* The decoder's row beside row: the token that begins all of them, then the target's, if there is one. */
+static sn_status target_of(const texts *t, int64_t row, sn_arena *arena, sn_tokens *out)
+{
+	const char *text = t->target && t->target->s[row] ? t->target->s[row] : "";
+	SN_TRY(sn_tokenize(t->ctx, sn_model_tokenizer(t->model), text, strlen(text), 0, arena, out));
+	if (out->n + (sn_model_get_info(t->model)->decoder_start >= 0) > 0) return SN_OK;
+	return sn_fail(t->ctx, SN_EARG, "row %lld: the model names no first decoder token; give a --target column",
+	               (long long)row + 1);
+}
+
+/* ---- the runs of the model: fixed by the data ---- */
 
 enum { TOKENS_A_RUN = 4096, ROWS_A_RUN = 512 };
 
-static sn_status gather(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row, int64_t *next,
-                        sn_arena *arena, gathered *g)
+typedef struct runs {
+	int64_t n, *first;       /* [n + 1] rows of the data */
+	sn_capture_size *before; /* [n + 1] what comes before each */
+} runs;
+
+/* Counts a row into the run at hand, or into the next where that is full. */
+static sn_status count_row(const texts *t, int64_t row, runs *r, sn_arena *scratch)
 {
-	sn_tokens row[ROWS_A_RUN];
-	SN_NEW(g->start, arena, int64_t, ROWS_A_RUN + 1);
-	SN_NEW(g->item, arena, int64_t, ROWS_A_RUN);
-	for (; *next < n_row && g->n < ROWS_A_RUN && g->start[g->n] < TOKENS_A_RUN; ++*next) {
-		const char *text = column->s[*next];
-		if (!text || !*text) continue;
-		SN_TRY(sn_tokenize(ctx, sn_model_tokenizer(in->model[0]), text, strlen(text), SN_ADD_SPECIAL, arena,
-		                   &row[g->n]));
-		if (row[g->n].n == 0) continue;
-		g->item[g->n] = *next;
-		g->start[g->n + 1] = g->start[g->n] + row[g->n].n;
-		g->n++;
+	sn_tokens source, target = { 0 };
+	SN_TRY(tokens_of(t, row, scratch, &source));
+	if (source.n == 0) return SN_OK;
+	bool decoder = sn_model_get_info(t->model)->n_layer_encoder > 0;
+	int64_t begin = decoder && sn_model_get_info(t->model)->decoder_start >= 0;
+	if (decoder) SN_TRY(target_of(t, row, scratch, &target));
+	const sn_capture_size *from = r->n ? &r->before[r->n - 1] : NULL, *now = &r->before[r->n];
+	if (!from || now->n_row - from->n_row >= ROWS_A_RUN || now->n_token - from->n_token >= TOKENS_A_RUN) {
+		r->first[r->n++] = row;
+		r->before[r->n] = r->before[r->n - 1];
 	}
-	SN_NEW(g->token, arena, int32_t, g->start[g->n]);
-	g->offsets = sn_arena_take(arena, sn_size3((size_t)g->start[g->n], sizeof *g->offsets, 1));
-	if (!g->offsets) return SN_ENOMEM;
-	for (int32_t b = 0; b < g->n; b++) {
-		memcpy(g->token + g->start[b], row[b].id, (size_t)row[b].n * sizeof *g->token);
-		memcpy(g->offsets + g->start[b], row[b].span, (size_t)row[b].n * sizeof *g->offsets);
-	}
+	sn_capture_count(&r->before[r->n], source.n, begin + target.n);
 	return SN_OK;
 }
 
-/* Counts the tokens of all rows, so that the file can be laid out before the model runs. */
-static sn_status count_tokens(sn_ctx *ctx, const sn_input *in, const sn_column *column, int64_t n_row, int64_t *out)
+static sn_status plan_runs(const texts *t, runs *r, sn_arena *arena)
 {
-	sn_arena *arena;
-	sn_tokens row;
-	SN_TRY(sn_arena_open(&arena, ctx));
-	sn_mark mark = sn_arena_mark(arena);
+	sn_arena *scratch;
+	SN_NEW(r->first, arena, int64_t, t->n_row + 1);
+	SN_NEW(r->before, arena, sn_capture_size, t->n_row + 1);
+	SN_TRY(sn_arena_open(&scratch, t->ctx));
+	sn_mark mark = sn_arena_mark(scratch);
 	sn_status status = SN_OK;
-	*out = 0;
-	for (int64_t r = 0; r < n_row && status == SN_OK; r++, sn_arena_reset(arena, mark)) {
-		const char *text = column->s[r];
-		if (!text || !*text) continue;
-		status = sn_tokenize(ctx, sn_model_tokenizer(in->model[0]), text, strlen(text), SN_ADD_SPECIAL, arena, &row);
-		if (status == SN_OK) *out += row.n;
-	}
-	sn_arena_close(arena);
+	for (int64_t row = 0; row < t->n_row && status == SN_OK; row++, sn_arena_reset(scratch, mark))
+		status = count_row(t, row, r, scratch);
+	sn_arena_close(scratch);
+	r->first[r->n] = t->n_row;
 	return status;
 }
 
-/* The decoder's rows beside gathered ones: the token that begins them, then the target's, if there is one. */
-static sn_status make_targets(sn_ctx *ctx, const sn_input *in, const sn_column *target, const gathered *g,
-                              sn_arena *arena, sn_batch *out)
+/* The rows of one run. */
+typedef struct gathered {
+	sn_batch batch, encoder;
+	int64_t (*offsets)[2];
+} gathered;
+
+static sn_status pack(const sn_tokens *row, int32_t n, int32_t begin, sn_arena *arena, sn_batch *out)
 {
-	int32_t begin = sn_model_get_info(in->model[0])->decoder_start, *token;
-	int64_t *start;
-	sn_tokens row[ROWS_A_RUN];
-	SN_NEW(start, arena, int64_t, g->n + 1);
-	for (int32_t b = 0; b < g->n; b++) {
-		const char *text = target && target->s[g->item[b]] ? target->s[g->item[b]] : "";
-		SN_TRY(sn_tokenize(ctx, sn_model_tokenizer(in->model[0]), text, strlen(text), 0, arena, &row[b]));
-		start[b + 1] = start[b] + (begin >= 0) + row[b].n;
-		if (start[b + 1] == start[b])
-			return sn_fail(ctx, SN_EARG, "row %lld: the model names no first decoder token; give a --target column",
-			               (long long)g->item[b] + 1);
+	int64_t *start, before = begin >= 0;
+	int32_t *token;
+	SN_NEW(start, arena, int64_t, n + 1);
+	for (int32_t b = 0; b < n; b++) start[b + 1] = start[b] + before + row[b].n;
+	SN_NEW(token, arena, int32_t, start[n]);
+	for (int32_t b = 0; b < n; b++) {
+		if (before) token[start[b]] = begin;
+		memcpy(token + start[b] + before, row[b].id, (size_t)row[b].n * sizeof *token);
 	}
-	SN_NEW(token, arena, int32_t, start[g->n]);
-	for (int32_t b = 0; b < g->n; b++) {
-		if (begin >= 0) token[start[b]] = begin;
-		memcpy(token + start[b] + (begin >= 0), row[b].id, (size_t)row[b].n * sizeof *token);
-	}
-	*out = (sn_batch){ .n = g->n, .token = token, .start = start, .item = g->item };
+	*out = (sn_batch){ .n = n, .token = token, .start = start };
 	return SN_OK;
 }
 
-/* What is captured: texts, and for encoder-decoders what the decoder reads. */
-typedef struct texts { const sn_column *column, *target; int64_t n_row; } texts;
+static sn_status gather(const texts *t, int64_t first, int64_t last, sn_arena *arena, gathered *g)
+{
+	sn_tokens row[ROWS_A_RUN], target[ROWS_A_RUN];
+	int64_t *item;
+	int32_t n = 0;
+	const sn_model_info *info = sn_model_get_info(t->model);
+	SN_NEW(item, arena, int64_t, ROWS_A_RUN);
+	for (int64_t i = first; i < last; i++) {
+		sn_tokens next;
+		SN_TRY(tokens_of(t, i, arena, &next));
+		if (next.n == 0) continue;
+		row[n] = next;
+		if (info->n_layer_encoder) SN_TRY(target_of(t, i, arena, &target[n]));
+		item[n++] = i;
+	}
+	SN_TRY(pack(row, n, -1, arena, &g->batch));
+	g->offsets = sn_arena_take(arena, sn_size3((size_t)g->batch.start[n], sizeof *g->offsets, 1));
+	if (!g->offsets) return SN_ENOMEM;
+	for (int32_t b = 0; b < n; b++)
+		memcpy(g->offsets + g->batch.start[b], row[b].span, (size_t)row[b].n * sizeof *g->offsets);
+	g->batch.item = item;
+	if (!info->n_layer_encoder) return SN_OK;
+	g->encoder = g->batch;
+	SN_TRY(pack(target, n, info->decoder_start, arena, &g->batch));
+	g->batch.item = item;
+	g->batch.enc = &g->encoder;
+	return SN_OK;
+}
 
-static sn_status capture_some(sn_ctx *ctx, const sn_input *in, const texts *t, int64_t *next, sn_capture *capture)
+/* ---- capturing ---- */
+
+typedef struct job {
+	texts text;
+	runs runs;
+	sn_capture *capture;
+	uint64_t key; /* of the runs in the checkpoint */
+} job;
+
+/* Run i, by the rank that calls it; rank 0 then takes it from rank `from`, unless that is itself. */
+static sn_status capture_run(const job *j, int64_t i, bool compute, int from)
 {
 	sn_arena *arena;
 	gathered g = { 0 };
-	SN_TRY(sn_arena_open(&arena, ctx));
-	sn_status status = gather(ctx, in, t->column, t->n_row, next, arena, &g);
-	sn_batch batch = { .n = g.n, .token = g.token, .start = g.start, .item = g.item }, encoder = batch;
-	if (status == SN_OK && g.n && sn_model_get_info(in->model[0])->n_layer_encoder) {
-		status = make_targets(ctx, in, t->target, &g, arena, &batch);
-		batch.enc = &encoder;
-	}
-	if (status == SN_OK && g.n) status = sn_capture_run(capture, &batch, (const int64_t(*)[2])g.offsets);
+	SN_TRY(sn_arena_open(&arena, j->text.ctx));
+	sn_status status = gather(&j->text, j->runs.first[i], j->runs.first[i + 1], arena, &g);
+	const int64_t(*offsets)[2] = (const int64_t(*)[2])g.offsets;
+	if (status == SN_OK && compute) status = sn_capture_run(j->capture, &g.batch, offsets);
+	if (status == SN_OK && from > 0) status = sn_capture_hand(j->capture, from, &g.batch, offsets);
 	sn_arena_close(arena);
 	return status;
 }
 
-static sn_status capture_all(sn_ctx *ctx, const sn_input *in, const texts *t, sn_capture *capture)
+/* Runs [first, last), one a rank: they compute side by side, then the file is written in order. */
+static sn_status capture_round(const job *j, int64_t first, int64_t last)
 {
-	for (int64_t next = 0; next < t->n_row;) {
-		SN_TRY(sn_poll(ctx));
-		sn_progress(ctx, "rows", next, t->n_row);
-		SN_TRY(capture_some(ctx, in, t, &next, capture));
+	sn_ctx *ctx = j->text.ctx;
+	int rank = sn_rank(ctx);
+	sn_status status = sn_poll(ctx);
+	if (status == SN_OK && first + rank < last) status = capture_run(j, first + rank, true, 0);
+	SN_TRY(sn_team_agree(ctx, status));
+	for (int from = 1; first + from < last; from++) {
+		if (rank != 0 && rank != from) continue;
+		sn_status one = capture_run(j, first + from, false, from);
+		if (status == SN_OK) status = one;
 	}
-	sn_progress(ctx, "rows", t->n_row, t->n_row);
-	return sn_capture_commit(capture);
+	return status == SN_OK ? sn_capture_mark(j->capture, j->key, (uint64_t)last - 1) : status;
+}
+
+static sn_status capture_all(job *j)
+{
+	sn_ctx *ctx = j->text.ctx;
+	const sn_capture_size *before = j->runs.before;
+	int64_t done = 0, n = j->runs.n;
+	j->key = sn_work_key(ctx, "capture", n, (size_t)before[n].n_token);
+	if (sn_rank(ctx) == 0) done = SN_MIN((int64_t)sn_checkpoint_marked(ctx, j->key), n);
+	SN_TRY(sn_team_agree(ctx, SN_OK));
+	SN_TRY(sn_team_broadcast(ctx, &done, sizeof done));
+	SN_TRY(sn_capture_skip(j->capture, &before[done]));
+	sn_progress(ctx, "tokens", before[done].n_token, before[n].n_token);
+	for (int64_t last; done < n; done = last) {
+		last = SN_MIN(done + sn_rank_count(ctx), n);
+		SN_TRY(capture_round(j, done, last));
+		sn_progress(ctx, "tokens", before[last].n_token, before[n].n_token);
+	}
+	return sn_capture_commit(j->capture);
 }
 
 static sn_status report(const sn_input *in, const sn_site *site, int n_site, int64_t tokens, const char *path,
@@ -161,23 +234,31 @@ static sn_status report(const sn_input *in, const sn_site *site, int n_site, int
 	return sn_result_say(out, "Wrote %d sites at %lld tokens to %s.", n_site, (long long)tokens, path);
 }
 
+static sn_status capture(job *j, const sn_site *site, int n_site, const char *path, sn_arena *arena)
+{
+	SN_TRY(plan_runs(&j->text, &j->runs, arena));
+	SN_TRY(sn_capture_open(&j->capture, j->text.ctx, j->text.model, path, site, n_site,
+	                       &j->runs.before[j->runs.n]));
+	sn_status status = capture_all(j);
+	sn_capture_close(j->capture);
+	return status;
+}
+
 static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
 {
 	const capture_param *p = param;
-	texts t = { 0 };
+	job j = { .text = { .ctx = ctx, .model = in->model[0], .n_row = in->data[0]->n } };
 	sn_site *site;
 	int n_site;
-	sn_capture *capture;
-	SN_TRY(find_column(ctx, in->data[0], p->column, &t.column));
-	if (strcmp(p->target, "none") != 0) SN_TRY(find_column(ctx, in->data[0], p->target, &t.target));
+	sn_arena *arena;
+	SN_TRY(find_column(ctx, in->data[0], p->column, &j.text.column));
+	if (strcmp(p->target, "none") != 0) SN_TRY(find_column(ctx, in->data[0], p->target, &j.text.target));
 	SN_TRY(sn_site_expand(ctx, in->model[0], p->sites, sn_result_arena(out), &site, &n_site));
-	int64_t n_token;
-	t.n_row = p->limit > 0 ? SN_MIN(p->limit, in->data[0]->n) : in->data[0]->n;
-	SN_TRY(count_tokens(ctx, in, t.column, t.n_row, &n_token));
-	SN_TRY(sn_capture_open(&capture, ctx, in->model[0], p->out, site, n_site, n_token));
-	sn_status status = capture_all(ctx, in, &t, capture);
-	int64_t tokens = sn_capture_tokens(capture);
-	sn_capture_close(capture);
+	if (p->limit > 0) j.text.n_row = SN_MIN(p->limit, j.text.n_row);
+	SN_TRY(sn_arena_open(&arena, ctx));
+	sn_status status = capture(&j, site, n_site, p->out, arena);
+	int64_t tokens = status == SN_OK ? j.runs.before[j.runs.n].n_token : 0;
+	sn_arena_close(arena);
 	return status == SN_OK ? report(in, site, n_site, tokens, p->out, out) : status;
 }
 
