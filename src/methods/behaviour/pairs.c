@@ -1,5 +1,6 @@
 /* Minimal pairs: does the model give the good sentence the higher log-probability? Each bad sentence is a fork of its
  * good one from the first token that differs, so a pair costs little more than one sentence. */
+#include "base/work.h"
 #include "data/result.h"
 #include "methods/behaviour/scoring.h"
 #include "stats/metrics.h"
@@ -131,12 +132,83 @@ static sn_status list_sentences(sn_ctx *ctx, const sn_dataset *data, const colum
 	return SN_OK;
 }
 
-static sn_status add_pair(sn_result *out, const columns *c, int64_t i, const sn_scoring *s, int32_t b,
-                          const double *logprob, bool mean)
+/* One run's pairs, as they are kept; n 0: not scored. */
+typedef struct scored {
+	int64_t n;
+	struct {
+		int64_t token[2], scored[2];
+		double logprob[2];
+	} pair[PAIRS_A_RUN];
+} scored;
+
+typedef struct run_list {
+	const sn_input *in;
+	columns column;
+	int64_t n;       /* pairs */
+	int64_t n_run, *cost;   /* [n_run] tokens */
+	scored *out;     /* [n_run] */
+} run_list;
+
+static sn_status score_run(sn_ctx *ctx, const run_list *l, int64_t first, int64_t last, sn_arena *arena, scored *out)
 {
-	const int64_t *n = s->token + b;
+	sentences s = { 0 };
+	sn_scoring scoring;
+	double *logprob;
+	const sn_dataset *data = l->in->data[0];
+	SN_TRY(list_sentences(ctx, data, &l->column, first, last, arena, &s));
+	SN_TRY(sn_scoring_make(&scoring, ctx, l->in->model[0], s.text, s.source, s.n, data->source, s.number, arena));
+	SN_NEW(logprob, arena, double, s.n);
+	SN_TRY(sn_scoring_run(ctx, l->in->model[0], &scoring, s.n, arena, logprob));
+	for (int32_t b = 0; b < s.n; b++) {
+		out->pair[b / 2].token[b % 2] = scoring.token[b];
+		out->pair[b / 2].scored[b % 2] = scoring.scored[b];
+		out->pair[b / 2].logprob[b % 2] = logprob[b];
+	}
+	out->n = last - first;
+	return SN_OK;
+}
+
+static sn_status unit(sn_ctx *ctx, void *arg, int64_t i, void *result)
+{
+	const run_list *l = arg;
+	sn_arena *arena;
+	SN_TRY(sn_arena_open(&arena, ctx));
+	int64_t first = i * PAIRS_A_RUN;
+	sn_status status = score_run(ctx, l, first, SN_MIN(first + PAIRS_A_RUN, l->n), arena, result);
+	sn_arena_close(arena);
+	return status;
+}
+
+static int64_t cost(const void *arg, int64_t i) { return ((const run_list *)arg)->cost[i]; }
+
+/* Tokens of each run's sentences, by which progress is told. */
+static sn_status count_tokens(sn_ctx *ctx, run_list *l, sn_arena *arena)
+{
+	SN_NEW(l->cost, arena, int64_t, l->n_run);
+	for (int64_t i = 0; i < l->n; i++) {
+		const char *text[] = { l->column.good->s[i], l->column.bad->s[i] };
+		sn_mark mark = sn_arena_mark(arena);
+		for (int k = 0; k < 2; k++) {
+			sn_tokens row = { 0 };
+			if (text[k])
+				SN_TRY(sn_tokenize(ctx, sn_model_tokenizer(l->in->model[0]), text[k], strlen(text[k]), SN_ADD_SPECIAL,
+				                   arena, &row));
+			l->cost[i / PAIRS_A_RUN] += row.n;
+		}
+		sn_arena_reset(arena, mark);
+	}
+	return SN_OK;
+}
+
+static sn_status add_pair(sn_result *out, const run_list *l, int64_t i, bool mean)
+{
+	const scored *run = &l->out[i / PAIRS_A_RUN];
+	int64_t at = i % PAIRS_A_RUN;
+	const int64_t *n = run->pair[at].token;
+	const columns *c = &l->column;
 	double value[2];
-	for (int k = 0; k < 2; k++) value[k] = mean ? logprob[b + k] / (double)s->scored[b + k] : logprob[b + k];
+	for (int k = 0; k < 2; k++)
+		value[k] = run->pair[at].logprob[k] / (mean ? (double)run->pair[at].scored[k] : 1);
 	double margin = value[0] - value[1];
 	if (!isfinite(margin))
 		return sn_fail(sn_result_ctx(out), SN_ENUMERIC, "pair %lld: its log-probabilities are not finite",
@@ -144,21 +216,6 @@ static sn_status add_pair(sn_result *out, const columns *c, int64_t i, const sn_
 	return SN_ADD(out, PAIRS, sn_int(i + 1), sn_text(c->by && c->by->s[i] ? c->by->s[i] : "all"),
 	              sn_text(c->good->s[i]), sn_text(c->bad->s[i]), sn_int(n[0]), sn_int(n[1]), sn_num(value[0]),
 	              sn_num(value[1]), sn_num(margin), sn_flag(margin > 0));
-}
-
-static sn_status score_pairs(sn_ctx *ctx, const sn_input *in, const columns *c, const pairs_param *p, int64_t first,
-                             int64_t last, sn_arena *arena, sn_result *out)
-{
-	sentences s = { 0 };
-	sn_scoring scoring;
-	double *logprob;
-	SN_TRY(list_sentences(ctx, in->data[0], c, first, last, arena, &s));
-	SN_TRY(sn_scoring_make(&scoring, ctx, in->model[0], s.text, s.source, s.n, in->data[0]->source, s.number, arena));
-	SN_NEW(logprob, arena, double, s.n);
-	SN_TRY(sn_scoring_run(ctx, in->model[0], &scoring, s.n, arena, logprob));
-	for (int64_t i = first; i < last; i++)
-		SN_TRY(add_pair(out, c, i, &scoring, (int32_t)(2 * (i - first)), logprob, strcmp(p->score, "mean") == 0));
-	return SN_OK;
 }
 
 /* ---- summary ---- */
@@ -211,30 +268,36 @@ static sn_status summarise(sn_result *out, bool grouped)
 	return add_condition(out, NULL);
 }
 
-static sn_status score_all(sn_ctx *ctx, const sn_input *in, const columns *c, const pairs_param *p, sn_result *out)
+static sn_status score_all(sn_ctx *ctx, run_list *l, sn_arena *arena)
 {
-	int64_t n = p->limit > 0 ? SN_MIN(p->limit, in->data[0]->n) : in->data[0]->n;
-	for (int64_t i = 0; i < n; i += PAIRS_A_RUN) {
-		sn_arena *arena;
-		sn_progress(ctx, "pairs", i, n);
-		SN_TRY(sn_arena_open(&arena, ctx));
-		sn_status status = score_pairs(ctx, in, c, p, i, SN_MIN(i + PAIRS_A_RUN, n), arena, out);
-		sn_arena_close(arena);
-		SN_TRY(status);
-	}
-	sn_progress(ctx, "pairs", n, n);
-	return n > 0 ? SN_OK : sn_fail(ctx, SN_EPARSE, "%s: no pairs", in->data[0]->source);
+	l->n_run = (l->n + PAIRS_A_RUN - 1) / PAIRS_A_RUN;
+	if (l->n == 0) return sn_fail(ctx, SN_EPARSE, "%s: no pairs", l->in->data[0]->source);
+	SN_TRY(count_tokens(ctx, l, arena));
+	SN_NEW(l->out, arena, scored, l->n_run);
+	return sn_work_run(ctx, &(sn_work){ .what = "tokens", .n = l->n_run, .size = sizeof *l->out, .run = unit,
+	                                    .arg = l, .result = l->out, .cost = cost });
 }
 
 /* Pairs scored before an interruption are summarised too. */
+static sn_status run_in(sn_ctx *ctx, const sn_input *in, const pairs_param *p, sn_arena *arena, sn_result *out)
+{
+	run_list l = { .in = in, .n = in->data[0]->n };
+	if (p->limit > 0) l.n = SN_MIN(p->limit, l.n);
+	SN_TRY(find_columns(ctx, in->data[0], p, &l.column));
+	sn_status status = score_all(ctx, &l, arena);
+	if (status != SN_OK && (status != SN_ECANCEL || !l.out)) return status;
+	for (int64_t i = 0; i < l.n; i++)
+		if (i % PAIRS_A_RUN < l.out[i / PAIRS_A_RUN].n) SN_TRY(add_pair(out, &l, i, strcmp(p->score, "mean") == 0));
+	SN_TRY(summarise(out, l.column.by != NULL));
+	return status;
+}
+
 static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
 {
-	const pairs_param *p = param;
-	columns c;
-	SN_TRY(find_columns(ctx, in->data[0], p, &c));
-	sn_status status = score_all(ctx, in, &c, p, out);
-	if (status != SN_OK && status != SN_ECANCEL) return status;
-	SN_TRY(summarise(out, c.by != NULL));
+	sn_arena *arena;
+	SN_TRY(sn_arena_open(&arena, ctx));
+	sn_status status = run_in(ctx, in, param, arena, out);
+	sn_arena_close(arena);
 	return status;
 }
 
