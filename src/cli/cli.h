@@ -10,7 +10,7 @@
 typedef struct sn_common {
 	const char *format, *out, *store, *precision;
 	int64_t seed, threads;
-	bool quiet, help;
+	bool resume, quiet, help;
 } sn_common;
 extern const sn_param_table sn_common_table;
 
@@ -24,7 +24,7 @@ typedef struct sn_cli {
 	sn_common common;
 	const void *param;       /* the command's own parameter struct */
 	const sn_method *method; /* for commands made from the registry */
-	const char *words;       /* the whole command line, quoted for a shell */
+	const char *words;       /* the whole command line but for --resume, quoted for a shell */
 	const char *operand[SN_MOST_OPERANDS];
 	int n_operand;
 	sn_buf out;
@@ -102,6 +102,8 @@ SN_CHECKED sn_status sn_cli_emit(sn_cli *cli, const sn_result *result, sn_status
 SN_CHECKED sn_status sn_cli_print(sn_cli *cli, const sn_result *result);
 /* Writes report.html, result.json, rows.csv and one SVG a figure into a folder, made if absent. */
 SN_CHECKED sn_status sn_cli_write_folder(sn_ctx *ctx, const char *folder, const sn_result *result);
+/* Makes a folder, unless it is there. SN_EIO, SN_EDISK. */
+SN_CHECKED sn_status sn_cli_make_folder(sn_ctx *ctx, const char *folder);
 /* Returns the path of the store to use: --store, else FOLDER/runs.sqlite with --out, else $SONDE_STORE, else NULL. From
  * the command's arena. */
 const char *sn_cli_store_path(sn_cli *cli);
@@ -113,12 +115,22 @@ SN_CHECKED sn_status sn_cli_table(sn_cli *cli, const char *const *header, const 
 /* Monotonic seconds. */
 double sn_cli_seconds(void);
 
+/* ---- taking up an interrupted run ---- */
+
+/* Attaches the checkpoint of cli->method's run (base/checkpoint.h): beside the file or in the folder that it writes;
+ * where it only prints, under $XDG_STATE_HOME/sonde (~/.local/state/sonde), named by a hash of the command. */
+SN_CHECKED sn_status sn_cli_checkpoint(sn_cli *cli, const sn_method_input *input);
+/* After the run: deletes the checkpoint of one that ended well, or that could not have; otherwise keeps it and says so
+ * in the error. Returns status. */
+sn_status sn_cli_checkpoint_end(sn_cli *cli, sn_status status);
+
 /* ---- progress on standard error ---- */
 
 typedef struct sn_meter {
 	bool terminal, quiet, shown;
 	const char *what; /* the phase whose rate is being measured */
 	double started, last;
+	int64_t found; /* done when the phase began: an interrupted run's work has no part in the rate */
 } sn_meter;
 /* The meter is silent unless standard error is a terminal. */
 sn_meter sn_meter_make(bool quiet);

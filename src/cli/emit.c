@@ -92,7 +92,7 @@ static sn_status write_buf(sn_ctx *ctx, const char *folder, const char *name, sn
 	return status;
 }
 
-static sn_status make_folder(sn_ctx *ctx, const char *folder)
+sn_status sn_cli_make_folder(sn_ctx *ctx, const char *folder)
 {
 	if (mkdir(folder, 0777) == 0 || errno == EEXIST) return SN_OK;
 	int e = errno;
@@ -115,7 +115,7 @@ static sn_status write_figures(sn_ctx *ctx, const char *folder, const sn_result 
 
 sn_status sn_cli_write_folder(sn_ctx *ctx, const char *folder, const sn_result *result)
 {
-	SN_TRY(make_folder(ctx, folder));
+	SN_TRY(sn_cli_make_folder(ctx, folder));
 	sn_buf buf = { .ctx = ctx };
 	sn_report_json(&buf, result);
 	SN_TRY(write_buf(ctx, folder, "result.json", &buf));

@@ -80,13 +80,14 @@ static int unknown_command(const char *family, const char *text)
 	return sn_status_exit_code(SN_EARG);
 }
 
-/* The command line as a shell would read it back. */
+/* The command line as a shell would read it back; a run that was taken up is the same run. */
 static const char *quote_words(sn_arena *arena, int argc, char **argv)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./,:@%+";
 	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
 	sn_buf_puts(&buf, "sonde");
 	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "--resume") == 0) continue;
 		bool safe = argv[i][0] && strspn(argv[i], plain) == strlen(argv[i]);
 		sn_buf_puts(&buf, safe ? " " : " '");
 		for (const char *c = argv[i]; *c; c++) sn_buf_add(&buf, *c == '\'' ? "'\\''" : c, *c == '\'' ? 4 : 1);

@@ -62,7 +62,8 @@ sn_status sn_method_command(sn_cli *cli, const sn_method_input *names)
 	sn_status status = names->model ? sn_model_open(&model, cli->ctx, names->model) : SN_OK;
 	if (status == SN_OK && names->data) status = sn_dataset_open(&data, cli->ctx, names->data);
 	sn_input input = { .model = { model }, .data = { data } };
-	if (status == SN_OK) status = run_and_emit(cli, &input);
+	if (status == SN_OK) status = sn_cli_checkpoint(cli, names);
+	if (status == SN_OK) status = sn_cli_checkpoint_end(cli, run_and_emit(cli, &input));
 	sn_dataset_close(data);
 	sn_model_close(model);
 	return status;

@@ -41,11 +41,11 @@ static void format_time(char *buf, size_t size, double seconds)
 
 static void draw(const sn_meter *meter, const char *what, int64_t done, int64_t total, double now)
 {
-	double elapsed = now - meter->started, rate = elapsed > 0 ? (double)done / elapsed : 0;
+	double elapsed = now - meter->started, rate = elapsed > 0 ? (double)(done - meter->found) / elapsed : 0;
 	char line[160], left[32] = "";
 	int n = sn_format(line, sizeof line, total > 0 ? "%.60s %lld/%lld" : "%.60s %lld", what, (long long)done,
 					  (long long)total);
-	if (rate > 0) n += sn_format(line + n, sizeof line - (size_t)n, "  %.3g/s", rate);
+	if (rate > 0) n += sn_format(line + n, sizeof line - (size_t)n, rate < 100 ? "  %.3g/s" : "  %.0f/s", rate);
 	if (rate > 0 && total > done) {
 		format_time(left, sizeof left, (double)(total - done) / rate);
 		sn_format(line + n, sizeof line - (size_t)n, "  %s left", left);
@@ -63,6 +63,7 @@ void sn_meter_progress(void *payload, const char *what, int64_t done, int64_t to
 		meter->what = what;
 		meter->started = now;
 		meter->last = 0;
+		meter->found = done;
 	}
 	if (now - meter->last < interval && done != total) return;
 	meter->last = now;

@@ -1,4 +1,5 @@
 /* Running a method: defaults, provenance, the method itself. */
+#include "base/checkpoint.h"
 #include "base/option.h"
 #include "data/result.h"
 #include "tensor/gemm.h"
@@ -96,6 +97,28 @@ static sn_status check_input(sn_ctx *ctx, const sn_method *method, const sn_inpu
 	return SN_OK;
 }
 
+/* What another run must have in common with this one to take up its work: everything that was noted of it, but for
+ * what changes no number. */
+static sn_status identify(sn_ctx *ctx, const sn_method *method, const sn_result *out)
+{
+	static const char *const other[] = { "threads", "host", "time", "model path" };
+	const sn_line *line;
+	SN_TRY(sn_checkpoint_identify(ctx, "command", method->family));
+	SN_TRY(sn_checkpoint_identify(ctx, "method", method->name));
+	for (int i = 0; (line = sn_result_line(out, SN_LINE_PARAM, i)); i++) {
+		char name[80];
+		sn_format(name, sizeof name, "--%s", line->key);
+		SN_TRY(sn_checkpoint_identify(ctx, name, line->text));
+	}
+	for (int i = 0; (line = sn_result_line(out, SN_LINE_PROVENANCE, i)); i++) {
+		bool part = true;
+		for (int k = 0; k < SN_COUNT(other); k++) part &= strcmp(line->key, other[k]) != 0;
+		if (part) SN_TRY(sn_checkpoint_identify(ctx, line->key, line->text));
+	}
+	sn_checkpoint_announce(ctx);
+	return SN_OK;
+}
+
 sn_status sn_method_run(sn_ctx *ctx, const sn_method *method, const sn_input *input, const void *param, sn_result *out)
 {
 	SN_TRY(check_input(ctx, method, input));
@@ -104,5 +127,6 @@ sn_status sn_method_run(sn_ctx *ctx, const sn_method *method, const sn_input *in
 	SN_TRY(set_context(ctx, out));
 	SN_TRY(set_model(ctx, input, out));
 	SN_TRY(set_data(input, out));
+	SN_TRY(identify(ctx, method, out));
 	return method->run(ctx, input, param, out);
 }

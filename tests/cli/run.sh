@@ -5,6 +5,7 @@ sonde=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 unset SONDE_STORE
+export XDG_STATE_HOME=$work/state
 failed=0 passed=0
 
 # check NAME EXPECTED_CODE [STDERR_PATTERN] -- COMMAND...   stdout is left in $work/out
