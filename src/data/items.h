@@ -16,11 +16,16 @@ typedef struct sn_pair {
 	sn_pair_kind kind;
 } sn_pair;
 
-/* Two forms of one choice word, single tokens: form[0] goes with feature +1 (plural), form[1] with -1. text: without
- * the space that precedes it. form is {-1, -1} in items made without a tokenizer. */
+enum { SN_MAX_MORE = 3 }; /* further alternatives of a form */
+
+/* Two forms of one choice word, single tokens: form[0] goes with feature +1 (plural), form[1] with -1. Where one value
+ * has several forms (themselves against himself or herself) the others are more[i][0 .. n_more[i]), and their
+ * probabilities add up. text: without the space that precedes it, alternatives joined by '+'. form is {-1, -1} in items
+ * made without a tokenizer. */
 typedef struct sn_choice {
 	int32_t form[2];
 	const char *text[2];
+	int32_t n_more[2], more[2][SN_MAX_MORE];
 } sn_choice;
 
 /* A prefix that ends just before the choice. Invariants: roles share no token, none holds token 0; the span of an
@@ -75,7 +80,8 @@ typedef struct sn_items {
 	int64_t n_unequal;          /* of them: members differ in their number of tokens. If there are any, a role is
 								   exchanged at its last token, which both members have (ключ 1 token, ключи 2) */
 	const sn_pair *pair;        /* MAIN first, then ATTRACTOR, then PLACEBO */
-	int n_choice, n_choice_set; /* choice[set * n_choice + c]: the same words in every set */
+	int n_choice, n_choice_set; /* choice[set * n_choice + c]: the same words, with as many alternatives, in every set */
+	int least_choice;           /* how many must remain for a tokenizer; 0: 6 */
 	const sn_choice *choice;
 	int64_t n_generated, n_dropped; /* prefixes tried, prefixes rejected */
 	int n_drop;

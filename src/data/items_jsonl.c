@@ -1,7 +1,7 @@
 /* Items as JSONL, one prefix a line; docs/phenomena.md has the schema. */
 #include "base/write.h"
 #include "data/items.h"
-#include "data/phenomenon_lexicon.h"
+#include "data/phenomenon.h"
 
 static const char *const kind_name[] = { "main", "attractor", "placebo" };
 
@@ -50,6 +50,8 @@ static void add_choices(sn_buf *out, const sn_items *items, const sn_item *item)
 		sn_buf_format(out, "%s%s/%s", c ? "|" : "", choice->text[0], choice->text[1]);
 	}
 	sn_buf_puts(out, "\"");
+	if (items->least_choice > 0 && items->least_choice < SN_LEAST_CHOICE)
+		sn_buf_format(out, ", \"least_choices\": %d", items->least_choice);
 }
 
 static void add_names(sn_buf *out, const sn_items *items, const sn_item *item)

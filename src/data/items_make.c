@@ -51,6 +51,7 @@ static void set_head(sn_maker *k)
 	const sn_phenomenon *p = k->p;
 	sn_item_rows *rows = &k->rows;
 	rows->id = p->id, rows->source = p->source, rows->lang = p->lang;
+	rows->least_choice = p->least_choice;
 	rows->n_role = p->n_role, rows->n_label = p->n_label, rows->n_fold = p->n_fold;
 	for (int i = 0; i < p->n_role; i++) rows->role[i] = p->role[i].name;
 	for (int i = 0; i < p->n_label; i++) {

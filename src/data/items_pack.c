@@ -126,16 +126,17 @@ static sn_status pack_choices(const packing *k)
 	SN_NEW(choice, rows->arena, sn_choice, n * rows->n_choice_set);
 	for (int64_t i = 0; i < rows->n; i++) {
 		int32_t from = k->item[i].choice_set;
-		for (int32_t c = 0; c < n && number[from] == 0; c++)
-			choice[n_set * n + c] =
-				(sn_choice){ { rows->choice_token[from * n + c][0], rows->choice_token[from * n + c][1] },
-							 { rows->choice[from * n + c][0], rows->choice[from * n + c][1] } };
+		for (int32_t c = 0; c < n && number[from] == 0; c++) {
+			choice[n_set * n + c] = rows->choice_token[from * n + c];
+			memcpy(choice[n_set * n + c].text, rows->choice[from * n + c], sizeof rows->choice[0]);
+		}
 		if (number[from] == 0) number[from] = ++n_set;
 		k->item[i].choice_set = number[from] - 1;
 	}
 	k->out->choice = choice;
 	k->out->n_choice = n;
 	k->out->n_choice_set = n_set;
+	k->out->least_choice = rows->least_choice;
 	return SN_OK;
 }
 

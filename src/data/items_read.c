@@ -154,6 +154,17 @@ static sn_status list_sets(reading *r, int32_t *set, const char *const **out)
 	return SN_OK;
 }
 
+/* How many choice pairs must remain; items of a phenomenon that has fewer than 6 say so. */
+static sn_status read_least(const reading *r)
+{
+	const sn_column *c;
+	SN_TRY(may_column(r, "least_choices", SN_TYPE_INT, &c));
+	r->rows->least_choice = SN_LEAST_CHOICE;
+	if (c && (c->i[0] < 1 || c->i[0] > SN_LEAST_CHOICE)) return bad(r, "least_choices", "a whole number from 1 to 6");
+	if (c) r->rows->least_choice = (int)c->i[0];
+	return SN_OK;
+}
+
 static sn_status read_choices(reading *r, int32_t *set)
 {
 	sn_item_rows *rows = r->rows;
@@ -167,6 +178,7 @@ static sn_status read_choices(reading *r, int32_t *set)
 			return bad(r, "choices", "as many pairs \"are/is|were/was\" in every set");
 		rows->n_choice = n;
 	}
+	SN_TRY(read_least(r));
 	const char *context = r->lead->s[0];
 	return context ? sn_item_rows_fit_choices(rows, context) : bad(r, "lead_in", "text");
 }

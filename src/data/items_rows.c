@@ -51,13 +51,13 @@ static sn_status tokenize(const sn_item_rows *rows, const char *text, sn_tokens 
 	return SN_OK;
 }
 
-/* Whether text + " " + word has exactly one token more than text, and the same before it; that token in *id. */
+/* Whether text + " " + word (its first alternative) has exactly one token more than text, and the same before it; that token in *id. */
 static sn_status word_follows(const sn_item_rows *rows, const char *text, const sn_tokens *tokens, const char *word,
 							  bool *same, int64_t *more, int32_t *id)
 {
 	sn_mark mark = sn_arena_mark(rows->arena);
 	sn_tokens whole;
-	const char *sentence = sn_arena_format(rows->arena, "%s %s", text, word);
+	const char *sentence = sn_arena_format(rows->arena, "%s %.*s", text, (int)strcspn(word, "+"), word);
 	if (!sentence) return SN_ENOMEM;
 	SN_TRY(tokenize(rows, sentence, &whole));
 	*more = whole.n - tokens->n;
@@ -118,6 +118,32 @@ bool sn_item_rows_unequal(const sn_item_rows *rows, const sn_item_row *row)
 
 /* ---- choice words ---- */
 
+/* Sets the tokens of the alternatives "himself+herself" of one form. */
+static sn_status fit_form(sn_item_rows *rows, const char *context, const sn_tokens *tokens, const char *form,
+						  sn_choice *out, int i, const char **reason)
+{
+	out->n_more[i] = -1;
+	while (form) {
+		const char *plus = strchr(form, '+');
+		const char *word = sn_arena_copy(rows->arena, form, plus ? (size_t)(plus - form) : strlen(form));
+		if (!word) return SN_ENOMEM;
+		bool same;
+		int64_t more = 1;
+		int32_t id = -1;
+		int a = ++out->n_more[i];
+		if (a > SN_MAX_MORE) {
+			out->n_more[i] = 0;
+			*reason = "choice: too many alternatives";
+			return SN_OK;
+		}
+		if (rows->tokenizer) SN_TRY(word_follows(rows, context, tokens, word, &same, &more, &id));
+		if (rows->tokenizer && (!same || more != 1) && !*reason) *reason = "choice: more than one token";
+		*(a == 0 ? &out->form[i] : &out->more[i][a - 1]) = id;
+		form = plus ? plus + 1 : NULL;
+	}
+	return SN_OK;
+}
+
 /* Sets the tokens of choice pair c in every set; *reason: NULL, or why it cannot be used. */
 static sn_status fit_choice(sn_item_rows *rows, const char *context, const sn_tokens *tokens, int c,
 							const char **reason)
@@ -125,12 +151,12 @@ static sn_status fit_choice(sn_item_rows *rows, const char *context, const sn_to
 	*reason = NULL;
 	for (int s = 0; s < rows->n_choice_set; s++) {
 		int at = s * rows->n_choice + c;
+		sn_choice *choice = &rows->choice_token[at];
 		if (strcmp(rows->choice[at][0], rows->choice[at][1]) == 0) *reason = "choice: " SN_FOIL_IS_GOOD;
-		for (int i = 0; i < 2 && rows->tokenizer; i++) {
-			bool same;
-			int64_t more;
-			SN_TRY(word_follows(rows, context, tokens, rows->choice[at][i], &same, &more, &rows->choice_token[at][i]));
-			if ((!same || more != 1) && !*reason) *reason = "choice: more than one token";
+		for (int i = 0; i < 2; i++) {
+			SN_TRY(fit_form(rows, context, tokens, rows->choice[at][i], choice, i, reason));
+			if (choice->n_more[i] != rows->choice_token[c].n_more[i] && !*reason)
+				*reason = "choice: more alternatives after some controllers";
 		}
 	}
 	return SN_OK;
@@ -144,7 +170,7 @@ static void keep_choices(sn_item_rows *rows, const bool *keep)
 			if (!keep[c]) continue;
 			int from = s * rows->n_choice + c;
 			memmove(rows->choice[to], rows->choice[from], sizeof *rows->choice);
-			memmove(rows->choice_token[to++], rows->choice_token[from], sizeof *rows->choice_token);
+			rows->choice_token[to++] = rows->choice_token[from];
 		}
 	rows->n_choice = to / SN_MAX(rows->n_choice_set, 1);
 }
@@ -155,8 +181,7 @@ sn_status sn_item_rows_fit_choices(sn_item_rows *rows, const char *context)
 	bool *keep;
 	int n = rows->n_choice, kept = 0;
 	SN_NEW(keep, rows->arena, bool, n);
-	SN_NEW(rows->choice_token, rows->arena, sn_i32_pair, n * rows->n_choice_set);
-	memset(rows->choice_token, -1, (size_t)(n * rows->n_choice_set) * sizeof *rows->choice_token);
+	SN_NEW(rows->choice_token, rows->arena, sn_choice, n * rows->n_choice_set);
 	if (rows->tokenizer) SN_TRY(tokenize(rows, context, &tokens));
 	sn_buf lost = { .ctx = rows->ctx };
 	sn_status status = SN_OK;
@@ -170,12 +195,12 @@ sn_status sn_item_rows_fit_choices(sn_item_rows *rows, const char *context)
 		status = sn_item_rows_drop(rows, reason, NULL, NULL, 1);
 	}
 	if (status == SN_OK && lost.failed) status = SN_ENOMEM;
-	if (status == SN_OK && rows->tokenizer && kept < SN_MIN_CHOICE)
+	if (status == SN_OK && rows->tokenizer && kept < rows->least_choice)
 		status = sn_fail(rows->ctx, SN_EARG,
 						 "%s: %d of %d choice pairs are single tokens of this tokenizer, %d are needed; not usable: "
 						 "%.600s; add choice "
 						 "words to the phenomenon, or score whole sentences with `sonde behaviour pairs`",
-						 rows->id, kept, n, SN_MIN_CHOICE, lost.size ? lost.data : "none");
+						 rows->id, kept, n, rows->least_choice, lost.size ? lost.data : "none");
 	sn_buf_free(&lost);
 	if (status == SN_OK && kept == 0)
 		status =

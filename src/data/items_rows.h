@@ -9,7 +9,7 @@ typedef int32_t sn_i32_pair[2];
 typedef int64_t sn_i64_pair[2];
 typedef const char *sn_text_pair[2];
 
-enum { SN_MIN_CHOICE = 6, SN_NO_PAIR = -1 };
+enum { SN_NO_PAIR = -1 };
 
 /* A prefix. Strings are borrowed. */
 typedef struct sn_item_row {
@@ -36,9 +36,9 @@ typedef struct sn_item_rows {
 	int n_role, n_label, n_fold;
 	const char *role[SN_MAX_ROLE], *label[SN_MAX_ROLE];
 	const char *value[SN_MAX_ROLE][2];
-	int n_choice, n_choice_set;
+	int n_choice, n_choice_set, least_choice;
 	const char *(*choice)[2]; /* [n_choice_set * n_choice] forms for +1, -1 */
-	int32_t (*choice_token)[2];
+	sn_choice *choice_token;  /* the same as tokens */
 	int64_t n, room;
 	sn_item_row *row;
 	int n_drop, drop_room;
@@ -53,7 +53,8 @@ SN_CHECKED sn_status sn_item_rows_reserve(sn_item_rows *rows, int64_t n);
 SN_CHECKED sn_status sn_item_rows_drop(sn_item_rows *rows, const char *reason, const char *group, const char *frequency,
 									   int64_t n);
 /* Removes choice pairs whose two forms are equal, and, with a tokenizer, those of which a form is not one token after
- * context and a space; sets choice_token. SN_EARG if a tokenizer leaves fewer than 6, naming the others. */
+ * context and a space, or that have more alternatives in one set than in another; sets choice_token. SN_EARG if a
+ * tokenizer leaves fewer than least_choice, naming the others. */
 SN_CHECKED sn_status sn_item_rows_fit_choices(sn_item_rows *rows, const char *context);
 /* Tokenizes a row (word: a choice word that may follow it) and sets token and span. *reason: NULL, or why it must be
  * dropped: a role at the first token, roles that share one, a role without one, a choice word that changes the tokens

@@ -12,6 +12,7 @@ enum {
 	SN_MAX_FRAME = 64,
 	SN_MAX_LEAD = 256,
 	SN_MAX_CHOICE = 500, /* choice words */
+	SN_LEAST_CHOICE = 6, /* that must remain for a tokenizer, unless the file says less */
 	SN_MAX_PIECE = 2 * SN_MAX_SLOT + 2,
 	SN_MAX_PHENOMENON_BYTES = 4 << 20
 };
@@ -107,6 +108,7 @@ struct sn_phenomenon {
 	sn_role_def role[SN_MAX_ROLE];   /* the controller's slot first, the word before the choice last */
 	sn_label_def label[SN_MAX_ROLE]; /* label 0: the controller's feature */
 	int choice;                      /* the slot that shows the choice: agrees with the controller in its feature */
+	int least_choice;                /* 1 to SN_LEAST_CHOICE */
 	int attractor;                   /* slot; -1: none */
 	sn_interchange interchange[SN_PAIR_KINDS];
 	sn_ref dim[SN_MAX_SLOT]; /* what is balanced beside the frame */

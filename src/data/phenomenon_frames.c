@@ -135,9 +135,21 @@ static sn_status find_slot(const sn_reading *r, const json_t *at, const char *na
 	return sn_json_fail(r->doc, at, NULL, SN_EPARSE, "\"%.*s\" is no slot", (int)SN_MIN(size, 60u), name);
 }
 
+/* How many pairs of choice words must remain: 6, or fewer where the language has no more (reflexives). */
+static sn_status read_least(sn_reading *r, const json_t *object)
+{
+	int64_t least = SN_LEAST_CHOICE;
+	if (json_object_get(object, "least")) SN_TRY(sn_json_i64(r->doc, object, "least", &least));
+	if (least < 1 || least > SN_LEAST_CHOICE)
+		return sn_json_fail(r->doc, object, "least", SN_EPARSE, "expected 1 to %d, found %lld", SN_LEAST_CHOICE,
+							(long long)least);
+	r->p->least_choice = (int)least;
+	return SN_OK;
+}
+
 sn_status sn_read_choice(sn_reading *r)
 {
-	static const char *const key[] = { "slot", "foil" }, *const foil_key[] = { "flip" };
+	static const char *const key[] = { "slot", "foil", "least" }, *const foil_key[] = { "flip" };
 	sn_phenomenon *p = r->p;
 	json_t *object, *foil;
 	const char *slot, *flip;
@@ -148,6 +160,7 @@ sn_status sn_read_choice(sn_reading *r)
 	SN_TRY(sn_json_object(r->doc, object, "foil", &foil));
 	SN_TRY(sn_read_keys(r, foil, foil_key, SN_COUNT(foil_key), false));
 	SN_TRY(sn_read_member(r, foil, "flip", &flip));
+	SN_TRY(read_least(r, object));
 	int f = sn_feature_find(p->feature, p->n_feature, flip, strlen(flip));
 	const sn_slot *s = &p->slot[p->choice];
 	if (sn_slot_class(p, p->choice)->n > SN_MAX_CHOICE)

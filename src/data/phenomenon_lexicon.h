@@ -27,7 +27,7 @@ typedef struct sn_values {
 
 typedef struct sn_form {
 	sn_values cell; /* the place in the paradigm that its key names */
-	const char *text;
+	const char *text;   /* alternatives (himself, herself) joined by '+' */
 	const char *folded; /* ё read as е where the phenomenon asks for it; otherwise text */
 } sn_form;
 

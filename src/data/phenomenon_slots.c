@@ -245,6 +245,18 @@ static sn_status no_form(const sn_reading *r, int s, const sn_fill *fill)
 						p->slot[s].name, asked, fill[s].form ? "several" : "none");
 }
 
+/* A list of alternatives is scored, it cannot be shown. */
+static sn_status check_alternatives(const sn_reading *r, int s)
+{
+	const sn_class *c = sn_slot_class(r->p, s);
+	for (int i = 0; i < c->n && s != r->p->choice; i++)
+		for (int f = 0; f < c->lexeme[i].n_form; f++)
+			if (strchr(c->lexeme[i].form[f].text, '+'))
+				return sn_json_fail(r->doc, json_object_get(r->doc->root, "slots"), r->p->slot[s].name, SN_EPARSE,
+									"only the choice may have alternatives; \"%.60s\" has", c->lexeme[i].lemma);
+	return SN_OK;
+}
+
 static sn_status check_lexemes(const sn_reading *r, int s, sn_fill *fill)
 {
 	const sn_class *c = sn_slot_class(r->p, s);
@@ -291,6 +303,7 @@ static sn_status check_agreeing(const sn_reading *r, int s, sn_fill *fill)
 sn_status sn_check_forms(sn_reading *r)
 {
 	sn_fill fill[SN_MAX_SLOT] = { 0 };
+	for (int s = 0; s < r->p->n_slot; s++) SN_TRY(check_alternatives(r, s));
 	for (int s = 0; s < r->p->n_slot; s++)
 		SN_TRY(r->p->slot[s].n_agree == 0 ? check_lexemes(r, s, fill) : check_agreeing(r, s, fill));
 	return SN_OK;

@@ -110,6 +110,34 @@ static sn_status set_form(const sn_reading *r, json_t *at, sn_form *form, const 
 	return SN_OK;
 }
 
+static sn_status no_plus(const sn_reading *r, json_t *at, const char *text)
+{
+	if (!strchr(text, '+')) return SN_OK;
+	return sn_json_fail(r->doc, at, NULL, SN_EPARSE, "a form cannot contain '+'; write alternatives as a list");
+}
+
+/* A form, or a list of alternatives: ["himself", "herself"], which count together and are written joined by '+'. */
+static sn_status read_form(const sn_reading *r, json_t *value, const char **out)
+{
+	if (!json_is_array(value)) {
+		SN_TRY(sn_read_text(r, value, out));
+		return no_plus(r, value, *out);
+	}
+	size_t n = json_array_size(value), i;
+	json_t *one;
+	if (n < 2 || n > 1 + SN_MAX_MORE)
+		return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "expected 2 to %d alternatives, found %zu", 1 + SN_MAX_MORE, n);
+	*out = "";
+	json_array_foreach(value, i, one) {
+		const char *text;
+		SN_TRY(sn_read_text(r, one, &text));
+		SN_TRY(no_plus(r, one, text));
+		*out = i == 0 ? text : sn_arena_format(r->arena, "%s+%s", *out, text);
+		if (!*out) return SN_ENOMEM;
+	}
+	return SN_OK;
+}
+
 static sn_status read_forms(const sn_reading *r, json_t *object, sn_lexeme *lexeme)
 {
 	size_t n = json_object_size(object);
@@ -122,7 +150,7 @@ static sn_status read_forms(const sn_reading *r, json_t *object, sn_lexeme *lexe
 	json_t *value;
 	json_object_foreach(object, key, value) {
 		sn_form *f = &form[lexeme->n_form];
-		SN_TRY(sn_read_text(r, value, &text));
+		SN_TRY(read_form(r, value, &text));
 		SN_TRY(read_form_key(r, value, key, &f->cell));
 		SN_TRY(set_form(r, value, f, text));
 		for (int i = 0; i < lexeme->n_form; i++)
@@ -169,7 +197,7 @@ static sn_status read_word(const sn_reading *r, json_t *value, sn_lexeme *lexeme
 {
 	sn_form *form;
 	SN_NEW(form, r->arena, sn_form, 1);
-	SN_TRY(sn_read_text(r, value, &lexeme->lemma));
+	SN_TRY(read_form(r, value, &lexeme->lemma));
 	SN_TRY(set_form(r, value, form, lexeme->lemma));
 	form->cell = sn_values_none();
 	lexeme->form = form;

@@ -2,7 +2,14 @@
 #include "base/base.h"
 #include "model/grid.h"
 
+#include <math.h>
+
 static int n_set(const sn_items *items) { return SN_MAX(items->n_choice_set, 1); }
+
+static int32_t alternative(const sn_choice *choice, int i, int a)
+{
+	return a == 0 ? choice->form[i] : choice->more[i][a - 1];
+}
 
 static sn_status check_choices(sn_ctx *ctx, const sn_items *items, int64_t n_vocab)
 {
@@ -10,25 +17,35 @@ static sn_status check_choices(sn_ctx *ctx, const sn_items *items, int64_t n_voc
 		return sn_fail(ctx, SN_EARG, "%s: no choice words; give items made by 'sonde data make' for this model",
 					   items->source);
 	for (int k = 0; k < n_set(items) * items->n_choice; k++)
-		for (int i = 0; i < 2; i++) {
-			int32_t form = items->choice[k].form[i];
-			if (form < 0 || form >= n_vocab)
-				return sn_fail(ctx, SN_EARG, "%s: choice word '%s' is token %d, the model has 0 .. %lld", items->source,
-							   items->choice[k].text[i] ? items->choice[k].text[i] : "", (int)form,
-							   (long long)n_vocab - 1);
-		}
+		for (int i = 0; i < 2; i++)
+			for (int a = 0; a <= items->choice[k].n_more[i]; a++) {
+				int32_t form = alternative(&items->choice[k], i, a);
+				if (form < 0 || form >= n_vocab)
+					return sn_fail(ctx, SN_EARG, "%s: choice word '%s' is token %d, the model has 0 .. %lld",
+								   items->source, items->choice[k].text[i] ? items->choice[k].text[i] : "", (int)form,
+								   (long long)n_vocab - 1);
+			}
 	return SN_OK;
 }
 
-/* One id serves all rows where there is one set of choices; otherwise each row has its own. */
-static sn_status make_goal(const sn_items *items, int k, const int64_t *item, int32_t n, sn_arena *arena, sn_goal *goal)
+int sn_choice_goal_count(const sn_items *items)
+{
+	int n = 0;
+	for (int k = 0; k < items->n_choice; k++) n += 1 + items->choice[k].n_more[0] + items->choice[k].n_more[1];
+	return n;
+}
+
+/* Alternative at[i] of each form. One id serves all rows where there is one set of choices; otherwise each row has its
+ * own. */
+static sn_status make_goal(const sn_items *items, int k, const int at[2], const int64_t *item, int32_t n,
+						   sn_arena *arena, sn_goal *goal)
 {
 	int32_t *form[2], n_want = n_set(items) == 1 ? 1 : n;
 	for (int i = 0; i < 2; i++) {
 		SN_NEW(form[i], arena, int32_t, n_want);
 		for (int32_t b = 0; b < n_want; b++) {
 			int set = n_set(items) == 1 ? 0 : items->item[item[b]].choice_set;
-			form[i][b] = items->choice[set * items->n_choice + k].form[i];
+			form[i][b] = alternative(&items->choice[set * items->n_choice + k], i, at[i]);
 		}
 	}
 	*goal = (sn_goal){
@@ -41,9 +58,38 @@ sn_status sn_choice_goals(sn_ctx *ctx, const sn_items *items, const int64_t *ite
 						  sn_arena *arena, sn_goal **goal)
 {
 	SN_TRY(check_choices(ctx, items, n_vocab));
-	SN_NEW(*goal, arena, sn_goal, items->n_choice);
-	for (int k = 0; k < items->n_choice; k++) SN_TRY(make_goal(items, k, item, n, arena, &(*goal)[k]));
+	SN_NEW(*goal, arena, sn_goal, sn_choice_goal_count(items));
+	sn_goal *next = *goal;
+	for (int k = 0; k < items->n_choice; k++) {
+		SN_TRY(make_goal(items, k, (int[]){ 0, 0 }, item, n, arena, next++));
+		for (int i = 0; i < 2; i++)
+			for (int a = 1; a <= items->choice[k].n_more[i]; a++)
+				SN_TRY(make_goal(items, k, i == 0 ? (int[]){ a, 0 } : (int[]){ 0, a }, item, n, arena, next++));
+	}
 	return SN_OK;
+}
+
+/* log(e^x0 + e^x1 + ...) for x0 = first and the others score[a * stride], negated or not, shifted by first. */
+static double log_sum(double first, const double *score, int64_t stride, int n, double sign, double shift)
+{
+	double most = first, sum = 0;
+	for (int a = 0; a < n; a++) most = fmax(most, shift + sign * score[a * stride]);
+	sum = exp(first - most);
+	for (int a = 0; a < n; a++) sum += exp(shift + sign * score[a * stride] - most);
+	return most + log(sum);
+}
+
+void sn_choice_combine(const sn_items *items, const double *score, int64_t stride, double *each)
+{
+	for (int k = 0; k < items->n_choice; k++) {
+		const int32_t *more = items->choice[k].n_more;
+		double ld = score[0]; /* all logits relative to that of form[1] */
+		score += stride;
+		double plus = more[0] ? log_sum(ld, score, stride, more[0], 1, 0) : ld;
+		score += more[0] * stride;
+		each[k] = more[1] ? plus - log_sum(0, score, stride, more[1], -1, ld) : plus;
+		score += more[1] * stride;
+	}
 }
 
 sn_status sn_choice_run(sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *which, int64_t n_which,

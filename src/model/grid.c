@@ -93,6 +93,7 @@ typedef struct chunk {
 	sn_tensor *src; /* of the shifts */
 	sn_tap *tap;
 	int n_touch, n_edit, n_tap;
+	double *ld; /* [n_choice] of one row */
 } chunk;
 
 static int count_touches(const sn_grid *g)
@@ -321,12 +322,9 @@ static sn_status add_edits(chunk *c)
 static void put_row(const chunk *c, const double *score, int32_t row, double *mean, double *each)
 {
 	int n_choice = c->grid->items->n_choice;
-	double sum = 0;
-	for (int k = 0; k < n_choice; k++) {
-		double ld = score[(int64_t)k * c->n + row];
-		sum += ld;
-		if (each) each[k] = ld;
-	}
+	double sum = 0, *ld = each ? each : c->ld;
+	sn_choice_combine(c->grid->items, score + row, c->n, ld);
+	for (int k = 0; k < n_choice; k++) sum += ld[k];
 	*mean = sum / n_choice;
 }
 
@@ -382,7 +380,9 @@ static sn_status run_chunk(chunk *c, const sn_grid_out *out)
 	SN_TRY(add_rows(c));
 	SN_TRY(add_edits(c));
 	SN_TRY(sn_choice_goals(c->ctx, items, c->item, c->n, sn_model_get_info(c->model)->d_vocab, c->arena, &goal));
-	SN_NEW(score, c->arena, double, (int64_t)items->n_choice * c->n);
+	int n_goal = sn_choice_goal_count(items);
+	SN_NEW(score, c->arena, double, (int64_t)n_goal * c->n);
+	SN_NEW(c->ld, c->arena, double, items->n_choice);
 	sn_batch batch = { .n = c->n,
 					   .token = c->token,
 					   .start = c->start,
@@ -394,7 +394,7 @@ static sn_status run_chunk(chunk *c, const sn_grid_out *out)
 	sn_plan plan = { .size = sizeof plan,
 					 .n_edit = c->n_edit,
 					 .n_tap = c->n_tap,
-					 .n_goal = items->n_choice,
+					 .n_goal = n_goal,
 					 .edit = c->edit,
 					 .tap = c->tap,
 					 .goal = goal };

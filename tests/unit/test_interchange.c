@@ -1,5 +1,6 @@
 /* Interchange on the tiny models: every cell of the grids that PyTorch computed by brute force, and two identities. */
 #include "common/pair_items.h"
+#include "model/choice.h"
 #include "model/interchange.h"
 
 #include <math.h>
@@ -195,6 +196,43 @@ static void projections_let_through_what_they_should(void **state)
 	close_world(&w);
 }
 
+static double ld_of(world *w, int32_t want, int32_t foil)
+{
+	double ld;
+	w->p.choice = (sn_choice){ .form = { want, foil } };
+	assert_ok(w->ctx, sn_choice_run(w->ctx, w->model, &w->p.items, NULL, 1, &ld, NULL));
+	return ld;
+}
+
+/* himself or herself: probabilities of alternatives add up, on either side and on both. */
+static void alternatives_add_up(void **state)
+{
+	world w;
+	double ld, each[1];
+	open_world(&w, state, "gqa-tied");
+	const int32_t a = 3, b = 8, c = 11, d = 20;
+	double ab = ld_of(&w, a, b), ac = ld_of(&w, a, c), ad = ld_of(&w, a, d), cb = ld_of(&w, c, b);
+	const struct {
+		sn_choice choice;
+		double want;
+	} test[] = {
+		{ { .form = { a, b }, .n_more = { 0, 1 }, .more = { { 0 }, { c } } }, -log(exp(-ab) + exp(-ac)) },
+		{ { .form = { a, b }, .n_more = { 1, 0 }, .more = { { c }, { 0 } } }, log(exp(ab) + exp(cb)) },
+		{ { .form = { a, b }, .n_more = { 0, 2 }, .more = { { 0 }, { c, d } } }, -log(exp(-ab) + exp(-ac) + exp(-ad)) },
+		{ { .form = { a, b }, .n_more = { 1, 1 }, .more = { { c }, { d } } },
+		  log(exp(ab) + exp(cb)) - log(1 + exp(ab - ad)) },
+	};
+	for (int i = 0; i < SN_COUNT(test); i++) {
+		w.p.choice = test[i].choice;
+		assert_int_equal(sn_choice_goal_count(&w.p.items), 1 + test[i].choice.n_more[0] + test[i].choice.n_more[1]);
+		assert_ok(w.ctx, sn_choice_run(w.ctx, w.model, &w.p.items, NULL, 1, &ld, each));
+		assert_true(fabs(ld - test[i].want) < 1e-9 && each[0] == ld);
+	}
+	w.p.choice.more[1][0] = 1 << 30;
+	assert_int_equal(sn_choice_run(w.ctx, w.model, &w.p.items, NULL, 1, &ld, each), SN_EARG);
+	close_world(&w);
+}
+
 static void bad_input_is_named(void **state)
 {
 	world w;
@@ -233,6 +271,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(whole_residual_is_the_source, test_open, test_close),
 		cmocka_unit_test_setup_teardown(lengths_may_differ_at_last_tokens, test_open, test_close),
 		cmocka_unit_test_setup_teardown(projections_let_through_what_they_should, test_open, test_close),
+		cmocka_unit_test_setup_teardown(alternatives_add_up, test_open, test_close),
 		cmocka_unit_test_setup_teardown(bad_input_is_named, test_open, test_close),
 		cmocka_unit_test_setup_teardown(cancelled_runs_leave_nan, test_open, test_close),
 	};
