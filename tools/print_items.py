@@ -22,6 +22,7 @@ def line(item, draw):
     right, wrong = draw.choice(item["choices"].split("|")).split("/")
     if item["n"] < 0:
         right, wrong = wrong, right
+    right, wrong = right.replace("+", ", "), wrong.replace("+", ", ")
     return f"| {item['text']} | {right} | {wrong} | {item['frame']} | {item['condition'] or ''} |"
 
 

@@ -1,12 +1,11 @@
 /* Every suite that comes with Sonde: it parses, its items are balanced and split exactly, its lexicon is what
  * docs/phenomena.md promises. */
-#include "common/test.h"
+#include "common/items_check.h"
 
 #include <dirent.h>
 #include <string.h>
 
-#include "data/items.h"
-#include "data/phenomenon.h"
+#include "data/dataset.h"
 #include "io/json.h"
 
 enum { MOST = 64 };
@@ -128,6 +127,59 @@ static void every_suite_is_balanced_and_split(void **state)
 		for (int64_t i = 0; i < t->n; i++) check_text(t, i);
 		sn_arena_close(m.arena);
 	}
+}
+
+/* What `sonde data make` writes is read back as it was. */
+static void every_suite_survives_writing(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	char list[MOST][64];
+	int n = list_suites(list);
+	for (int s = 0; s < n; s++) {
+		made m = make(ctx, list[s]);
+		sn_buf text = { .ctx = ctx };
+		sn_dataset *data;
+		sn_items *back;
+		sn_items_jsonl(&text, m.items);
+		assert_false(text.failed);
+		assert_ok(ctx, sn_dataset_parse(&data, ctx, list[s], SN_DATA_JSONL, text.data, text.size));
+		assert_ok(ctx, sn_items_read(&back, ctx, data, NULL, false, m.arena));
+		check_same_items(m.items, back);
+		assert_int_equal(back->least_choice, m.items->least_choice);
+		sn_dataset_close(data);
+		sn_buf_free(&text);
+		sn_arena_close(m.arena);
+	}
+}
+
+/* English reflexives have no number of their own: one choice, two alternatives, and no other phenomenon has so few. */
+static void reflexives_are_one_choice_with_alternatives(void **state)
+{
+	made m = make(test_ctx(state), "en/reflexive-number");
+	assert_int_equal(m.items->least_choice, 1);
+	assert_int_equal(m.items->n_choice, 1);
+	assert_string_equal(m.items->choice[0].text[0], "themselves");
+	assert_string_equal(m.items->choice[0].text[1], "himself+herself");
+	assert_int_equal(m.items->choice[0].n_more[0], 0);
+	assert_int_equal(m.items->choice[0].n_more[1], 1);
+	sn_arena_close(m.arena);
+}
+
+/* Licensors of both kinds are chosen between with words that fit their place: "ever" never follows an adverb. */
+static void npis_fit_the_place_of_their_licensor(void **state)
+{
+	made m = make(test_ctx(state), "en/npi");
+	const sn_items *t = m.items;
+	int adverbs = 0;
+	for (int64_t i = 0; i < t->n; i++) {
+		bool adverb = strcmp(t->frame[t->item[i].frame], "adverb") == 0;
+		const sn_choice *choice = &t->choice[t->item[i].choice_set * t->n_choice];
+		adverbs += adverb;
+		assert_string_equal(choice->text[0], adverb ? "any" : "ever");
+		assert_int_equal(strstr(t->group[t->item[i].group], "/adverb") != NULL, adverb);
+	}
+	assert_true(adverbs > 100);
+	sn_arena_close(m.arena);
 }
 
 static int count_inherent(const sn_phenomenon *p, const sn_class *c, const char *feature, const char *value)
@@ -332,6 +384,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_suite_is_balanced_and_split),
+		cmocka_unit_test(every_suite_survives_writing),
+		cmocka_unit_test(reflexives_are_one_choice_with_alternatives),
+		cmocka_unit_test(npis_fit_the_place_of_their_licensor),
 		cmocka_unit_test(russian_paradigms_are_whole),
 		cmocka_unit_test(russian_paradigms_are_the_dictionarys),
 		cmocka_unit_test(russian_bands_are_those_of_the_counts),
