@@ -80,7 +80,7 @@ typedef struct sn_items {
 	int64_t n_unequal;          /* of them: members differ in their number of tokens. If there are any, a role is
 								   exchanged at its last token, which both members have (ключ 1 token, ключи 2) */
 	const sn_pair *pair;        /* MAIN first, then ATTRACTOR, then PLACEBO */
-	int n_choice, n_choice_set; /* choice[set * n_choice + c]: the same words, with as many alternatives, in every set */
+	int n_choice, n_choice_set; /* choice[set * n_choice + c]: the same words in every set, with as many alternatives */
 	int least_choice;           /* how many must remain for a tokenizer; 0: 6 */
 	const sn_choice *choice;
 	int64_t n_generated, n_dropped; /* prefixes tried, prefixes rejected */

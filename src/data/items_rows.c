@@ -51,7 +51,8 @@ static sn_status tokenize(const sn_item_rows *rows, const char *text, sn_tokens 
 	return SN_OK;
 }
 
-/* Whether text + " " + word (its first alternative) has exactly one token more than text, and the same before it; that token in *id. */
+/* Whether text + " " + word (its first alternative) has exactly one token more than text, and the same before it; that
+ * token in *id. */
 static sn_status word_follows(const sn_item_rows *rows, const char *text, const sn_tokens *tokens, const char *word,
 							  bool *same, int64_t *more, int32_t *id)
 {

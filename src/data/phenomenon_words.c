@@ -126,7 +126,8 @@ static sn_status read_form(const sn_reading *r, json_t *value, const char **out)
 	size_t n = json_array_size(value), i;
 	json_t *one;
 	if (n < 2 || n > 1 + SN_MAX_MORE)
-		return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "expected 2 to %d alternatives, found %zu", 1 + SN_MAX_MORE, n);
+		return sn_json_fail(r->doc, value, NULL, SN_EPARSE, "expected 2 to %d alternatives, found %zu",
+							1 + SN_MAX_MORE, n);
 	*out = "";
 	json_array_foreach(value, i, one) {
 		const char *text;

@@ -103,8 +103,9 @@ void planted_fill(planted_weights *w, planted_variant variant, uint64_t seed);
 /* Opens an engine model over w, which must live longer. */
 SN_CHECKED sn_status planted_open(sn_model **out, sn_ctx *ctx, const planted_weights *w);
 
-/* Which feature the controller's column holds: n, or the idle g (whose pairs flip g and hold n). */
-typedef enum planted_feature { PLANTED_NUMBER, PLANTED_IDLE } planted_feature;
+/* Which feature the controller's column holds: n, or the idle g (whose pairs flip g and hold n); or n as if it were
+ * inherent in lemmas, so that main pairs swap the lemma too. */
+typedef enum planted_feature { PLANTED_NUMBER, PLANTED_IDLE, PLANTED_INHERENT } planted_feature;
 
 /* Makes the items (the same for all variants and seeds): 1,024 probe prefixes - lemma x n x g x {attractor singular,
  * attractor plural, two fillers} with twins - and pairs: 256 main, 128 attractor, 128 placebo, both directions. Two

@@ -23,6 +23,7 @@ typedef struct recipe {
 typedef struct maker {
 	sn_arena *arena;
 	planted_feature controller;
+	bool swap;
 	sn_item *item;
 	int32_t *token, (*span)[2];
 	int64_t (*bytes)[2], *start, n;
@@ -175,7 +176,9 @@ static sn_status add_main(maker *m)
 		for (int context = 0; context < 4; context++) {
 			recipe r = start_recipe(lemma, context, lemma + 8), s;
 			r.n = r.g = sign(lemma / 4 + context / 2);
+			if (m->swap && r.attractor >= 0) r.attractor = neighbour(lemma, 2);
 			s = r;
+			if (m->swap) s.lemma = neighbour(lemma, 1);
 			if (m->controller == PLANTED_NUMBER)
 				r.n = 1, s.n = -1;
 			else
@@ -281,7 +284,10 @@ sn_status planted_items(sn_items *out, sn_arena *arena, planted_feature controll
 					  *idle_value[][2] = { { "x", "y" }, { "pl", "sg" } };
 	maker m;
 	*out = (sn_items){ 0 };
+	bool swap = controller == PLANTED_INHERENT;
+	if (swap) controller = PLANTED_NUMBER;
 	SN_TRY(open_maker(&m, arena, controller));
+	m.swap = swap;
 	SN_TRY(add_probes(&m));
 	SN_TRY(add_main(&m));
 	SN_TRY(add_attractor(&m));

@@ -137,6 +137,40 @@ static void nonlinear_is_reported_as_built(void **state) { verdicts_of(test_ctx(
 static void attract_is_reported_as_built(void **state) { verdicts_of(test_ctx(state), PLANTED_ATTRACT, seeds()); }
 static void biased_is_reported_as_built(void **state) { verdicts_of(test_ctx(state), PLANTED_BIASED, seeds()); }
 
+/* Which raw share stays when the floor of the lemmas is taken off; NaN where there is none. */
+static void check_floor(const sn_evidence *ev, const sn_quantity *net, const sn_quantity *nats,
+						const sn_quantity *floor)
+{
+	for (int l = 0; l < L; l++)
+		for (int r = 0; r < R; r++) {
+			double raw = sn_band_at(nats, l, r)->point / ev->d_main.point, kept = sn_band_at(net, l, r)->point;
+			double off = sn_band_at(floor, l, r)->point;
+			if (r == 1) continue; /* D of the prefixes with an attractor is another one */
+			assert_true(off >= 0);
+			if (fabs(kept + off - raw) > 0.02)
+				fail_msg("layer %d, %s: %g + %g, not %g", l, ev->role[r], kept, off, raw);
+		}
+}
+
+/* An inherent feature is flipped by another lemma: E and E_sub are what is left over pairs that swap it alone. */
+static void inherent_features_lose_what_lemmas_do(void **state)
+{
+	sn_evidence ev, number;
+	sn_items inherent;
+	sn_mark mark = sn_arena_mark(arena);
+	assert_ok(test_ctx(state), planted_items(&inherent, arena, PLANTED_INHERENT));
+	inherent.n_pair = items.n_pair;
+	localize(test_ctx(state), &ev, PLANTED_BASE, 1, &inherent, false);
+	localize(test_ctx(state), &number, PLANTED_BASE, 1, &fewer, false);
+	assert_true(ev.swaps && ev.chooses && !number.swaps);
+	assert_true(sn_band_at(&ev.placebo, 1, 0)->point > 0.05);
+	check_floor(&ev, &ev.e, &ev.e_nats, &ev.placebo);
+	check_floor(&ev, &ev.e_sub, &ev.e_sub_nats, &ev.placebo_sub);
+	assert_int_equal(ev.judgement[0][1 * R].verdict, SN_VERDICT_USED);
+	assert_int_equal(ev.judgement[0][3 * R].verdict, SN_VERDICT_ENCODED_UNUSED);
+	sn_arena_reset(arena, mark);
+}
+
 #define assert_near(x, want, tolerance)                                                                                \
 	do {                                                                                                               \
 		if (!(fabs((x) - (want)) <= (tolerance)))                                                                      \
@@ -431,6 +465,7 @@ int main(void)
 		cmocka_unit_test(split_halves_pass_on_both_ways),
 		cmocka_unit_test(wider_erasures_cost_what_passes_later),
 		cmocka_unit_test(attractors_pull_without_winning),
+		cmocka_unit_test(inherent_features_lose_what_lemmas_do),
 		cmocka_unit_test(a_bias_hides_the_choice_but_not_its_cause),
 		cmocka_unit_test(an_unread_feature_is_no_choice),
 		cmocka_unit_test(an_idle_feature_is_encoded_and_not_chosen_by),

@@ -14,9 +14,15 @@ typedef struct patched {
 	sn_boot_items units;
 } patched;
 
-static sn_status open_patched(patched *out, const sn_evidence *ev, sn_pair_kind kind, const double *ld, int n_patch)
+int sn_localize_patches(const sn_evidence *ev, sn_pair_kind kind)
 {
-	*out = (patched){ .ld = ld, .n_patch = n_patch };
+	bool sub = kind == SN_PAIR_MAIN || (kind == SN_PAIR_PLACEBO && ev->swaps);
+	return ev->n_layer * (ev->n_role + 1 + (sub ? ev->n_role : 0));
+}
+
+static sn_status open_patched(patched *out, const sn_evidence *ev, sn_pair_kind kind, const double *ld)
+{
+	*out = (patched){ .ld = ld, .n_patch = sn_localize_patches(ev, kind) };
 	SN_TRY(sn_localize_pairs_of(ev, kind, &out->pair, &out->n));
 	return sn_localize_pair_units(&out->units, ev, out->pair, out->n);
 }
@@ -98,11 +104,12 @@ static sn_status share_of_d(sn_quantity *share, sn_quantity *nats, const sn_evid
 	return sn_localize_bands(share, ev);
 }
 
-static sn_status rms_of(sn_quantity *out, const sn_evidence *ev, const patched *p, const sn_quantity *d)
+static sn_status rms_of(sn_quantity *out, const sn_evidence *ev, const patched *p, int first, int n_col,
+						const sn_quantity *d)
 {
 	float *x;
 	sn_quantity divisor;
-	SN_TRY(mean_of(out, &x, ev, p, squared, 0, ev->n_layer, ev->n_role + 1));
+	SN_TRY(mean_of(out, &x, ev, p, squared, first, ev->n_layer, n_col));
 	sn_reps_sqrt(&out->reps);
 	SN_TRY(sn_localize_spread(&divisor, ev, d, ev->n_layer));
 	sn_reps_divide(&out->reps, &divisor.reps);
@@ -200,13 +207,23 @@ static sn_status check_tautologies(const sn_evidence *ev, sn_ctx *ctx)
 	return SN_OK;
 }
 
+/* Pairs that flip an inherent feature swap the lemma too: E and E_sub are what remains over the RMS of pairs that swap
+ * the lemma alone. */
+static sn_status less_placebo(sn_evidence *ev, const patched *placebo, int first_sub, const sn_quantity *d_sub)
+{
+	sn_quantity e = ev->e, e_sub = ev->e_sub;
+	SN_TRY(rms_of(&ev->placebo_sub, ev, placebo, first_sub, ev->n_role, d_sub));
+	SN_TRY(sn_localize_difference(&ev->e, ev, &e, &ev->placebo));
+	return sn_localize_difference(&ev->e_sub, ev, &e_sub, &ev->placebo_sub);
+}
+
 sn_status sn_localize_interchange(sn_evidence *ev, sn_ctx *ctx, const double *const ld[SN_PAIR_KINDS])
 {
-	int n_full = ev->n_layer * (ev->n_role + 1), n_sub = ev->n_layer * ev->n_role;
+	int n_full = ev->n_layer * (ev->n_role + 1);
 	patched main, attractor, placebo;
-	SN_TRY(open_patched(&main, ev, SN_PAIR_MAIN, ld[SN_PAIR_MAIN], n_full + n_sub));
-	SN_TRY(open_patched(&attractor, ev, SN_PAIR_ATTRACTOR, ld[SN_PAIR_ATTRACTOR], n_full));
-	SN_TRY(open_patched(&placebo, ev, SN_PAIR_PLACEBO, ld[SN_PAIR_PLACEBO], n_full));
+	SN_TRY(open_patched(&main, ev, SN_PAIR_MAIN, ld[SN_PAIR_MAIN]));
+	SN_TRY(open_patched(&attractor, ev, SN_PAIR_ATTRACTOR, ld[SN_PAIR_ATTRACTOR]));
+	SN_TRY(open_patched(&placebo, ev, SN_PAIR_PLACEBO, ld[SN_PAIR_PLACEBO]));
 	sn_quantity d, d_sub;
 	float *x;
 	SN_TRY(mean_of(&d, &x, ev, &main, whole, 0, 1, ev->n_role + 1));
@@ -217,8 +234,9 @@ sn_status sn_localize_interchange(sn_evidence *ev, sn_ctx *ctx, const double *co
 	SN_TRY(flips_of(&ev->flip, ev, &main, 0, ev->n_role + 1));
 	SN_TRY(flips_of(&ev->flip_sub, ev, &main, n_full, ev->n_role));
 	ev->n_flip_pair = count_both_right(ev, &main);
-	SN_TRY(rms_of(&ev->main_rms, ev, &main, &d));
+	SN_TRY(rms_of(&ev->main_rms, ev, &main, 0, ev->n_role + 1, &d));
 	if (attractor.n > 0) SN_TRY(attractor_shares(ev, &attractor));
-	if (placebo.n > 0) SN_TRY(rms_of(&ev->placebo, ev, &placebo, &d));
-	return check_tautologies(ev, ctx);
+	if (placebo.n > 0) SN_TRY(rms_of(&ev->placebo, ev, &placebo, 0, ev->n_role + 1, &d));
+	SN_TRY(check_tautologies(ev, ctx));
+	return ev->swaps && placebo.n > 0 ? less_placebo(ev, &placebo, n_full, &d_sub) : SN_OK;
 }

@@ -76,6 +76,12 @@ static sn_status limit_placebo(sn_result *out, const sn_evidence *ev)
 	if (!ev->chooses) return SN_OK;
 	if (!ev->placebo.band)
 		return sn_result_limit(out, "The phenomenon has no placebo pairs: effects of the lemma are not separated.");
+	if (ev->swaps)
+		return sn_result_limit(out,
+							   "The members of a pair differ in the lemma of the %s too, since its %s is inherent: E "
+							   "and E_sub are what remains after the placebo's RMS (the lemma alone swapped) is taken "
+							   "off.",
+							   ev->role[0], ev->items->label[0]);
 	int n = 0;
 	double ignored;
 	for (int l = 0; l < ev->n_layer; l++)

@@ -159,11 +159,13 @@ typedef struct sn_evidence {
 
 	/* interchange */
 	sn_leace *projection; /* [n_layer * n_role, n_fold] */
-	sn_quantity e, e_sub, move, attractor, placebo, main_rms;
+	sn_quantity e, e_sub; /* if swaps: less the RMS of the placebo */
+	sn_quantity move, attractor, placebo, placebo_sub, main_rms;
 	sn_quantity e_nats, e_sub_nats; /* numerators */
 	sn_share *flip, *flip_sub;      /* [n_layer * (n_role + 1)], [n_layer * n_role]; both-correct pairs */
 	int64_t n_flip_pair;
 	bool subject_only; /* main pairs differ only where patching the subject exchanges them */
+	bool swaps;        /* their members differ in the controller's lemma too: the feature is inherent (gender) */
 
 	/* erasure */
 	int n_erased;
@@ -248,8 +250,11 @@ SN_CHECKED sn_status sn_localize_selectivity(sn_evidence *ev, sn_ctx *ctx, const
 /* LEACE projections for each cell and fold. */
 SN_CHECKED sn_status sn_localize_project(sn_evidence *ev, sn_ctx *ctx, const sn_gather *g);
 /* Interchange: LD after patches to quantities. ld [kind]: [pairs of the kind, n_patch], nats; patches are the cells of
- * E and, for main pairs, the cells of E_sub after them; NaN where a frame lacks the role. */
+ * E and after them, where sn_localize_patches says so, those of E_sub; NaN where a frame lacks the role. */
 SN_CHECKED sn_status sn_localize_interchange(sn_evidence *ev, sn_ctx *ctx, const double *const ld[SN_PAIR_KINDS]);
+/* Returns how many patches the pairs of a kind have: the cells of E, and those of E_sub for main pairs and, if these
+ * swap lemmas, for the placebo that is taken off. */
+int sn_localize_patches(const sn_evidence *ev, sn_pair_kind kind);
 /* Runs the patches and calls the above. */
 SN_CHECKED sn_status sn_localize_patch(sn_evidence *ev, sn_ctx *ctx, sn_model *model);
 /* Verdicts and first layers. */

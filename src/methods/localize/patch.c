@@ -122,7 +122,7 @@ static sn_status patch_all(sn_evidence *ev, sn_ctx *ctx, sn_model *model, sn_are
 	SN_TRY(sub_patches(patch + n_full, ev, scratch));
 	for (int kind = 0; kind < SN_PAIR_KINDS; kind++)
 		SN_TRY(patch_kind(&ld[kind], ev, ctx, model, (sn_pair_kind)kind, patch,
-						  kind == SN_PAIR_MAIN ? n_full + n_sub : n_full, scratch));
+						  sn_localize_patches(ev, (sn_pair_kind)kind), scratch));
 	return sn_localize_interchange(ev, ctx, (const double *const *)ld);
 }
 

@@ -66,6 +66,12 @@ sn_status sn_localize_item_units(sn_boot_items *out, const sn_evidence *ev, cons
 	return SN_OK;
 }
 
+/* Whether pairs of a kind have two subject lemmas each. */
+static bool swapped(const sn_evidence *ev, sn_pair_kind kind)
+{
+	return kind == SN_PAIR_PLACEBO || (kind == SN_PAIR_MAIN && ev->swaps);
+}
+
 sn_status sn_localize_pair_units(sn_boot_items *out, const sn_evidence *ev, const int64_t *pair, int64_t n)
 {
 	int64_t *base;
@@ -73,7 +79,7 @@ sn_status sn_localize_pair_units(sn_boot_items *out, const sn_evidence *ev, cons
 	SN_NEW(base, ev->arena, int64_t, n);
 	for (int64_t p = 0; p < n; p++) base[p] = ev->items->pair[pair[p]].base;
 	SN_TRY(sn_localize_item_units(out, ev, base, n, -1));
-	if (n == 0 || ev->items->pair[pair[0]].kind != SN_PAIR_PLACEBO) return SN_OK;
+	if (n == 0 || !swapped(ev, ev->items->pair[pair[0]].kind)) return SN_OK;
 	SN_NEW(partner, ev->arena, int32_t, n);
 	for (int64_t p = 0; p < n; p++) partner[p] = ev->items->item[ev->items->pair[pair[p]].source].lemma;
 	out->partner = partner;

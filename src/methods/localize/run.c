@@ -117,6 +117,15 @@ static bool differ_in_subject_only(const sn_items *items)
 	return true;
 }
 
+static bool swap_lemmas(const sn_items *items)
+{
+	for (int64_t p = 0; p < items->n_pair; p++)
+		if (items->pair[p].kind == SN_PAIR_MAIN &&
+			items->item[items->pair[p].base].lemma != items->item[items->pair[p].source].lemma)
+			return true;
+	return false;
+}
+
 static sn_status open_boot(sn_evidence *ev, sn_ctx *ctx)
 {
 	bool *subject, *attractor;
@@ -143,6 +152,7 @@ sn_status sn_localize_start(sn_evidence *ev, sn_ctx *ctx, const sn_items *items,
 	for (int r = 0; r < items->n_role; r++) ev->role[r] = items->role[r];
 	ev->role[items->n_role] = "other";
 	ev->subject_only = differ_in_subject_only(items);
+	ev->swaps = swap_lemmas(items);
 	SN_TRY(list_members(ev));
 	SN_TRY(list_prefixes(ev));
 	return open_boot(ev, ctx);
