@@ -91,6 +91,8 @@ typedef struct sn_options {
 	uint64_t seed;              /* key of every random draw */
 	sn_precision precision;
 	int64_t tokens_per_step;    /* packed tokens computed together; 0: 3,072 */
+	int64_t memory;             /* bytes that models and their runs may take; 0: 60 % of what is free. A run that
+	                               would take more is computed in waves, with the same results */
 	sn_progress_fn *progress;   /* NULL: silent */
 	sn_note_fn *note;           /* NULL: dropped */
 	void *payload;              /* for the two above */

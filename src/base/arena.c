@@ -78,6 +78,27 @@ void *sn_arena_take(sn_arena *arena, size_t size)
 	return memset(p, 0, size);
 }
 
+sn_status sn_arena_reserve(sn_arena *arena, size_t size)
+{
+	const block *b = arena->newest;
+	bool enough = (b && b->room - b->used >= size) || (arena->spare && arena->spare->room >= size);
+	if (enough) return SN_OK;
+	sn_free(arena->ctx, arena->spare);
+	arena->spare = NULL;
+	block *fresh = size > SIZE_MAX - HEADER ? NULL : sn_alloc_raw(arena->ctx, HEADER + size);
+	if (!fresh) return SN_ENOMEM;
+	fresh->room = size;
+	arena->spare = fresh;
+	return SN_OK;
+}
+
+size_t sn_arena_bytes(const sn_arena *arena)
+{
+	size_t sum = arena->spare ? HEADER + arena->spare->room : 0;
+	for (const block *b = arena->newest; b; b = b->older) sum += HEADER + b->room;
+	return sum;
+}
+
 sn_mark sn_arena_mark(const sn_arena *arena)
 {
 	return (sn_mark){ arena->newest, arena->newest ? arena->newest->used : 0 };

@@ -39,6 +39,11 @@ void sn_progress(sn_ctx *ctx, const char *what, int64_t done, int64_t total);
 void sn_note(sn_ctx *ctx, const char *format, ...) SN_PRINTF(2, 3);
 sn_precision sn_ctx_precision(const sn_ctx *ctx);
 int64_t sn_ctx_tokens_per_step(const sn_ctx *ctx);
+/* Returns the bytes that models and their runs may take. */
+int64_t sn_ctx_memory(const sn_ctx *ctx);
+/* Returns the bytes that this process may still take: what the system says is available, less where a control group
+ * allows less. 1 GiB where neither is known. */
+int64_t sn_memory_free(void);
 
 /* ---- memory ---- */
 
@@ -64,6 +69,10 @@ typedef struct sn_mark { void *block; size_t used; } sn_mark;
 sn_mark sn_arena_mark(const sn_arena *arena);
 void sn_arena_reset(sn_arena *arena, sn_mark mark);
 sn_ctx *sn_arena_ctx(const sn_arena *arena);
+/* Makes room for size bytes in one piece, so that what is taken next asks the system for no more. SN_ENOMEM. */
+SN_CHECKED sn_status sn_arena_reserve(sn_arena *arena, size_t size);
+/* Returns the bytes that the arena holds, used or not. */
+size_t sn_arena_bytes(const sn_arena *arena);
 /* Returns a NUL-terminated copy of size bytes (or of a whole string), or NULL. */
 char *sn_arena_copy(sn_arena *arena, const char *text, size_t size);
 char *sn_arena_string(sn_arena *arena, const char *text);
@@ -85,6 +94,8 @@ void sn_buf_free(sn_buf *buf);
 /* Parse the whole of text; false if anything else stands there or it is out of range. */
 bool sn_parse_i64(const char *text, int64_t *out);
 bool sn_parse_f64(const char *text, double *out);
+/* A number of bytes: 4096, 512M, 1.5G; K, M, G, T are powers of 1,024. */
+bool sn_parse_size(const char *text, int64_t *out);
 /* vsnprintf in the C locale. */
 int sn_vformat(char *buf, size_t size, const char *format, va_list args);
 int sn_format(char *buf, size_t size, const char *format, ...) SN_PRINTF(3, 4);

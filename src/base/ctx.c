@@ -42,6 +42,7 @@ static void fill_defaults(sn_options *o)
 {
 	if (o->threads <= 0) o->threads = omp_get_num_procs();
 	if (o->tokens_per_step <= 0) o->tokens_per_step = 3072;
+	if (o->memory <= 0) o->memory = sn_memory_free() / 5 * 3;
 	if (o->team.n < 1) o->team = (sn_team){ .n = 1 };
 	if (!o->alloc || !o->dealloc) {
 		o->alloc = default_alloc;
@@ -54,7 +55,7 @@ sn_status sn_ctx_open(sn_ctx **out, const sn_options *options)
 	*out = NULL;
 	if (options && options->size != sizeof *options) return SN_EARG;
 	sn_options o = options ? *options : (sn_options){ .size = sizeof o };
-	if (o.tokens_per_step < 0 || o.threads > 4096 || o.precision > SN_BF16_PRECISION) return SN_EARG;
+	if (o.tokens_per_step < 0 || o.memory < 0 || o.threads > 4096 || o.precision > SN_BF16_PRECISION) return SN_EARG;
 	if (o.team.n > 1 && (o.team.rank < 0 || o.team.rank >= o.team.n || !o.team.exchange)) return SN_EARG;
 	fill_defaults(&o);
 	sn_ctx *ctx = o.alloc(o.alloc_payload, (sizeof *ctx + 63) / 64 * 64);
@@ -78,6 +79,7 @@ uint64_t sn_ctx_seed(const sn_ctx *ctx) { return ctx->options.seed; }
 int sn_ctx_threads(const sn_ctx *ctx) { return ctx->options.threads; }
 sn_precision sn_ctx_precision(const sn_ctx *ctx) { return ctx->options.precision; }
 int64_t sn_ctx_tokens_per_step(const sn_ctx *ctx) { return ctx->options.tokens_per_step; }
+int64_t sn_ctx_memory(const sn_ctx *ctx) { return ctx->options.memory; }
 
 sn_status sn_poll(sn_ctx *ctx)
 {

@@ -80,6 +80,24 @@ bool sn_parse_f64(const char *text, double *out)
 	return true;
 }
 
+bool sn_parse_size(const char *text, int64_t *out)
+{
+	static const char units[] = "KMGT";
+	char number[32];
+	double value;
+	size_t n = strlen(text);
+	const char *unit = n > 1 ? strchr(units, text[n - 1]) : NULL;
+	if (unit) n--;
+	if (n >= sizeof number) return false;
+	memcpy(number, text, n);
+	number[n] = '\0';
+	if (!sn_parse_f64(number, &value) || !(value >= 0)) return false;
+	for (const char *u = units; unit && u <= unit; u++) value *= 1024;
+	if (value >= 0x1p63) return false;
+	*out = (int64_t)value;
+	return true;
+}
+
 int sn_vformat(char *buf, size_t size, const char *format, va_list args)
 {
 	locale_t c = c_locale(), old = c ? uselocale(c) : (locale_t)0;
