@@ -8,7 +8,7 @@
 
 /* Options every command takes. A command's own option of the same name hides the common one. */
 typedef struct sn_common {
-	const char *format, *out, *store, *precision;
+	const char *format, *out, *store, *precision, *memory;
 	int64_t seed, threads;
 	bool resume, quiet, help;
 } sn_common;

@@ -50,6 +50,13 @@ static const sn_param common[] = {
 	  .type = SN_TYPE_INT,
 	  .off = offsetof(sn_common, threads),
 	  .max = 4096 },
+	{ .name = "memory",
+	  .unit = "SIZE",
+	  .help = "what the model and its runs may take: bytes, or with K, M, G (powers of 1,024), as 512M or 1.5G; less is "
+			  "slower, with the same results. auto: 60 % of what is free",
+	  .def = "auto",
+	  .type = SN_TYPE_TEXT,
+	  .off = offsetof(sn_common, memory) },
 	{ .name = "precision",
 	  .help =
 		  "of the matrix products: float32; three products of bfloat16 halves (relative error about 4e-6); one of them "

@@ -139,6 +139,13 @@ static sn_precision precision_named(const char *name)
 	return strcmp(name, "bf16x3") == 0 ? SN_BF16X3_PRECISION : SN_F32_PRECISION;
 }
 
+static sn_status memory_named(sn_ctx *ctx, const char *size, int64_t *bytes)
+{
+	*bytes = 0;
+	if (strcmp(size, "auto") == 0 || (sn_parse_size(size, bytes) && *bytes > 0)) return SN_OK;
+	return sn_fail(ctx, SN_EARG, "--memory %s is no size; give bytes, 512M, 1.5G or auto", size);
+}
+
 /* The context that the work runs in; the one that parsed keeps the texts of the options. */
 static sn_status run_found(sn_cli *cli, const found *f, const sn_method_input *input, sn_meter *meter)
 {
@@ -150,6 +157,7 @@ static sn_status run_found(sn_cli *cli, const found *f, const sn_method_input *i
 						   .note = sn_meter_note,
 						   .payload = meter };
 	sn_ctx *front = cli->ctx;
+	SN_TRY(memory_named(front, cli->common.memory, &options.memory));
 	sn_status status = sn_ctx_open(&cli->ctx, &options);
 	if (status != SN_OK) return cli->ctx = front, sn_fail(front, status, "out of memory to begin");
 	running = cli->ctx;
