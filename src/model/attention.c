@@ -33,6 +33,15 @@ static sn_segment kept_segment(const sn_pass *p, int32_t kept, int32_t end)
 	return (sn_segment){ row->k[p->stage - 1], row->v[p->stage - 1], width, 0, end };
 }
 
+/* What an earlier wave has left of a row. */
+static sn_segment held_segment(const sn_pass *p, int32_t row, int32_t first, int32_t end)
+{
+	int64_t width = (int64_t)p->model->shape.n_kv_head * p->model->shape.d_head;
+	const float *k = p->held ? sn_held_at(p->held, row, sn_held_kv(p->stage), first) : NULL;
+	SN_ASSERT(k);
+	return (sn_segment){ k, k + width, 2 * width, first, end - first };
+}
+
 static sn_segment encoder_segment(const sn_pass *p, int32_t row)
 {
 	const sn_cross *c = p->cross;
@@ -55,10 +64,11 @@ sn_status sn_attention_history(const sn_attending *a, int32_t row, sn_history *o
 	}
 	int32_t end = sn_row_length(p->batch, row), top = row;
 	for (int32_t b = row; b >= 0 && end > 0; b = sn_parent_of(p->batch, b)) {
+		int32_t first = p->now.from[b];
 		top = b;
-		if (p->now.off[b] < 0 || p->now.from[b] >= end) continue;
-		out->segment[--at] = own_segment(p, b, p->now.from[b], end);
-		end = p->now.from[b];
+		if (first >= end) continue;
+		out->segment[--at] = p->now.off[b] < 0 ? held_segment(p, b, first, end) : own_segment(p, b, first, end);
+		end = first;
 	}
 	if (end > 0) {
 		SN_ASSERT(sn_state_parent_of(p->batch, top) >= 0);
@@ -209,6 +219,11 @@ static sn_status read_other(const sn_attending *a, const sn_edit_place *place, s
 	if (place->from_pos != place->pos || sn_attention_extent(a, place->from_row, place->from_pos).n != n_key)
 		return sn_fail(a->p->ctx, SN_EARG,
 					   "edit %d: attention is set from rows at equal positions and as many keys only", place->edit);
+	if (sn_slot(a->p, &a->p->now, place->from_row, place->from_pos) < 0) {
+		const float *x = sn_held_value(a->p, kind, SN_BEFORE, place->from_row, place->from_pos);
+		memcpy(*out, x, (size_t)(a->p->model->shape.n_head * (int64_t)n_key) * sizeof *x);
+		return SN_OK;
+	}
 	SN_TRY(sn_attention_history(a, place->from_row, &source));
 	return sn_attention_before(a, place->from_row, &source, place->from_pos, kind, *out);
 }
@@ -295,6 +310,19 @@ static sn_status attend_row(const sn_attending *a, int32_t row, const sn_history
 
 /* ---- taps at scores and patterns ---- */
 
+/* Scores or patterns after the edits: [heads, n_key], of this step or left by an earlier one. */
+static sn_status observe(const sn_attending *a, sn_site_kind kind, int32_t row, int32_t pos, int32_t n_key, float *out)
+{
+	sn_history past;
+	if (sn_slot(a->p, &a->p->now, row, pos) < 0) {
+		const float *x = sn_held_value(a->p, kind, SN_AFTER, row, pos);
+		memcpy(out, x, (size_t)(a->p->model->shape.n_head * (int64_t)n_key) * sizeof *x);
+		return SN_OK;
+	}
+	SN_TRY(sn_attention_history(a, row, &past));
+	return attend_observed(a, row, &past, pos, kind, out);
+}
+
 static sn_status tap_place(const sn_attending *a, int t, int64_t i)
 {
 	sn_pass *p = a->p;
@@ -304,10 +332,8 @@ static sn_status tap_place(const sn_attending *a, int t, int64_t i)
 		return sn_fail(p->ctx, SN_EARG, "tap %d: attention scores and patterns are read after the edits only", t);
 	sn_mark mark = sn_arena_mark(p->arena);
 	float *x;
-	sn_history past;
 	SN_NEW(x, p->arena, float, (int64_t)p->model->shape.n_head * n_key);
-	SN_TRY(sn_attention_history(a, row, &past));
-	SN_TRY(attend_observed(a, row, &past, pos, (sn_site_kind)tap->at.kind, x));
+	SN_TRY(observe(a, (sn_site_kind)tap->at.kind, row, pos, n_key, x));
 	int h0 = tap->at.head ? tap->at.head - 1 : 0, h1 = tap->at.head ? tap->at.head : p->model->shape.n_head;
 	sn_block block = { .site = tap->at, .batch = p->batch, .row = &row, .pos = &pos, .m = 1, .first = i,
 	                   .chunk = row / SN_CHUNK_ROWS, .x = sn_tensor_f32(x + (int64_t)h0 * n_key, h1 - h0, n_key) };
@@ -325,6 +351,34 @@ static sn_status tap_keys(const sn_attending *a, sn_site_kind kind)
 		for (int32_t r = 0; r < p->n_row; r++)
 			for (int64_t i = sn_places_of_row(places, p->row[r]); i < places->n && places->row[i] == p->row[r]; i++)
 				SN_TRY(tap_place(a, t, i));
+	}
+	return SN_OK;
+}
+
+/* ---- what rows of later waves read ---- */
+
+static sn_status hold_observed(const sn_attending *a, sn_site_kind kind, sn_what what)
+{
+	sn_pass *p = a->p;
+	int key = p->held ? sn_held_site(p->held, p->stage, kind, what) : -1;
+	for (int32_t i = 0; key >= 0 && i < p->n_row; i++) {
+		int32_t row = p->row[i], first, last;
+		sn_held_range(p->held, row, key, &first, &last);
+		for (int32_t pos = first; pos < last; pos++) {
+			float *out = sn_held_at(p->held, row, key, pos);
+			if (what == SN_BEFORE) SN_TRY(sn_attention_before(a, row, &a->past[i], pos, kind, out));
+			else SN_TRY(attend_observed(a, row, &a->past[i], pos, kind, out));
+		}
+	}
+	return SN_OK;
+}
+
+static sn_status hold_all_observed(const sn_attending *a)
+{
+	const sn_site_kind kind[] = { a->scores, a->pattern };
+	for (int i = 0; i < SN_COUNT(kind); i++) {
+		SN_TRY(hold_observed(a, kind[i], SN_BEFORE));
+		SN_TRY(hold_observed(a, kind[i], SN_AFTER));
 	}
 	return SN_OK;
 }
@@ -349,6 +403,7 @@ static sn_status run(sn_attending *a)
 		SN_TRY(tap_keys(a, a->scores));
 		SN_TRY(tap_keys(a, a->pattern));
 	}
+	SN_TRY(hold_all_observed(a));
 	sn_arena_reset(p->arena, mark);
 	return SN_OK;
 }

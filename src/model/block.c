@@ -174,6 +174,7 @@ static sn_status serial_block(sn_pass *p, const sn_layer *y)
 	SN_TRY(enter_branch(p, &y->attn_norm, SN_SITE_LN1_SCALE, SN_SITE_LN1_NORMALIZED));
 	SN_TRY(attend(p, y));
 	keep_keys(p);
+	sn_hold_keys(p);
 	SN_TRY(leave_branch(p, &y->attn_norm, SN_SITE_RESID_MID, SN_SITE_LN1_SCALE, SN_SITE_LN1_NORMALIZED));
 	if (p->model->shape.form.cross) SN_TRY(sn_cross_branch(p, y));
 	SN_TRY(enter_branch(p, &y->mlp_norm, SN_SITE_LN2_SCALE, SN_SITE_LN2_NORMALIZED));
@@ -192,6 +193,7 @@ static sn_status parallel_block(sn_pass *p, const sn_layer *y)
 	if (shared) memcpy(p->side[1], p->h, bytes);
 	SN_TRY(attend(p, y));
 	keep_keys(p);
+	sn_hold_keys(p);
 	memcpy(p->side[0], p->h, bytes);
 	if (shared) memcpy(p->h, p->side[1], bytes);
 	else SN_TRY(enter_branch(p, &y->mlp_norm, SN_SITE_LN2_SCALE, SN_SITE_LN2_NORMALIZED));
@@ -209,19 +211,24 @@ static void keep_position(const sn_pass *p, sn_kept *kept, int32_t pos, const fl
 	memcpy(kept->v[p->stage - 1] + (size_t)pos * width, v, width * sizeof *v);
 }
 
+/* The kept row that has what no row of the step has: that of the parent, which is whole, or of the state before. */
+static const sn_kept *kept_before(const sn_pass *p, int32_t row)
+{
+	int32_t parent = sn_parent_of(p->batch, row);
+	return parent >= 0 ? &p->keep->row[parent] : &p->c->state->row[sn_state_parent_of(p->batch, row)];
+}
+
 static void keep_keys_of_row(const sn_pass *p, int32_t row)
 {
 	const sn_shape *s = &p->model->shape;
 	int64_t k0 = (int64_t)s->n_head * s->d_head, width = (int64_t)s->n_kv_head * s->d_head;
-	int32_t top = row;
-	while (sn_parent_of(p->batch, top) >= 0) top = sn_parent_of(p->batch, top);
 	for (int32_t pos = 0; pos < sn_row_length(p->batch, row); pos++) {
 		int64_t slot = sn_slot(p, &p->now, row, pos);
 		if (slot >= 0) {
 			const float *k = p->qkv + slot * sn_qkv_width(s) + k0;
 			keep_position(p, &p->keep->row[row], pos, k, k + width);
 		} else {
-			const sn_kept *from = &p->c->state->row[sn_state_parent_of(p->batch, top)];
+			const sn_kept *from = kept_before(p, row);
 			keep_position(p, &p->keep->row[row], pos, from->k[p->stage - 1] + pos * width,
 			              from->v[p->stage - 1] + pos * width);
 		}
@@ -232,13 +239,11 @@ void sn_keep_residual(const sn_pass *p, int boundary)
 {
 	size_t d = (size_t)p->model->shape.d_model;
 	for (int32_t i = 0; i < p->n_row; i++) {
-		int32_t row = p->row[i], top = row;
-		while (sn_parent_of(p->batch, top) >= 0) top = sn_parent_of(p->batch, top);
+		int32_t row = p->row[i];
 		for (int32_t pos = 0; pos < sn_row_length(p->batch, row); pos++) {
 			int64_t slot = sn_slot(p, &p->now, row, pos);
 			const float *from = slot >= 0 ? p->x + (size_t)slot * d
-			                              : p->c->state->row[sn_state_parent_of(p->batch, top)].resid[boundary] +
-			                              (size_t)pos * d;
+			                              : kept_before(p, row)->resid[boundary] + (size_t)pos * d;
 			memcpy(p->keep->row[row].resid[boundary] + (size_t)pos * d, from, d * sizeof *from);
 		}
 	}

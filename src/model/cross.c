@@ -29,13 +29,17 @@ sn_status sn_cross_gather(sn_pass *p)
 	const sn_shape *s = &p->model->shape;
 	int64_t d = s->d_model;
 	SN_NEW(c->row, p->arena, int32_t, p->n_row);
+	SN_NEW(c->unseen, p->arena, int32_t, p->n_row);
 	SN_NEW(c->layout.off, p->arena, int64_t, c->batch->n);
 	SN_NEW(c->layout.from, p->arena, int32_t, c->batch->n);
 	list_rows(p);
 	for (int32_t r = 0; r < c->batch->n; r++) c->layout.off[r] = -1;
 	c->layout.m = 0;
+	c->n_unseen = 0;
 	for (int32_t i = 0; i < c->n_row; i++) {
 		c->layout.off[c->row[i]] = c->layout.m;
+		if (!c->seen[c->row[i]]) c->unseen[c->n_unseen++] = c->row[i];
+		c->seen[c->row[i]] = true;
 		c->layout.m += sn_row_length(c->batch, c->row[i]);
 	}
 	int64_t room = sn_gemm_room(c->layout.m);
@@ -47,7 +51,7 @@ sn_status sn_cross_gather(sn_pass *p)
 	return SN_OK;
 }
 
-/* Keys and values of the encoder's rows; taps at them see those rows. */
+/* Keys and values of the encoder's rows; taps at them see those rows, each in the first step that reads it. */
 static sn_status keys_values(sn_pass *p, const sn_layer *y)
 {
 	const sn_shape *s = &p->model->shape;
@@ -55,8 +59,10 @@ static sn_status keys_values(sn_pass *p, const sn_layer *y)
 	int64_t width = (int64_t)s->n_kv_head * s->d_head;
 	sn_pass rows = *p;
 	rows.batch = c->batch;
-	rows.row = c->row;
-	rows.n_row = c->n_row;
+	rows.row = c->unseen;
+	rows.n_row = c->n_unseen;
+	rows.n_kin = 0;
+	rows.held = NULL;
 	rows.now = c->layout;
 	SN_TRY(sn_visit(&rows, SN_SITE_CROSS_K_IN, c->x, s->d_model));
 	SN_TRY(sn_affine_run(p, &y->cross_kv, c->x, c->layout.m, c->kv));

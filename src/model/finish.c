@@ -12,7 +12,7 @@
 typedef struct ask { int64_t slot; int32_t id; float value; } ask;
 
 /* One place of a goal: its wanted and foil logits are asks [want, foil) and [foil, end). */
-typedef struct scored { int goal; int32_t row, pos; int64_t slot, ref_slot, want, foil, end; } scored;
+typedef struct scored { int goal; int32_t row, pos; int64_t slot, want, foil, end; } scored;
 
 typedef struct finish {
 	sn_pass *p;
@@ -20,9 +20,10 @@ typedef struct finish {
 	int64_t n_place;
 	ask *ask;
 	int64_t n_ask;
-	bool distribution, everything;   /* some goal needs log p; logits are needed whole (touched, or KL) */
+	bool distribution, everything, has_kl;   /* some goal needs log p; logits are needed whole (touched, or KL) */
 	double *lse;                     /* [m] log-sum-exp of each slot, where known */
 	float *logits;                   /* [m, V] where everything */
+	float *held[2];                  /* [V] logits that an earlier wave has left, of a place and of its reference */
 } finish;
 
 static bool over_logits(const sn_goal *g) { return g->metric != SN_DOT; }
@@ -41,11 +42,13 @@ static void ask_place(finish *f, int g, int64_t i)
 	sn_pass *p = f->p;
 	const sn_goal *goal = &p->c->plan->goal[g];
 	int32_t row = p->c->goal[g].row[i], pos = p->c->goal[g].pos[i];
-	scored s = { .goal = g, .row = row, .pos = pos, .slot = sn_slot(p, &p->now, row, pos), .ref_slot = -1,
-	             .want = f->n_ask };
-	SN_ASSERT(s.slot >= 0);
+	scored s = { .goal = g, .row = row, .pos = pos, .slot = sn_slot(p, &p->now, row, pos), .want = f->n_ask };
+	if (goal->metric != SN_KL && s.slot < 0) {
+		SN_ASSERT(p->n_kin);
+		return;
+	}
 	int64_t index = p->c->goal_index[g][i];
-	if (goal->metric == SN_KL) s.ref_slot = sn_slot(p, &p->now, goal->ref_row[row], pos);
+	if (goal->metric == SN_KL) f->has_kl = true;
 	else if (goal->want) ask_ids(f, s.slot, goal->want, goal->want_start, index);
 	else ask_ids(f, s.slot, p->batch->token + p->batch->start[row] + pos + sn_wanted_offset(p->model), NULL, 0);
 	s.foil = f->n_ask;
@@ -55,15 +58,24 @@ static void ask_place(finish *f, int g, int64_t i)
 	f->n_place++;
 }
 
+static void ask_rows(finish *f, int g, const int32_t *row, int32_t n_row)
+{
+	const sn_places *places = &f->p->c->goal[g];
+	for (int32_t r = 0; r < n_row; r++)
+		for (int64_t i = sn_places_of_row(places, row[r]); i < places->n && places->row[i] == row[r]; i++)
+			ask_place(f, g, i);
+}
+
+/* A place is scored with the step that computes its position, whichever row it is of; against a reference row, with
+ * its own row's step. */
 static void ask_all(finish *f)
 {
+	const sn_pass *p = f->p;
 	f->n_ask = f->n_place = 0;
-	for (int g = 0; g < f->p->c->plan->n_goal; g++) {
-		const sn_places *places = &f->p->c->goal[g];
-		if (!over_logits(&f->p->c->plan->goal[g])) continue;
-		for (int32_t r = 0; r < f->p->n_row; r++)
-			for (int64_t i = sn_places_of_row(places, f->p->row[r]); i < places->n && places->row[i] == f->p->row[r];
-			     i++) ask_place(f, g, i);
+	for (int g = 0; g < p->c->plan->n_goal; g++) {
+		if (!over_logits(&p->c->plan->goal[g])) continue;
+		bool all = p->n_kin && p->c->plan->goal[g].metric != SN_KL;
+		ask_rows(f, g, all ? p->kin : p->row, all ? p->n_kin : p->n_row);
 	}
 }
 
@@ -223,13 +235,28 @@ static double combine(const finish *f, int64_t first, int64_t last)
 	return m + log(sum);
 }
 
-static double divergence(const finish *f, int64_t ref, int64_t slot)
+/* The logits of a place and their log-sum-exp; room: [V]. */
+static const float *logits_at(const finish *f, int32_t row, int32_t pos, float *room, double *lse)
+{
+	const sn_model *m = f->p->model;
+	int64_t slot = sn_slot(f->p, &f->p->now, row, pos), V = m->shape.n_logit;
+	if (slot >= 0) return *lse = f->lse[slot], f->logits + slot * V;
+	memcpy(room, sn_held_value(f->p, SN_SITE_LOGITS, SN_AFTER, row, pos), (size_t)V * sizeof *room);
+	if (m->shape.form.logit_softcap != 0) m->kernels->softcap(room, V, (float)m->shape.form.logit_softcap);
+	float maximum = -INFINITY;
+	double total = 0;
+	m->kernels->logsumexp(room, V, &maximum, &total);
+	*lse = maximum + log(total);
+	return room;
+}
+
+static double divergence(const finish *f, int32_t ref, int32_t row, int32_t pos)
 {
 	int64_t V = f->p->model->shape.n_logit;
-	const float *r = f->logits + ref * V, *x = f->logits + slot * V;
-	double sum = 0;
+	double lse_r, lse_x, sum = 0;
+	const float *r = logits_at(f, ref, pos, f->held[0], &lse_r), *x = logits_at(f, row, pos, f->held[1], &lse_x);
 	for (int64_t i = 0; i < V; i++) {
-		double log_p = r[i] - f->lse[ref], log_q = x[i] - f->lse[slot];
+		double log_p = r[i] - lse_r, log_q = x[i] - lse_x;
 		sum += exp(log_p) * (log_p - log_q);
 	}
 	return SN_MAX(sum, 0);
@@ -242,7 +269,7 @@ static double value_of(const finish *f, const scored *s)
 	case SN_LOGPROB: return combine(f, s->want, s->foil) - f->lse[s->slot];
 	case SN_LOGIT: return combine(f, s->want, s->foil);
 	case SN_LOGIT_DIFF: return combine(f, s->want, s->foil) - combine(f, s->foil, s->end);
-	case SN_KL: return divergence(f, s->ref_slot, s->slot);
+	case SN_KL: return divergence(f, f->p->c->plan->goal[s->goal].ref_row[s->row], s->row, s->pos);
 	case SN_DOT: case SN_METRIC_NONE: break;
 	}
 	return 0;
@@ -261,6 +288,8 @@ static void score_places(const finish *f)
 static sn_status score_logits(finish *f)
 {
 	SN_NEW(f->lse, f->p->arena, double, f->p->now.m);
+	for (int i = 0; i < 2 && f->p->held && f->has_kl; i++)
+		SN_NEW(f->held[i], f->p->arena, float, f->p->model->shape.n_logit);
 	if (f->everything) {
 		SN_TRY(compute_logits(f));
 		sum_logits(f);
@@ -299,9 +328,12 @@ static void write_output(const sn_pass *p)
 {
 	int64_t d = p->model->shape.d_model;
 	for (int32_t i = 0; p->output && i < p->n_row; i++)
-		for (int32_t pos = 0, row = p->row[i]; pos < sn_row_length(p->batch, row); pos++)
-			memcpy(p->output + (p->batch->start[row] + pos) * d, p->h + sn_slot(p, &p->now, row, pos) * d,
-			       (size_t)d * sizeof *p->h);
+		for (int32_t pos = 0, row = p->row[i]; pos < sn_row_length(p->batch, row); pos++) {
+			int64_t slot = sn_slot(p, &p->now, row, pos);
+			const float *x = slot >= 0 ? p->h + slot * d
+			                           : p->output + (p->batch->start[sn_parent_of(p->batch, row)] + pos) * d;
+			memcpy(p->output + (p->batch->start[row] + pos) * d, x, (size_t)d * sizeof *x);
+		}
 }
 
 sn_status sn_finish(sn_pass *p)

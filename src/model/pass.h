@@ -3,10 +3,12 @@
 #ifndef SN_MODEL_PASS_H
 #define SN_MODEL_PASS_H
 
+#include "model/held.h"
 #include "model/plan.h"
 
 /* Where rows stand in the buffers of one stage: position p >= from[b] of row b is slot off[b] + p - from[b]; earlier
- * positions are the parent's. off -1: the row is not computed in this stage. Indexed by batch row. */
+ * positions are the parent's. off -1: the row is computed in another wave, or (from INT32_MAX) not in this stage.
+ * Indexed by batch row; entries of other families than the step's mean nothing. */
 typedef struct sn_layout { int64_t *off; int32_t *from; int64_t m; } sn_layout;
 
 /* A stretch of keys and values that lie at equal strides. */
@@ -18,6 +20,8 @@ typedef struct sn_cross {
 	const float *memory;         /* [tokens of batch, d_model] what the encoder made of them */
 	int32_t *row, n_row;         /* those of this step, ascending */
 	sn_layout layout;
+	int32_t *unseen, n_unseen;   /* those of them that no step before has read */
+	bool *seen;                  /* [rows of batch] */
 	float *x, *kv;               /* [room, d_model]; [room, 2 kv heads * d_head] of the block at hand */
 } sn_cross;
 
@@ -27,8 +31,11 @@ typedef struct sn_pass {
 	sn_model *model;
 	const sn_batch *batch;
 	sn_arena *arena;             /* of this step */
-	const int32_t *row;          /* [n_row] rows of this step, ascending */
+	const int32_t *row;          /* [n_row] rows of this step, parents first */
 	int32_t n_row;
+	const int32_t *kin;          /* [n_kin] all rows of their family, where it is computed in several steps */
+	int32_t n_kin;
+	sn_held *held;               /* what these leave for one another; or NULL */
 	int stage;
 	sn_layout now, before;       /* of this stage and the one before it */
 	float *x, *spare;            /* [room, d_model] residual stream, and where it is regathered */
@@ -42,8 +49,8 @@ typedef struct sn_pass {
 	double *score;
 } sn_pass;
 
-/* Returns the slot of a position in a layout, in the row itself or the nearest ancestor that computed it; -1:
- * nowhere. */
+/* Returns the slot of a position in a layout, in the row itself or the nearest ancestor that computes it; -1: that one
+ * stands in another wave, or only the kept state has it. */
 int64_t sn_slot(const sn_pass *p, const sn_layout *layout, int32_t row, int32_t pos);
 /* Lays out the rows for the pass's stage in p->now (the old one becomes p->before). */
 void sn_layout_make(sn_pass *p);
@@ -89,6 +96,13 @@ SN_CHECKED sn_status sn_affine_run(sn_pass *p, const sn_affine *a, const float *
 void sn_norm_heads(const sn_pass *p, const float *weight, float *x, int64_t stride, int n_head);
 /* Embeddings of the step's rows into p->x. */
 SN_CHECKED sn_status sn_embed(sn_pass *p);
+/* Holds for later waves: the stream that will enter a stage; the block's keys and values; a site's values, [m, width]
+ * rows at distance stride. */
+void sn_hold_stream(const sn_pass *p, int stage);
+void sn_hold_keys(const sn_pass *p);
+void sn_hold_site(const sn_pass *p, sn_site_kind kind, sn_what what, const float *x, int64_t stride);
+/* Returns a site's value at a position that an earlier wave has computed; NULL where no row of the batch has. */
+const float *sn_held_value(const sn_pass *p, sn_site_kind kind, sn_what what, int32_t row, int32_t pos);
 /* Copies the residual stream at a layer boundary into the state being kept. */
 void sn_keep_residual(const sn_pass *p, int boundary);
 /* The generic block: x <- block(x). */
@@ -97,6 +111,8 @@ SN_CHECKED sn_status sn_block_forward(sn_pass *p);
 SN_CHECKED sn_status sn_finish(sn_pass *p);
 
 enum { SN_CHUNK_ROWS = 64 };
+/* Floats that one tap hands on at once, unless a single place has more. */
+enum { SN_TAP_FLOATS = 1 << 18 };
 
 static inline bool sn_pass_touched(const sn_pass *p, sn_site_kind kind)
 {

@@ -65,4 +65,21 @@ static inline int32_t sn_state_parent_of(const sn_batch *batch, int32_t row)
 
 static inline int32_t *sn_dirty(const sn_compiled *c, int64_t row) { return c->dirty + row * c->n_stage; }
 
+/* Returns the first position of a row that a stage computes, INT32_MAX where it computes none; the last stage computes
+ * nothing before the first position asked for. */
+static inline int32_t sn_first_computed(const sn_compiled *c, int32_t row, int stage)
+{
+	int32_t first = sn_dirty(c, row)[stage];
+	if (stage == c->n_stage - 1) first = SN_MAX(first, c->final_from[row]);
+	return c->need[row] >= stage && first < sn_row_length(c->batch, row) ? first : INT32_MAX;
+}
+
+/* Returns the row that computes a position in a stage: the row itself or its nearest ancestor that does; -1: none of the
+ * batch. */
+static inline int32_t sn_owner(const sn_compiled *c, int32_t row, int32_t pos, int stage)
+{
+	while (row >= 0 && pos < sn_first_computed(c, row, stage)) row = sn_parent_of(c->batch, row);
+	return row;
+}
+
 #endif

@@ -1,111 +1,16 @@
-/* sn_run: cuts a batch into steps, and takes each step through the stages. */
+/* sn_run: cuts a batch into waves, and takes each wave through the stages. */
 #include "model/pass.h"
 
 #include "model/check.h"
+#include "model/waves.h"
 #include "model/site.h"
 
 #include <omp.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* ---- steps: rows that need one another are computed together ---- */
-
-typedef struct steps {
-	int32_t *row;     /* rows, step by step, ascending inside a step */
-	int32_t *start;   /* [n + 1] first of each step in row */
-	int32_t n;
-} steps;
-
-static int32_t find_root(int32_t *link, int32_t row)
-{
-	while (link[row] != row) row = link[row] = link[link[row]];
-	return row;
-}
-
-static void join(int32_t *link, int32_t a, int32_t b)
-{
-	a = find_root(link, a);
-	b = find_root(link, b);
-	if (a < b) link[b] = a;
-	else link[a] = b;
-}
-
-/* Families: forks with their parents, edited rows with their sources, rows with their KL reference. */
-static void join_families(const sn_compiled *c, int32_t *link)
-{
-	for (int32_t b = 0; b < c->batch->n; b++) {
-		link[b] = b;
-		if (sn_parent_of(c->batch, b) >= 0) join(link, b, sn_parent_of(c->batch, b));
-	}
-	for (int64_t i = 0; i < c->edit_start[c->batch->n]; i++)
-		if (c->edit[i].from_row >= 0) join(link, c->edit[i].row, c->edit[i].from_row);
-	for (int g = 0; g < c->plan->n_goal; g++)
-		for (int32_t b = 0; c->plan->goal[g].ref_row && b < c->batch->n; b++)
-			join(link, b, c->plan->goal[g].ref_row[b]);
-}
-
-/* Rows that read one encoder row stay together, so that its keys and values are made once. */
-static sn_status join_readers(const sn_compiled *c, int32_t *link)
-{
-	int32_t *first;
-	if (!c->model->encoder) return SN_OK;
-	SN_NEW(first, c->arena, int32_t, c->batch->enc->n);
-	for (int32_t b = 0; b < c->batch->n; b++) {
-		int32_t *reader = &first[sn_enc_row(c->batch, b)];   /* 1 + row */
-		if (*reader) join(link, b, *reader - 1);
-		else *reader = b + 1;
-	}
-	return SN_OK;
-}
-
-static int64_t row_tokens(const sn_compiled *c, int32_t b)
-{
-	return c->need[b] < 0 ? 0 : sn_row_length(c->batch, b) - SN_MIN(sn_row_length(c->batch, b),
-	                                                                sn_dirty(c, b)[c->n_stage - 1]);
-}
-
-/* step[root] of each family, in the order of their first rows, by the token budget. */
-static int32_t assign_steps(const sn_compiled *c, int32_t *link, int64_t *tokens, int32_t *step)
-{
-	int32_t n = c->batch->n, count = 0;
-	int64_t used = 0, budget = sn_ctx_tokens_per_step(c->ctx);
-	for (int32_t b = 0; b < n; b++) tokens[find_root(link, b)] += row_tokens(c, b);
-	for (int32_t b = 0; b < n; b++) {
-		if (link[b] != b) continue;
-		if (count == 0 || (used > 0 && used + tokens[b] > budget)) {
-			count++;
-			used = 0;
-		}
-		used += tokens[b];
-		step[b] = count - 1;
-	}
-	return count;
-}
-
-static sn_status make_steps(const sn_compiled *c, steps *out)
-{
-	int32_t n = c->batch->n, *link, *step;
-	int64_t *tokens;
-	SN_NEW(link, c->arena, int32_t, n);
-	SN_NEW(step, c->arena, int32_t, n);
-	SN_NEW(tokens, c->arena, int64_t, n);
-	join_families(c, link);
-	SN_TRY(join_readers(c, link));
-	out->n = assign_steps(c, link, tokens, step);
-	SN_NEW(out->row, c->arena, int32_t, n);
-	SN_NEW(out->start, c->arena, int32_t, out->n + 2);
-	for (int32_t b = 0; b < n; b++) out->start[step[find_root(link, b)] + 2]++;
-	for (int32_t i = 0; i < out->n; i++) out->start[i + 2] += out->start[i + 1];
-	for (int32_t b = 0; b < n; b++) out->row[out->start[step[find_root(link, b)] + 1]++] = b;
-	return SN_OK;
-}
 
 /* ---- one step ---- */
 
-static int64_t widest(const sn_shape *s)
-{
-	return SN_MAX(SN_MAX(s->d_model, s->d_embed), s->d_head_out);
-}
+static int64_t widest(const sn_shape *s) { return SN_MAX(SN_MAX(s->d_model, s->d_embed), s->d_head_out); }
 
 static sn_status take_buffers(sn_pass *p, int64_t tokens)
 {
@@ -136,6 +41,7 @@ static sn_status run_stages(sn_pass *p)
 	for (p->stage = 1; p->stage <= SN_MIN(last, p->c->n_stage - 2); p->stage++) {
 		SN_TRY(sn_poll(p->ctx));
 		SN_TRY(sn_model_need_layer(p->ctx, p->model, p->stage - 1));
+		sn_hold_stream(p, p->stage);
 		sn_layout_make(p);
 		SN_TRY(sn_layout_move(p));
 		SN_TRY(sn_block_forward(p));
@@ -146,37 +52,10 @@ static sn_status run_stages(sn_pass *p)
 	}
 	if (last < p->c->n_stage - 1) return SN_OK;
 	p->stage = p->c->n_stage - 1;
+	sn_hold_stream(p, p->stage);
 	sn_layout_make(p);
 	SN_TRY(sn_layout_move(p));
 	return sn_finish(p);
-}
-
-/* Tokens that the largest step computes, and the longest row: what buffers and rotary tables must hold. */
-static void measure(const sn_compiled *c, const steps *s, int64_t *most, int32_t *longest)
-{
-	*most = *longest = 1;
-	for (int32_t i = 0; i < s->n; i++) {
-		int64_t tokens = 0;
-		for (int32_t j = s->start[i]; j < s->start[i + 1]; j++) {
-			tokens += row_tokens(c, s->row[j]);
-			*longest = SN_MAX(*longest, sn_row_length(c->batch, s->row[j]));
-		}
-		*most = SN_MAX(*most, tokens);
-	}
-}
-
-static sn_status prepare_pass(sn_pass *p, const steps *s)
-{
-	int64_t most;
-	int32_t longest;
-	sn_layout *const layout[] = { &p->now, &p->before };
-	for (int i = 0; i < 2; i++) {
-		SN_NEW(layout[i]->off, p->arena, int64_t, p->batch->n);
-		SN_NEW(layout[i]->from, p->arena, int32_t, p->batch->n);
-	}
-	measure(p->c, s, &most, &longest);
-	SN_TRY(sn_model_need_positions(p->ctx, p->model, longest));
-	return take_buffers(p, most);
 }
 
 /* What one stack is run for. */
@@ -190,21 +69,119 @@ typedef struct job {
 	sn_cross *cross;   /* or NULL */
 } job;
 
-static sn_status run_steps(const sn_compiled *c, const job *j, sn_state *keep)
+/* ---- waves ---- */
+
+/* Bytes that are taken whatever the waves: weights, kept rows, what the plan was compiled to. */
+static int64_t bytes_beside(const sn_compiled *c, const job *j, const sn_state *keep)
 {
-	steps s;
-	SN_TRY(make_steps(c, &s));
-	sn_pass p = { .c = c, .ctx = c->ctx, .model = c->model, .batch = c->batch, .arena = c->arena, .keep = keep,
-	              .score = j->score, .output = j->output, .cross = j->cross };
-	SN_TRY(prepare_pass(&p, &s));
-	for (int32_t i = 0; i < s.n; i++) {
-		sn_mark mark = sn_arena_mark(c->arena);
-		p.row = s.row + s.start[i];
-		p.n_row = s.start[i + 1] - s.start[i];
-		SN_TRY(run_stages(&p));
-		sn_arena_reset(c->arena, mark);
+	int need = -1;
+	bool whole, logits = sn_needs_logits(c, &whole);
+	int64_t kept = keep ? c->batch->start[c->batch->n] : 0;
+	for (int32_t b = 0; b < c->batch->n; b++) need = SN_MAX(need, c->need[b]);
+	for (int32_t r = 0; keep && c->state && r < c->state->n; r++) kept += c->state->row[r].n;
+	int64_t bytes = (int64_t)sn_arena_bytes(c->arena) + sn_weight_bytes(c->model, need, logits) +
+		sn_state_bytes(&c->model->shape, kept);
+	if (j->cross) bytes += sn_weight_bytes(c->model->encoder, c->model->encoder->shape.n_layer, false);
+	return bytes;
+}
+
+/* The memory of one wave lies in one piece, which serves the next ones too so long as they leave room for it. */
+typedef struct runner {
+	sn_pass pass;
+	const sn_waves *waves;
+	int64_t beside, largest, reserved;
+	sn_arena *held_arena;
+	int32_t kin;               /* first row of the family whose values are held, or -1 */
+} runner;
+
+static sn_status make_room(runner *r, const sn_wave *wave)
+{
+	int64_t left = sn_ctx_memory(r->pass.ctx) - r->beside - wave->held;
+	if (r->reserved >= wave->bytes && r->reserved <= SN_MAX(left, wave->bytes)) return SN_OK;
+	sn_arena_close(r->pass.arena);
+	r->pass.arena = NULL;
+	r->reserved = SN_MAX(wave->bytes, SN_MIN(left, r->largest));
+	SN_TRY(sn_arena_open(&r->pass.arena, r->pass.ctx));
+	return sn_arena_reserve(r->pass.arena, (size_t)r->reserved);
+}
+
+static void close_held(runner *r)
+{
+	sn_held_close(r->pass.held);
+	sn_arena_close(r->held_arena);
+	r->pass.held = NULL;
+	r->held_arena = NULL;
+	r->kin = -1;
+}
+
+/* Plans what a family that was cut leaves from wave to wave, once, and makes room for this wave's share. */
+static sn_status open_held(runner *r, const sn_wave *wave)
+{
+	sn_pass *p = &r->pass;
+	if (wave->n_kin && r->kin != wave->kin) {
+		SN_TRY(sn_arena_open(&r->held_arena, p->ctx));
+		SN_TRY(sn_held_plan(&p->held, p->c, &r->waves->order, wave->kin, wave->n_kin, r->waves->part, r->held_arena));
+		r->kin = wave->kin;
 	}
+	for (int32_t i = 0; p->held && i < p->n_row; i++) SN_TRY(sn_held_open_row(p->held, p->row[i]));
 	return SN_OK;
+}
+
+/* Frees what nobody reads behind the wave. */
+static void release(runner *r, const sn_wave *wave)
+{
+	for (int32_t i = wave->kin; r->pass.held && i < wave->first + wave->n; i++) {
+		int32_t row = r->waves->order.row[i], last;
+		sn_held_bytes(r->pass.held, row, &last);
+		if (last < wave->first + wave->n) sn_held_close_row(r->pass.held, row);
+	}
+	if (wave->first + wave->n == wave->kin + wave->n_kin) close_held(r);
+}
+
+static sn_status run_wave(runner *r, const sn_wave *wave)
+{
+	sn_pass *p = &r->pass;
+	const int32_t *row = r->waves->order.row;
+	p->row = row + wave->first;
+	p->n_row = wave->n;
+	p->kin = row + wave->kin;
+	p->n_kin = wave->n_kin;
+	SN_TRY(open_held(r, wave));
+	SN_TRY(make_room(r, wave));
+	sn_mark mark = sn_arena_mark(p->arena);
+	SN_TRY(take_buffers(p, wave->tokens));
+	SN_TRY(run_stages(p));
+	sn_arena_reset(p->arena, mark);
+	if (wave->n_kin) release(r, wave);
+	return SN_OK;
+}
+
+static sn_status take_layouts(sn_pass *p)
+{
+	sn_layout *const layout[] = { &p->now, &p->before };
+	int32_t longest = 1;
+	for (int i = 0; i < 2; i++) {
+		SN_NEW(layout[i]->off, p->c->arena, int64_t, p->batch->n);
+		SN_NEW(layout[i]->from, p->c->arena, int32_t, p->batch->n);
+	}
+	for (int32_t b = 0; b < p->batch->n; b++) longest = SN_MAX(longest, sn_row_length(p->batch, b));
+	return sn_model_need_positions(p->ctx, p->model, longest);
+}
+
+static sn_status run_waves(const sn_compiled *c, const job *j, sn_state *keep)
+{
+	sn_waves waves;
+	runner r = { .pass = { .c = c, .ctx = c->ctx, .model = c->model, .batch = c->batch, .keep = keep,
+	                       .score = j->score, .output = j->output, .cross = j->cross }, .waves = &waves, .kin = -1 };
+	SN_TRY(take_layouts(&r.pass));
+	r.beside = bytes_beside(c, j, keep);
+	SN_TRY(sn_waves_cut(c, r.beside, &waves));
+	for (int32_t i = 0; i < waves.n; i++) r.largest = SN_MAX(r.largest, waves.wave[i].bytes);
+	sn_status status = SN_OK;
+	for (int32_t i = 0; i < waves.n && status == SN_OK; i++) status = run_wave(&r, &waves.wave[i]);
+	close_held(&r);
+	sn_arena_close(r.pass.arena);
+	return status;
 }
 
 static sn_status run_stack(sn_arena *arena, const job *j)
@@ -215,10 +192,10 @@ static sn_status run_stack(sn_arena *arena, const job *j)
 	if (j->score) memset(j->score, 0, sn_size3((size_t)j->plan->n_goal, (size_t)j->batch->n, sizeof *j->score));
 	SN_TRY(sn_plan_compile(&c, ctx, j->model, j->batch, j->plan, keep && keep->arena ? keep : NULL, keep != NULL,
 	                       j->output != NULL, arena));
-	if (!keep) return run_steps(&c, j, NULL);
+	if (!keep) return run_waves(&c, j, NULL);
 	sn_state next = { .ctx = ctx };
 	sn_status status = sn_state_prepare(&next, j->model, j->batch);
-	if (status == SN_OK) status = run_steps(&c, j, &next);
+	if (status == SN_OK) status = run_waves(&c, j, &next);
 	if (status == SN_OK) sn_state_replace(keep, &next);
 	else sn_arena_close(next.arena);
 	return status;
@@ -256,6 +233,7 @@ static sn_status run_both(sn_arena *arena, const job *j)
 	SN_NEW(memory, arena, float, enc->start[enc->n] * j->model->shape.d_model);
 	SN_TRY(run_stack(arena, &(job){ .model = j->model->encoder, .batch = enc, .plan = &first, .output = memory }));
 	sn_cross cross = { .batch = enc, .memory = memory };
+	SN_NEW(cross.seen, arena, bool, enc->n);
 	job decoder = *j;
 	decoder.plan = &second;
 	decoder.cross = &cross;

@@ -32,21 +32,30 @@ sn_status sn_deliver(sn_pass *p, int tap, float *x, int64_t width, int64_t m, in
 	return SN_OK;
 }
 
+/* A site's value at a place: in this step, or what an earlier one has left; NULL: not in the view. */
+static const float *value_at(const sn_pass *p, const view *v, sn_site_kind kind, sn_what what, int32_t row, int32_t pos)
+{
+	int64_t slot = sn_slot(p, &p->now, row, pos);
+	return slot >= 0 ? at_slot(v, slot) : sn_held_value(p, kind, what, row, pos);
+}
+
 /* Gathers the places [first, last) that stand in the view and hands them on in runs of consecutive places. */
 static sn_status gather_and_deliver(sn_pass *p, int tap, const view *v, int64_t first, int64_t last)
 {
 	const sn_places *places = &p->c->tap[tap];
+	const sn_tap *t = &p->c->plan->tap[tap];
 	int64_t c0, c1;
-	sn_site_columns(p->model, &p->c->plan->tap[tap].at, &c0, &c1);
-	int64_t width = c1 - c0, run = first, filled = 0;
+	sn_site_columns(p->model, &t->at, &c0, &c1);
+	int64_t width = c1 - c0, run = first, filled = 0, room = SN_MIN(last - first, SN_MAX(SN_TAP_FLOATS / width, 1));
 	sn_mark mark = sn_arena_mark(p->arena);
 	float *buffer;
-	SN_NEW(buffer, p->arena, float, (last - first) * width);
+	SN_NEW(buffer, p->arena, float, room * width);
 	sn_status status = SN_OK;
 	for (int64_t i = first; i <= last && status == SN_OK; i++) {
-		const float *x = i < last ? at_slot(v, sn_slot(p, &p->now, places->row[i], places->pos[i])) : NULL;
+		const float *x =
+			i < last ? value_at(p, v, (sn_site_kind)t->at.kind, t->what, places->row[i], places->pos[i]) : NULL;
 		if (x) memcpy(buffer + filled++ * width, x + c0, (size_t)width * sizeof *x);
-		if (x && i < last) continue;
+		if (x && filled < room) continue;
 		if (filled) status = sn_deliver(p, tap, buffer, width, filled, run);
 		run = i + 1;
 		filled = 0;
@@ -61,8 +70,8 @@ static sn_status run_tap(sn_pass *p, int tap, const view *v)
 	const sn_places *places = &p->c->tap[tap];
 	for (int32_t i = 0; i < p->n_row;) {
 		int64_t first = sn_places_of_row(places, p->row[i]), last = first;
-		for (; i < p->n_row; i++) {
-			if (last < places->n && places->row[last] < p->row[i]) break;
+		for (; i < p->n_row && (last == first || (last < places->n && places->row[last] == p->row[i])); i++) {
+			if (last == first) first = last = sn_places_of_row(places, p->row[i]);
 			while (last < places->n && places->row[last] == p->row[i]) last++;
 		}
 		if (last > first) SN_TRY(gather_and_deliver(p, tap, v, first, last));
@@ -170,17 +179,29 @@ static sn_status list_here(sn_pass *p, sn_site_kind kind, const view *v, const s
 	return SN_OK;
 }
 
-/* Values that edits take from other rows, as they stand before any edit of this site. */
-static sn_status read_sources(sn_pass *p, const view *v, const sn_edit_place *const *places, int64_t n, float **out)
+static int64_t width_of(const sn_pass *p, const sn_edit_place *place)
 {
-	SN_NEW(*out, p->arena, float, n * v->stride);
+	int64_t c0, c1;
+	sn_site_columns(p->model, &p->c->plan->edit[place->edit].at, &c0, &c1);
+	return c1 - c0;
+}
+
+/* Values that edits take from other rows, as they stand before any edit of this site, one behind the other. */
+static sn_status read_sources(sn_pass *p, sn_site_kind kind, const view *v, const sn_edit_place *const *places,
+                              int64_t n, float **out)
+{
+	int64_t floats = 0;
+	for (int64_t i = 0; i < n; i++) floats += places[i]->from_row < 0 ? 0 : width_of(p, places[i]);
+	SN_NEW(*out, p->arena, float, floats);
+	float *to = *out;
 	for (int64_t i = 0; i < n; i++) {
 		if (places[i]->from_row < 0) continue;
-		const float *x = at_slot(v, sn_slot(p, &p->now, places[i]->from_row, places[i]->from_pos));
+		const float *x = value_at(p, v, kind, SN_BEFORE, places[i]->from_row, places[i]->from_pos);
 		SN_ASSERT(x);
 		int64_t c0, c1;
 		sn_site_columns(p->model, &p->c->plan->edit[places[i]->edit].at, &c0, &c1);
-		memcpy(*out + i * v->stride, x + c0, (size_t)(c1 - c0) * sizeof *x);
+		memcpy(to, x + c0, (size_t)(c1 - c0) * sizeof *x);
+		to += c1 - c0;
 	}
 	return SN_OK;
 }
@@ -193,19 +214,22 @@ static int64_t most_columns(const sn_plan *plan)
 	return k;
 }
 
-static sn_status apply_all(sn_pass *p, const view *v, const sn_edit_place *const *places, int64_t n)
+static sn_status apply_all(sn_pass *p, sn_site_kind kind, const view *v, const sn_edit_place *const *places, int64_t n)
 {
-	float *sources, *delta;
+	float *source, *delta;
 	double *coefficient;
-	SN_TRY(read_sources(p, v, places, n, &sources));
-	SN_NEW(delta, p->arena, float, v->stride);
+	int64_t widest = 1;
+	for (int64_t i = 0; i < n; i++) widest = SN_MAX(widest, width_of(p, places[i]));
+	SN_TRY(read_sources(p, kind, v, places, n, &source));
+	SN_NEW(delta, p->arena, float, widest);
 	SN_NEW(coefficient, p->arena, double, most_columns(p->c->plan));
 	for (int64_t i = 0; i < n; i++) {
 		int64_t c0, c1;
 		sn_site_columns(p->model, &p->c->plan->edit[places[i]->edit].at, &c0, &c1);
 		float *y = at_slot(v, sn_slot(p, &p->now, places[i]->row, places[i]->pos)) + c0;
-		apply(p, places[i], y, c0, c1 - c0, places[i]->from_row < 0 ? NULL : sources + i * v->stride, delta,
-		      coefficient);
+		bool from_row = places[i]->from_row >= 0;
+		apply(p, places[i], y, c0, c1 - c0, from_row ? source : NULL, delta, coefficient);
+		source += from_row ? c1 - c0 : 0;
 	}
 	return SN_OK;
 }
@@ -216,7 +240,7 @@ static sn_status run_edits(sn_pass *p, sn_site_kind kind, const view *v)
 	const sn_edit_place **places;
 	int64_t n;
 	SN_TRY(list_here(p, kind, v, &places, &n));
-	if (n) SN_TRY(apply_all(p, v, places, n));
+	if (n) SN_TRY(apply_all(p, kind, v, places, n));
 	sn_arena_reset(p->arena, mark);
 	return SN_OK;
 }
@@ -231,7 +255,7 @@ static void score_row(sn_pass *p, int g, const view *v, int32_t row)
 	int64_t c0, c1;
 	sn_site_columns(p->model, &goal->at, &c0, &c1);
 	for (int64_t i = sn_places_of_row(places, row); i < places->n && places->row[i] == row; i++) {
-		const float *x = at_slot(v, sn_slot(p, &p->now, row, places->pos[i]));
+		const float *x = value_at(p, v, (sn_site_kind)goal->at.kind, SN_AFTER, row, places->pos[i]);
 		if (!x) continue;
 		double sum = 0;
 		for (int64_t j = c0; j < c1; j++) sum += (double)x[j] * dir[(j - c0) * goal->dir->stride[0]];
@@ -251,10 +275,12 @@ static void run_dots(sn_pass *p, sn_site_kind kind, const view *v)
 sn_status sn_visit_slab(sn_pass *p, sn_site_kind kind, float *x, int64_t stride, int64_t slot0, int64_t slot1)
 {
 	uint8_t touched = sn_touched(p->c, kind, p->stage);
-	if (!touched) return SN_OK;
+	if (!touched && !p->held) return SN_OK;
 	view v = { x, stride, slot0, slot1 };
+	sn_hold_site(p, kind, SN_BEFORE, x, stride);
 	if (touched & SN_TOUCH_TAP) SN_TRY(run_taps(p, kind, &v, SN_BEFORE));
 	if (touched & SN_TOUCH_EDIT) SN_TRY(run_edits(p, kind, &v));
+	sn_hold_site(p, kind, SN_AFTER, x, stride);
 	if (touched & SN_TOUCH_DOT) run_dots(p, kind, &v);
 	if (touched & SN_TOUCH_TAP) SN_TRY(run_taps(p, kind, &v, SN_AFTER));
 	return SN_OK;
