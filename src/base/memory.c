@@ -67,8 +67,9 @@ static int64_t left_by_groups(void)
 		char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
 		if (!path) continue;
 		*path++ = '\0';
-		if (!controllers[1]) left = smaller(left, left_in_groups("/sys/fs/cgroup", path, true));
-		else if (strstr(controllers, "memory")) left = smaller(left, left_in_groups("/sys/fs/cgroup/memory", path, false));
+		bool v2 = !controllers[1];
+		if (v2 || strstr(controllers, "memory"))
+			left = smaller(left, left_in_groups(v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory", path, v2));
 	}
 	if (file) (void)fclose(file);
 	return left;

@@ -52,8 +52,8 @@ static const sn_param common[] = {
 	  .max = 4096 },
 	{ .name = "memory",
 	  .unit = "SIZE",
-	  .help = "what the model and its runs may take: bytes, or with K, M, G (powers of 1,024), as 512M or 1.5G; less is "
-			  "slower, with the same results. auto: 60 % of what is free",
+	  .help = "what the model and its runs may take: bytes, or with K, M, G (powers of 1,024), as 512M or 1.5G; less "
+			  "is slower, with the same results. auto: 60 % of what is free",
 	  .def = "auto",
 	  .type = SN_TYPE_TEXT,
 	  .off = offsetof(sn_common, memory) },

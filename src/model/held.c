@@ -70,7 +70,8 @@ static void add_sites(sn_held *h)
 	const sn_plan *plan = h->c->plan;
 	const sn_site logits = { .kind = SN_SITE_LOGITS, .stack = h->c->model->stack };
 	for (int t = 0; t < plan->n_tap; t++)
-		if (!sn_site_of_encoder_rows((sn_site_kind)plan->tap[t].at.kind)) add_site(h, &plan->tap[t].at, plan->tap[t].what);
+		if (!sn_site_of_encoder_rows((sn_site_kind)plan->tap[t].at.kind))
+			add_site(h, &plan->tap[t].at, plan->tap[t].what);
 	for (int e = 0; e < plan->n_edit; e++)
 		if (plan->edit[e].src_row) add_site(h, &plan->edit[e].at, SN_BEFORE);
 	for (int g = 0; g < plan->n_goal; g++) {
@@ -178,7 +179,8 @@ static void note_sources(sn_held *h, int32_t at)
 	for (int64_t i = c->edit_start[row]; i < c->edit_start[row + 1]; i++) {
 		const sn_edit_place *p = &c->edit[i];
 		const sn_site *site = &c->plan->edit[p->edit].at;
-		if (p->from_row < 0 || p->pos < sn_first_computed(c, row, sn_site_stage(site, c->model->shape.n_layer))) continue;
+		int stage = sn_site_stage(site, c->model->shape.n_layer);
+		if (p->from_row < 0 || p->pos < sn_first_computed(c, row, stage)) continue;
 		note_place(h, at, site, SN_BEFORE, p->from_row, p->from_pos);
 	}
 }

@@ -5,9 +5,9 @@
 #include "model/plan.h"
 
 /* A row reads from its parent, from the source rows of its edits and from the reference rows of its goals. Families are
- * rows linked in any such way (or, in a decoder, by the encoder row they read), in the order of their first rows; inside
- * a family every row stands behind those it reads from, otherwise rows ascend. Rows that read from one another in a
- * circle are one atom. The order depends on the batch and the plan alone, so sinks receive rows in the same order
+ * rows linked in any such way (or, in a decoder, by the encoder row they read), in the order of their first rows;
+ * inside a family every row stands behind those it reads from, otherwise rows ascend. Rows that read from one another
+ * in a circle are one atom. The order depends on the batch and the plan alone, so sinks receive rows in the same order
  * however little memory there is. */
 typedef struct sn_order {
 	int32_t *row;        /* [n] */

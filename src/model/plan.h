@@ -74,8 +74,8 @@ static inline int32_t sn_first_computed(const sn_compiled *c, int32_t row, int s
 	return c->need[row] >= stage && first < sn_row_length(c->batch, row) ? first : INT32_MAX;
 }
 
-/* Returns the row that computes a position in a stage: the row itself or its nearest ancestor that does; -1: none of the
- * batch. */
+/* Returns the row that computes a position in a stage: the row itself or its nearest ancestor that does; -1: none of
+ * the batch. */
 static inline int32_t sn_owner(const sn_compiled *c, int32_t row, int32_t pos, int stage)
 {
 	while (row >= 0 && pos < sn_first_computed(c, row, stage)) row = sn_parent_of(c->batch, row);

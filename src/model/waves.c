@@ -153,8 +153,9 @@ static sn_status too_small(const cutter *k)
 	int64_t smallest = 0, mib = 1 << 20;
 	sn_arena_reset(k->scratch, empty);
 	for (int32_t i = 0; i < k->out->order.n_family; i++) SN_TRY(smallest_of_family(k, i, &smallest));
-	return sn_fail(k->c->ctx, SN_ENOMEM, "this run takes at least %lld MiB (%lld of them weights and what is kept); the "
-	               "memory budget is %lld MiB: give --memory %lldM, shorter rows or less to read at once",
+	return sn_fail(k->c->ctx, SN_ENOMEM,
+	               "this run takes at least %lld MiB (%lld of them weights and what is kept); the memory budget "
+	               "is %lld MiB: give --memory %lldM, shorter rows or less to read at once",
 	               (long long)((smallest + mib - 1) / mib), (long long)(k->taken / mib),
 	               (long long)(k->most_bytes / mib), (long long)((smallest + mib - 1) / mib));
 }
