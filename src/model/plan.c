@@ -243,17 +243,36 @@ static bool shares_prefix(const sn_compiled *c, int32_t row)
 	return !c->model->encoder || parent < 0 || sn_enc_row(batch, row) == sn_enc_row(batch, parent);
 }
 
+/* Whether the plan names a row for an edit, so that it has none of its parent's places of it. */
+static bool named_for(const sn_compiled *c, int32_t row, int edit)
+{
+	for (int64_t i = c->edit_start[row]; i < c->edit_start[row + 1] && c->edit[i].edit <= edit; i++)
+		if (c->edit[i].edit == edit && c->edit[i].origin == row) return true;
+	return false;
+}
+
+/* A fork differs where it is edited, and where its parent is but not the fork itself. */
+static void lower_for_edits(sn_compiled *c, int32_t row)
+{
+	int32_t parent = sn_parent_of(c->batch, row), n_layer = c->model->shape.n_layer;
+	for (int64_t i = c->edit_start[row]; i < c->edit_start[row + 1]; i++) {
+		const sn_edit_place *p = &c->edit[i];
+		if (p->origin == row) lower(c, row, p->pos, sn_site_stage(&c->plan->edit[p->edit].at, n_layer));
+	}
+	for (int64_t i = parent < 0 ? 0 : c->edit_start[parent]; parent >= 0 && i < c->edit_start[parent + 1]; i++) {
+		const sn_edit_place *p = &c->edit[i];
+		int stage = sn_site_stage(&c->plan->edit[p->edit].at, n_layer);
+		if (p->pos < sn_dirty(c, row)[stage] && named_for(c, row, p->edit)) lower(c, row, p->pos, stage);
+	}
+}
+
 static sn_status find_dirty(sn_compiled *c)
 {
 	SN_NEW(c->dirty, c->arena, int32_t, sn_size3((size_t)c->batch->n, (size_t)c->n_stage, 1));
 	for (int32_t row = 0; row < c->batch->n; row++) {
 		int32_t *dirty = sn_dirty(c, row), first = shares_prefix(c, row) ? c->batch->fork[row] : 0;
 		for (int s = 0; s < c->n_stage; s++) dirty[s] = first;
-		for (int64_t i = c->edit_start[row]; i < c->edit_start[row + 1]; i++) {
-			const sn_edit_place *p = &c->edit[i];
-			if (p->origin == row)
-				lower(c, row, p->pos, sn_site_stage(&c->plan->edit[p->edit].at, c->model->shape.n_layer));
-		}
+		lower_for_edits(c, row);
 	}
 	if (c->state) lower_all_for_state(c);
 	return SN_OK;
@@ -303,7 +322,7 @@ static void need_sources(sn_compiled *c, int32_t row)
 static bool need_parent(sn_compiled *c, int32_t row)
 {
 	int32_t parent = sn_parent_of(c->batch, row);
-	if (parent < 0 || c->need[row] < 0) return false;
+	if (parent < 0 || c->need[row] < 0 || sn_dirty(c, row)[0] == 0) return false;   /* what shares nothing reads nothing */
 	bool more = c->need[parent] < c->need[row] || c->final_from[parent] > c->final_from[row];
 	c->need[parent] = SN_MAX(c->need[parent], c->need[row]);
 	c->final_from[parent] = SN_MIN(c->final_from[parent], c->final_from[row]);
