@@ -322,7 +322,7 @@ static void need_sources(sn_compiled *c, int32_t row)
 static bool need_parent(sn_compiled *c, int32_t row)
 {
 	int32_t parent = sn_parent_of(c->batch, row);
-	if (parent < 0 || c->need[row] < 0 || sn_dirty(c, row)[0] == 0) return false;   /* what shares nothing reads nothing */
+	if (parent < 0 || c->need[row] < 0 || sn_dirty(c, row)[0] == 0) return false;   /* without a shared prefix: none */
 	bool more = c->need[parent] < c->need[row] || c->final_from[parent] > c->final_from[row];
 	c->need[parent] = SN_MAX(c->need[parent], c->need[row]);
 	c->final_from[parent] = SN_MIN(c->final_from[parent], c->final_from[row]);

@@ -56,7 +56,8 @@ static void run(forms_case *f, sn_ctx *ctx, const sn_batch *batch, const sn_plan
 	*out = (outcome){ 0 };
 	for (int t = 0; t < plan->n_tap; t++) {
 		record *r = &out->tap[t];
-		*r = (record){ .arena = f->arena, .n = sn_where_count(f->ctx, batch, &plan->tap[t].where), .hash = SN_FNV_START };
+		int64_t n = sn_where_count(f->ctx, batch, &plan->tap[t].where);
+		*r = (record){ .arena = f->arena, .n = n, .hash = SN_FNV_START };
 		r->x = SN_TAKE(f->arena, float *, r->n);
 		r->size = SN_TAKE(f->arena, int64_t, r->n);
 		tap[t] = plan->tap[t];
@@ -85,7 +86,8 @@ static double size_of(const float *x, int64_t n)
 	return most;
 }
 
-static const char *difference(const sn_plan *plan, int32_t rows, const outcome *a, const outcome *b, char *text, size_t n)
+static const char *difference(const sn_plan *plan, int32_t rows, const outcome *a, const outcome *b, char *text,
+                              size_t n)
 {
 	for (int t = 0; t < plan->n_tap; t++)
 		for (int64_t i = 0; i < a->tap[t].n; i++) {
