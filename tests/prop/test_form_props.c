@@ -142,15 +142,15 @@ static void threads_change_no_bit_in_any_form(void **state)
 static void processor_levels_agree_in_every_form(void **state)
 {
 	for (uint64_t number = 1; number <= CASES; number++) {
-		fixture f;
-		open_case(&f, test_ctx(state), number);
+		forms_case f;
+		forms_open(&f, test_ctx(state), number, false);
 		sn_batch rows = make_rows(&f, true);
 		const float *best = logits(&f, &rows, NULL, 0);
 		for (int level = 0; sn_kernels_at(level); level++) {
 			f.model->kernels = sn_kernels_at(level);
 			assert_same(&f, logits(&f, &rows, NULL, 0), best, (int64_t)ROWS * LEN * VOCAB, f.model->kernels->level);
 		}
-		close_case(&f);
+		forms_close(&f);
 	}
 }
 
