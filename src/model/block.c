@@ -5,7 +5,6 @@
 #include "model/positions.h"
 #include "model/site.h"
 
-#include <cblas.h>
 #include <string.h>
 
 /* ---- queries, keys, values ---- */
@@ -63,7 +62,8 @@ static sn_status queries_keys_values(sn_pass *p, const sn_layer *y)
 
 /* ---- what attention writes ---- */
 
-/* What each head writes: result[h] = z[h] W_O[h], without touching the sum in p->h. */
+/* What each head writes: result[h] = z[h] W_O[h], without touching the sum in p->h. By our own kernel: a product of a
+ * BLAS may depend on how many rows are computed with one, and on the threads. */
 static sn_status results_of_heads(const sn_pass *p, sn_part part, float *result)
 {
 	const sn_shape *s = &p->model->shape;
@@ -71,9 +71,11 @@ static sn_status results_of_heads(const sn_pass *p, sn_part part, float *result)
 	float *w;
 	SN_NEW(w, p->arena, float, d * k);
 	SN_TRY(sn_model_read(p->ctx, p->model, part, p->stage - 1, 0, d, w));
-	for (int h = 0; h < s->n_head && p->now.m; h++)
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)p->now.m, (int)d, s->d_head, 1, p->z + h * s->d_head,
-		            (int)k, w + h * s->d_head, (int)k, 0, result + h * d, (int)(s->n_head * d));
+#pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
+	for (int64_t i = 0; i < p->now.m; i++)
+		for (int64_t h = 0; h < s->n_head; h++)
+			p->model->kernels->scores(result + (i * s->n_head + h) * d, p->z + i * k + h * s->d_head, w + h * s->d_head, k,
+			                          d, s->d_head, 1);
 	return SN_OK;
 }
 
