@@ -161,9 +161,10 @@ sn_site forms_random_site(forms_case *f, sn_rng *rng, bool attention)
 		sn_site_kind kind = (sn_site_kind)site.kind;
 		if (!(f->model->sites >> kind & 1) || sn_site_of_encoder_rows(kind)) continue;
 		if (sn_site_is_attention(kind) && !attention) continue;
-		int16_t layer = (int16_t)sn_rng_below(rng, FORMS_LAYERS);
+		int n_layer = f->model->shape.n_layer;
+		int16_t layer = (int16_t)sn_rng_below(rng, (uint64_t)n_layer);
 		site.layer = 1;
-		if (sn_site_stage(&site, FORMS_LAYERS) == 2) site.layer = layer;   /* a site of the blocks */
+		if (sn_site_stage(&site, n_layer) == 2) site.layer = layer;   /* a site of the blocks */
 		else site.layer = 0;
 		return site;
 	}

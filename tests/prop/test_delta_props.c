@@ -1,7 +1,7 @@
 /* Delta execution and waves: whatever the form of the model, the forks, the edits, taps and goals, a run equals that of
  * the same rows without parents, each with its edits spelt out; and the memory budget, the size of steps and the number
  * of threads change no bit and no order. */
-#include "common/random_plan.h"
+#include "common/outcome.h"
 
 #include "model/cost.h"
 
@@ -20,98 +20,6 @@ enum { MODELS = 150, PLANS = 20 };
 #else
 enum { MODELS = 150, PLANS = 20 };
 #endif
-
-/* ---- a sink that remembers every place, and the order ---- */
-
-typedef struct record { sn_arena *arena; float **x; int64_t *size, n, taken; uint64_t hash; } record;
-
-static sn_status take(sn_ctx *ctx, void *state, const sn_block *block)
-{
-	record *r = state;
-	int64_t size = sn_tensor_count(&block->x) / block->m;
-	(void)ctx;
-	for (int64_t i = 0; i < block->m; i++) {
-		int64_t place = block->first + i;
-		const float *x = (const float *)block->x.data + i * size;
-		assert_true(place >= 0 && place < r->n && !r->x[place]);
-		assert_int_equal(block->chunk, block->row[i] / 64);
-		r->x[place] = SN_TAKE(r->arena, float, size);
-		memcpy(r->x[place], x, (size_t)size * sizeof *x);
-		r->size[place] = size;
-		r->hash = sn_fnv1a(r->hash, &place, sizeof place);
-		r->hash = sn_fnv1a(r->hash, x, (size_t)size * sizeof *x);
-		r->taken++;
-	}
-	return SN_OK;
-}
-
-static const sn_sink recorder = { .size = sizeof(record), .take = take };
-
-typedef struct outcome { sn_status status; record tap[RANDOM_TAPS]; double score[RANDOM_GOALS * RANDOM_ROWS]; } outcome;
-
-static void run(forms_case *f, sn_ctx *ctx, const sn_batch *batch, const sn_plan *plan, sn_state *keep, outcome *out)
-{
-	sn_tap tap[RANDOM_TAPS];
-	sn_plan with = *plan;
-	*out = (outcome){ 0 };
-	for (int t = 0; t < plan->n_tap; t++) {
-		record *r = &out->tap[t];
-		int64_t n = sn_where_count(f->ctx, batch, &plan->tap[t].where);
-		*r = (record){ .arena = f->arena, .n = n, .hash = SN_FNV_START };
-		r->x = SN_TAKE(f->arena, float *, r->n);
-		r->size = SN_TAKE(f->arena, int64_t, r->n);
-		tap[t] = plan->tap[t];
-		tap[t].sink = &recorder;
-		tap[t].state = r;
-	}
-	with.tap = tap;
-	out->status = sn_run(ctx, f->model, batch, &with, keep, out->score);
-	for (int t = 0; t < plan->n_tap && out->status == SN_OK; t++)
-		if (out->tap[t].taken != out->tap[t].n)
-			fail_msg("model %d: %s: %d places of %d came", (int)f->number,
-			         sn_site_name((sn_site_kind)plan->tap[t].at.kind), (int)out->tap[t].taken, (int)out->tap[t].n);
-}
-
-/* ---- comparing ---- */
-
-static bool close_to(double a, double b, double scale)
-{
-	return (isnan(a) && isnan(b)) || a == b || fabs(a - b) <= 1e-5 * scale;
-}
-
-static double size_of(const float *x, int64_t n)
-{
-	double most = 0;
-	for (int64_t i = 0; i < n; i++) most = fmax(most, isfinite(x[i]) ? fabs((double)x[i]) : 0);
-	return most;
-}
-
-static const char *difference(const sn_plan *plan, int32_t rows, const outcome *a, const outcome *b, char *text,
-                              size_t n)
-{
-	for (int t = 0; t < plan->n_tap; t++)
-		for (int64_t i = 0; i < a->tap[t].n; i++) {
-			const float *x = a->tap[t].x[i], *y = b->tap[t].x[i];
-			double scale = SN_MAX(size_of(y, b->tap[t].size[i]), 1e-3);
-			for (int64_t j = 0; j < a->tap[t].size[i]; j++)
-				if (!close_to(x[j], y[j], scale))
-					return sn_format(text, n, "tap %d of %s, place %d, column %d: %.8g, not %.8g", t,
-					                 sn_site_name((sn_site_kind)plan->tap[t].at.kind), (int)i, (int)j, (double)x[j],
-					                 (double)y[j]), text;
-		}
-	for (int i = 0; i < plan->n_goal * rows; i++)
-		if (!close_to(a->score[i], b->score[i], fabs(b->score[i]) + 1))
-			return sn_format(text, n, "goal %d (metric %d), row %d: %.10g, not %.10g", i / rows,
-			                 (int)plan->goal[i / rows].metric, i % rows, a->score[i], b->score[i]), text;
-	return NULL;
-}
-
-static bool same_bits(const sn_plan *plan, int32_t rows, const outcome *a, const outcome *b)
-{
-	for (int t = 0; t < plan->n_tap; t++)
-		if (a->tap[t].hash != b->tap[t].hash) return false;
-	return memcmp(a->score, b->score, (size_t)(plan->n_goal * rows) * sizeof *a->score) == 0;
-}
 
 /* ---- contexts ---- */
 
@@ -155,7 +63,7 @@ static void run_with(forms_case *f, int threads, int64_t tokens, int64_t memory,
                      const sn_plan *plan, outcome *out, counter *c)
 {
 	sn_ctx *ctx = open_ctx(threads, tokens, memory, c);
-	run(f, ctx, batch, plan, NULL, out);
+	outcome_run(f, ctx, batch, plan, NULL, out);
 	if (out->status == SN_ENOMEM) assert_non_null(strstr(sn_error(ctx), "--memory"));
 	sn_ctx_close(ctx);
 }
@@ -169,8 +77,8 @@ static void assert_bits(const forms_case *f, int number, const sn_plan *plan, in
 {
 	char text[256];
 	assert_int_equal(b->status, SN_OK);
-	if (same_bits(plan, rows, a, b)) return;
-	const char *where = difference(plan, rows, b, a, text, sizeof text);
+	if (outcome_same_bits(plan, rows, a, b)) return;
+	const char *where = outcome_difference(plan, rows, b, a, 1e-5, text, sizeof text);
 	fail_msg("model %d, plan %d: %s: %s", (int)f->number, number, what, where ? where : "other bits, or another order");
 }
 
@@ -213,8 +121,8 @@ static void check_plan(forms_case *f, int number, tally *count)
 	random_plan_spell_out(&p, f, &rows, &spelt);
 	sn_batch plain = rows.batch;
 	plain.parent = plain.fork = NULL;
-	run(f, f->ctx, &plain, &spelt, NULL, &full);
-	run(f, f->ctx, &rows.batch, &p.plan, NULL, &delta);
+	outcome_run(f, f->ctx, &plain, &spelt, NULL, &full);
+	outcome_run(f, f->ctx, &rows.batch, &p.plan, NULL, &delta);
 	count->plans++;
 	if (full.status != SN_OK || delta.status != SN_OK) {
 		if (full.status != delta.status)
@@ -224,7 +132,7 @@ static void check_plan(forms_case *f, int number, tally *count)
 		return;
 	}
 	char text[256];
-	if (difference(&p.plan, rows.batch.n, &delta, &full, text, sizeof text))
+	if (outcome_difference(&p.plan, rows.batch.n, &delta, &full, 1e-5, text, sizeof text))
 		fail_msg("model %d, plan %d: forks: %s", (int)f->number, number, text);
 	check_budgets(f, number, &rows, &p.plan, &delta, &rng, count);
 	if (number % 8 == 0) check_threads(f, number, &rows, &p.plan, &delta);
@@ -282,21 +190,21 @@ static void check_kept(forms_case *f, int number)
 	sn_ctx *small = open_ctx(1, 1 + (int64_t)sn_rng_below(&rng, 30), 0, NULL);
 	sn_state *kept;
 	assert_ok(f->ctx, sn_state_open(&kept, f->ctx));
-	run(f, small, &first.batch, &nothing, kept, &none);
+	outcome_run(f, small, &first.batch, &nothing, kept, &none);
 	assert_int_equal(none.status, SN_OK);
-	run(f, f->ctx, &plain, &spelt, NULL, &full);
-	run(f, small, &rows.batch, &p.plan, kept, &delta);
+	outcome_run(f, f->ctx, &plain, &spelt, NULL, &full);
+	outcome_run(f, small, &rows.batch, &p.plan, kept, &delta);
 	char text[256];
 	if (full.status != delta.status) fail_msg("model %d, kept %d: %s", (int)f->number, number, sn_error(small));
-	if (full.status == SN_OK && difference(&p.plan, rows.batch.n, &delta, &full, text, sizeof text))
+	if (full.status == SN_OK && outcome_difference(&p.plan, rows.batch.n, &delta, &full, 1e-5, text, sizeof text))
 		fail_msg("model %d, kept %d: %s", (int)f->number, number, text);
 	if (full.status == SN_OK && p.plan.n_edit == 0) {   /* what is kept now are these rows, forks included */
 		for (int32_t b = 0; b < rows.batch.n; b++) {
 			rows.parent[b] = -2 - b;
 			rows.fork[b] = (int32_t)sn_rng_below(&rng, (uint64_t)sn_row_length(&rows.batch, b) + 1);
 		}
-		run(f, small, &rows.batch, &p.plan, kept, &delta);
-		if (difference(&p.plan, rows.batch.n, &delta, &full, text, sizeof text))
+		outcome_run(f, small, &rows.batch, &p.plan, kept, &delta);
+		if (outcome_difference(&p.plan, rows.batch.n, &delta, &full, 1e-5, text, sizeof text))
 			fail_msg("model %d, kept %d, again: %s", (int)f->number, number, text);
 	}
 	sn_state_close(kept);
