@@ -56,14 +56,13 @@ static int by_tokens(const void *a, const void *b)
 	return x->sentence < y->sentence ? -1 : 1;
 }
 
-/* Row b, of sorted ones, forks from the row before it, or from the ancestor of that which shares as much. One token in
- * common is not worth a family of rows that must be computed together. */
+/* Row b, of sorted ones, forks from the row before it, or from the ancestor of that which shares as much. */
 static void find_parent(const sorted *order, int32_t b, int32_t *parent, int32_t *fork)
 {
 	parent[b] = -1;
 	fork[b] = 0;
 	int32_t shared = b ? shared_prefix(order[b - 1].row, order[b].row) : 0;
-	if (shared < 2) return;
+	if (shared == 0) return;
 	int32_t p = b - 1;
 	while (parent[p] >= 0 && shared <= fork[p]) p = parent[p];
 	parent[b] = p;
