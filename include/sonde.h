@@ -382,6 +382,7 @@ typedef struct sn_model_info {
 	int n_layer, n_head, n_kv_head, d_head;
 	int64_t d_model, d_mlp, d_vocab, n_ctx, n_parameter, file_bytes;
 	int64_t weight_bytes;         /* in memory, packed for this precision */
+	int64_t step_bytes;           /* what a step of the context's tokens_per_step takes beside them, without logits */
 	int n_layer_encoder;          /* encoder-decoders: blocks of the encoder; 0: there is none */
 	bool tied, causal, add_bos;
 	bool has_logits;              /* a head over the vocabulary (or, ELECTRA's discriminator, over one logit) */

@@ -50,6 +50,7 @@ static int collect(sn_arena *arena, const sn_model_info *m, fact *f)
 		{ "file", count(arena, m->file_bytes), "bytes", true },
 		{ "memory for packed weights", count(arena, m->weight_bytes), "bytes", true },
 		{ "the same in bf16", count(arena, bf16_bytes(m)), "bytes", true },
+		{ "memory of a step", count(arena, m->step_bytes), "bytes", true },
 	};
 	_Static_assert(SN_COUNT(all) <= MOST_FACTS, "room for all facts");
 	memcpy(f, all, sizeof all);

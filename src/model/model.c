@@ -2,6 +2,7 @@
 #include "model/model.h"
 
 #include "io/parts.h"
+#include "model/cost.h"
 #include "model/site.h"
 #include "text/tokenizer.h"
 
@@ -56,6 +57,7 @@ static sn_status fill_info(sn_model *m, const sn_model_info *from)
 	m->info.causal = !s->form.bidirectional;
 	m->info.has_logits = sn_has_logits(s);
 	m->info.n_parameter = sn_shape_parameters(s);
+	m->info.step_bytes = sn_activation_bytes(s, sn_ctx_tokens_per_step(m->ctx));
 	m->info.weight_bytes = packed_bytes(s, sn_precision_bytes(sn_gemm_precision(m->ctx)));
 	return SN_OK;
 }
