@@ -74,8 +74,8 @@ static sn_status results_of_heads(const sn_pass *p, sn_part part, float *result)
 #pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
 	for (int64_t i = 0; i < p->now.m; i++)
 		for (int64_t h = 0; h < s->n_head; h++)
-			p->model->kernels->scores(result + (i * s->n_head + h) * d, p->z + i * k + h * s->d_head, w + h * s->d_head, k,
-			                          d, s->d_head, 1);
+			p->model->kernels->scores(result + (i * s->n_head + h) * d, p->z + i * k + h * s->d_head,
+			                          w + h * s->d_head, k, d, s->d_head, 1);
 	return SN_OK;
 }
 

@@ -1,5 +1,5 @@
-/* Delta execution on SmolLM2: random forks, edits, taps and goals equal the same rows spelt out to 1e-4; small steps and
- * 1, 2, 4 threads change no bit. */
+/* Delta execution on SmolLM2: random forks, edits, taps and goals equal the same rows spelt out to 1e-4; small steps
+ * and 1, 2, 4 threads change no bit. */
 #include "common/outcome.h"
 
 enum { PLANS = 10 };
