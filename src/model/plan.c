@@ -122,18 +122,35 @@ static sn_status compile_edits(sn_compiled *c)
 
 /* ---- taps and goals ---- */
 
+static bool same_where(const sn_where *a, const sn_where *b)
+{
+	return a->sel == b->sel && a->arg == b->arg && a->end == b->end && a->list == b->list && a->n_list == b->n_list &&
+		a->row0 == b->row0 && a->n_row == b->n_row;
+}
+
+/* Places of a tap; taps of many sites at the same places have them once. */
+static sn_status find_tap_places(sn_compiled *c, int t, const sn_batch *batch)
+{
+	const sn_tap *tap = c->plan->tap;
+	bool encoder = sn_site_of_encoder_rows((sn_site_kind)tap[t].at.kind);
+	char what[32];
+	for (int u = 0; u < t; u++)
+		if (same_where(&tap[u].where, &tap[t].where) &&
+		    sn_site_of_encoder_rows((sn_site_kind)tap[u].at.kind) == encoder) return c->tap[t] = c->tap[u], SN_OK;
+	sn_format(what, sizeof what, "tap %d", t);
+	return sn_places_find(c->ctx, batch, &tap[t].where, what, c->arena, &c->tap[t]);
+}
+
 static sn_status compile_taps(sn_compiled *c)
 {
 	SN_NEW(c->tap, c->arena, sn_places, c->plan->n_tap);
 	for (int t = 0; t < c->plan->n_tap; t++) {
-		char what[32];
-		sn_format(what, sizeof what, "tap %d", t);
 		SN_TRY(sn_site_check(c->ctx, c->model, &c->plan->tap[t].at));
 		if (!c->plan->tap[t].sink || !c->plan->tap[t].sink->take)
 			return sn_fail(c->ctx, SN_EARG, "tap %d has no sink", t);
 		const sn_batch *batch =
 			sn_site_of_encoder_rows((sn_site_kind)c->plan->tap[t].at.kind) ? c->batch->enc : c->batch;
-		SN_TRY(sn_places_find(c->ctx, batch, &c->plan->tap[t].where, what, c->arena, &c->tap[t]));
+		SN_TRY(find_tap_places(c, t, batch));
 	}
 	return SN_OK;
 }
