@@ -10,7 +10,7 @@ A row is a file rows/NAME.toml:
   side            name, run (a command); value: another key; runs: at most so many repetitions
   compare         ours, theirs (names of sides), reach (the ratio wanted); value, better: of another key
   limit           side, value, unit, at_most
-  agree           run: a command that prints {"agreement": TEXT, "ok": BOOL}; a fast wrong answer is no result
+  agree           run: a command that prints {"agreement": TEXT, "ok": BOOL} (label: what it is called); a fast wrong answer is no result
   cleanup         commands that run at the end
   history, history_rss    of sides and comparisons: columns of history.tsv
 Every program prints its result as one JSON line, the last line of its standard output. Of each the harness adds wall_s, cpu_s and
@@ -100,8 +100,9 @@ class Run:
             for side in row.get("side", []):
                 if repetition < side.get("runs", self.repetitions):
                     self.side(row, side, repetition)
-        for number, check in enumerate(row.get("agree", [])):
-            record = self.keep(row, "agree", f"agreement {number + 1}", 0, measured(fill(check["run"], row, self.known)))
+        for check in row.get("agree", []):
+            found = {"label": check.get("label", "agreement")} | measured(fill(check["run"], row, self.known))
+            record = self.keep(row, "agree", found["label"], 0, found)
             say(f"    {record.get('agreement', 'no agreement was printed')}")
         for command in row.get("cleanup", []):
             subprocess.run(shlex.split(fill(command, row, self.known)), check=True, cwd=ROOT)
@@ -144,6 +145,7 @@ def main():
     (pathlib.Path(known["out"]) / "table.md").write_text(text, encoding="utf8")
     print(text)
     if not given.smoke and not given.rows and not run.failed:
+        (ROOT / "docs" / "performance" / "measured.md").write_text("# The last full run of `make bench`\n\n" + text, encoding="utf8")
         table.add_line(HERE / "history.tsv", head, rows, run.records)
     if run.failed:
         say("failed: " + "; ".join(run.failed))

@@ -1,6 +1,7 @@
 """usage: tokenize.py BENCH_TOKENIZE REPETITIONS CONLLU... -- TOKENIZER...   Sonde beside the tokenizers package, one thread each.
 
-Sentences one by one (encode) and in one call (encode_batch); the best of so many rounds; prints the ratios to the faster of the two."""
+Sentences one by one (encode) and in one call (encode_batch); the best of so many rounds; prints the ratios to the faster of the two as
+one JSON line."""
 import json
 import os
 import subprocess
@@ -33,6 +34,7 @@ def main():
     program, rounds, corpora, paths = sys.argv[1], int(sys.argv[2]), sys.argv[3:split], sys.argv[split + 1:]
     texts = list(sentences(corpora))
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
+    lines, same = [], True
     for path in paths:
         ours = json.loads(subprocess.run([program, path, str(rounds), *corpora], check=True, capture_output=True).stdout)
         tokenizer = Tokenizer.from_file(path if path.endswith(".json") else path + "/tokenizer.json")
@@ -40,9 +42,11 @@ def main():
         tokenizer.no_padding()
         single, n = best(rounds, lambda: sum(len(tokenizer.encode(text).ids) for text in texts))
         batch, _ = best(rounds, lambda: sum(len(e.ids) for e in tokenizer.encode_batch(texts)))
-        assert n == ours["tokens"], (path, n, ours)
-        print(f"{os.path.basename(path):20} sonde {ours['mb_s']:6.2f} MB/s, tokenizers {__version__} {megabytes / single:6.2f} (encode), "
-              f"{megabytes / batch:6.2f} (encode_batch) MB/s; ratio {min(single, batch) / ours['seconds']:.2f}", flush=True)
+        same &= n == ours["tokens"]
+        theirs = min(single, batch)
+        lines.append(f"{os.path.basename(path).removesuffix('.json')} {ours['mb_s']:.1f} MB/s, tokenizers {__version__} {megabytes / theirs:.1f}: "
+                     f"{theirs / ours['seconds']:.2f}")
+    print(json.dumps({"ok": same, "agreement": "; ".join(lines) + ("" if same else "; OTHER numbers of tokens")}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 usage: probe.py prepare CAPTURE.safetensors CONLLU N OUT    last-piece vectors of the words of N sentences (`sonde capture` of their texts),
                                                             four fifths of them, with UPOS and control labels
-       probe.py fit ARRAYS OUT                              task and control at five strengths, warm-started along the path
+       probe.py texts CONLLU N OUT                          the texts of N sentences, a line each: what to capture
+       probe.py fit ARRAYS OUT EVERY                        task and control at five strengths, warm-started along the path, at every n-th
+                                                            site; the sweep is scaled to all of them
        probe.py agree ARRAYS SONDE PEER                     objectives of the two, in double; both at their own tolerance
 """
 import json, random, resource, sys, time
@@ -39,6 +41,11 @@ def sentences(path, n):
     return out
 
 
+def texts(conllu, n, out):
+    with open(out, "w", encoding="utf8") as file:
+        file.writelines(text.decode() + "\n" for text, _ in sentences(conllu, n))
+
+
 def prepare(capture, conllu, n, out):
     file, rows, tags, forms = load_file(capture), [], [], []
     start, offsets = file["start"], file["offsets"]
@@ -65,15 +72,15 @@ def standardised(x):
     return ((x - mean) / np.where(sd > 0, sd, 1)).astype(np.float32)
 
 
-def fit(path, out):
+def fit(path, out, every):
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     import warnings
     warnings.simplefilter("ignore", ConvergenceWarning)
     arrays, result, fits, stopped = load_file(path), {}, 0, 0
-    start, cpu = time.time(), time.process_time()
-    site = 0
-    while f"x.{site}" in arrays:
+    sites = [site for site in range(len(arrays)) if f"x.{site}" in arrays]
+    start, busy = time.time(), time.process_time()
+    for site in sites[::every]:
         x = standardised(arrays[f"x.{site}"])
         for label in ("y", "control"):
             model = LogisticRegression(max_iter=1000, warm_start=True)  # tol: 1e-4, largest derivative of the mean loss
@@ -83,12 +90,12 @@ def fit(path, out):
                 if label == "y":
                     result[f"coef.{site}.{strength:g}"] = np.ascontiguousarray(
                         np.concatenate([model.coef_, model.intercept_[:, None]], 1), np.float64)
-        site += 1
-    seconds, cpu = time.time() - start, time.process_time() - cpu
+    seconds, busy = time.time() - start, time.process_time() - busy
+    whole = len(sites) * 2 * len(STRENGTHS)
     save_file(result, out)
-    print(json.dumps({"what": "scikit-learn probes", "fits": fits, "rows": len(arrays["y"]), "s": round(seconds, 3),
-                      "cpu_s": round(cpu, 3), "ms_fit": round(1e3 * seconds / fits, 2), "unconverged": stopped,
-                      "rss_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 3)}))
+    print(json.dumps({"what": "scikit-learn probes", "fits": fits, "rows": len(arrays["y"]), "s": round(seconds, 3), "cpu_s": round(busy, 3),
+                      "ms_fit": round(1e3 * seconds / fits, 2), "share": fits / whole, "sweep_s": round(seconds / fits * whole, 1),
+                      "unconverged": stopped, "rss_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 3)}))
 
 
 def objective(x, y, coef, strength):
@@ -108,11 +115,12 @@ def agree(path, sonde, peer):
         better += ours <= theirs * (1 + 1e-6)
         ratios.append(ours / theirs)
         same.append((guess == other).mean())
-    print(json.dumps({"what": "probe agreement", "fits": len(b), "objective_not_above": int(better),
-                      "objective_ratio": [round(min(ratios), 4), round(float(np.median(ratios)), 4), round(max(ratios), 4)],
-                      "same_predictions": round(float(np.mean(same)), 4)}))
+    text = (f"the objective of Sonde's coefficients over scikit-learn's {min(ratios):.4f} to {max(ratios):.4f} (middle {np.median(ratios):.4f}), "
+            f"not above in {better} of {len(b)} fits; the same class for {100 * np.mean(same):.2f} % of words")
+    print(json.dumps({"what": "probe agreement", "ok": bool(max(ratios) < 1.01 and np.mean(same) > 0.98), "agreement": text}))
 
 
 if __name__ == "__main__":
     what, *args = sys.argv[1:]
-    {"prepare": lambda c, t, n, o: prepare(c, t, int(n), o), "fit": fit, "agree": agree}[what](*args)
+    {"texts": lambda c, n, o: texts(c, int(n), o), "prepare": lambda c, t, n, o: prepare(c, t, int(n), o),
+     "fit": lambda a, o, e: fit(a, o, int(e)), "agree": agree}[what](*args)
