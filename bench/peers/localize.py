@@ -354,7 +354,7 @@ def agree(path, result):
     with open(result, encoding="utf8") as file:
         curves = {(row["layer"], row["role"]): row for row in rows_of(json.load(file), "curves")}
     texts, ok = [], True
-    for name, key, tolerance in (("E", "e", 5e-3), ("E_sub", "e_sub", 0.05), ("I", "i", 0.1)):
+    for name, key, tolerance in (("E", "e", 1e-4), ("E_sub", "e_sub", 1e-3), ("I", "i", 0.05)):
         gap = [abs(curves[l, role][name] - theirs[key][l][r]) for l in theirs["layers"] for r, role in enumerate(theirs["roles"])
                if (l, role) in curves and curves[l, role].get(name) is not None and np.isfinite(theirs[key][l][r])]
         worst, middle = (max(gap), float(np.median(gap))) if gap else (np.inf, np.inf)
