@@ -1,13 +1,13 @@
 """Runs rows of the benchmark: Sonde and its peers on the same work, interleaved; prints a table and keeps a line a commit.
 
-usage: bench.py [--smoke] [--python PEERS_PYTHON] REPETITIONS [ROW...]
+usage: bench.py [--smoke] [--size NAME=NUMBER]... [--python PEERS_PYTHON] REPETITIONS [ROW...]
 
 A row is a file rows/NAME.toml:
   title, work     what is measured, and on what, in words; {names} are filled in
   [size]          name = [full, smoke]: numbers that commands mention as {name}
   prepare         commands that run once before
   value, unit     the key of the JSON line that a side prints, and its unit; better = "higher" | "lower"
-  side            name, run (a command); value: another key; runs: at most so many repetitions
+  side            name, run (a command); value: another key; runs: at most so many repetitions; smoke = false: not with --smoke
   compare         ours, theirs (names of sides), reach (the ratio wanted); value, better: of another key
   limit           side, value, unit, at_most
   agree           run: a command that prints {"agreement": TEXT, "ok": BOOL} (label: what it is called); a fast wrong answer is no result
@@ -62,10 +62,15 @@ def measured(command):
     return whole | found
 
 
-def load_row(path, smoke):
+def load_row(path, smoke, sizes=()):
     row = tomllib.loads(path.read_text(encoding="utf8"))
     row["name"] = path.stem
     row["size"] = {name: value[smoke] for name, value in row.get("size", {}).items()}
+    for kind in ("side", "agree"):   # what would take minutes even at tiny sizes
+        row[kind] = [entry for entry in row.get(kind, []) if entry.get("smoke", True) or not smoke]
+    present = {side["name"] for side in row["side"]}
+    row["compare"] = [c for c in row.get("compare", []) if {c["ours"], c["theirs"]} <= present]
+    row["size"] |= {name: value for name, value in sizes if name in row["size"]}
     return row
 
 
@@ -123,6 +128,7 @@ def processor():
 def main():
     parser = argparse.ArgumentParser(description="Sonde beside its peers")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes: does everything run?")
+    parser.add_argument("--size", action="append", default=[], help="NAME=VALUE: another size than the row's")
     parser.add_argument("--python", default=sys.executable, help="a Python that has bench/requirements.txt")
     parser.add_argument("repetitions", type=int)
     parser.add_argument("rows", nargs="*")
@@ -131,7 +137,8 @@ def main():
     unknown = set(given.rows) - {path.stem for path in paths}
     if unknown:
         parser.error(f"no row {', '.join(sorted(unknown))}; there are: {', '.join(path.stem for path in paths)}")
-    rows = [load_row(path, given.smoke) for path in paths if not given.rows or path.stem in given.rows]
+    sizes = [size.split("=", 1) for size in given.size]
+    rows = [load_row(path, given.smoke, sizes) for path in paths if not given.rows or path.stem in given.rows]
     known = names(given.smoke, given.python)
     os.makedirs(known["out"], exist_ok=True)
     head = {"commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip(),
@@ -144,7 +151,7 @@ def main():
     text = table.markdown(rows, run.records, head)
     (pathlib.Path(known["out"]) / "table.md").write_text(text, encoding="utf8")
     print(text)
-    if not given.smoke and not given.rows and not run.failed:
+    if not given.smoke and not given.size and not given.rows and not run.failed:
         (ROOT / "docs" / "performance" / "measured.md").write_text("# The last full run of `make bench`\n\n" + text, encoding="utf8")
         table.add_line(HERE / "history.tsv", head, rows, run.records)
     if run.failed:

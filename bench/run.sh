@@ -3,12 +3,19 @@
 #        bench/run.sh                  all rows (bench/rows/*.toml), five repetitions: an hour or more on an idle machine
 #        bench/run.sh 1 forward grid   these rows once
 #        bench/run.sh --smoke          tiny sizes, once: does everything run?
+#        bench/run.sh --size pairs=200 1 blimp      another size than bench/rows/blimp.toml says
 # SONDE_BENCH_PYTHON: a Python that has bench/requirements.txt; otherwise one is made in build/bench/venv (3 GB).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=build/bench; mkdir -p "$out"
-smoke=() repetitions=5
-[ "${1-}" != --smoke ] || { smoke=(--smoke) repetitions=1; shift; }
+options=() repetitions=5
+while :; do
+	case "${1-}" in
+	--smoke) options+=(--smoke) repetitions=1; shift ;;
+	--size) options+=(--size "$2"); shift 2 ;;
+	*) break ;;
+	esac
+done
 [[ "${1-}" =~ ^[0-9]+$ ]] && { repetitions=$1; shift; }
 model=$(tools/models.sh smollm2)
 [ -d ../shared/data/ud ] || { echo "the benchmark needs ../shared/data" >&2; exit 2; }
@@ -23,4 +30,4 @@ ninja -C build/release --quiet bench
 export OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2 PYTHONDONTWRITEBYTECODE=1
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TRANSFORMERS_VERBOSITY=error TOKENIZERS_PARALLELISM=false TQDM_DISABLE=1 WANDB_MODE=disabled
 [ -f "$out/hf/config.json" ] || "$python" bench/peers/convert.py "$model" "$out/hf"
-exec python3 bench/bench.py "${smoke[@]}" --python "$python" "$repetitions" "$@"
+exec python3 bench/bench.py "${options[@]}" --python "$python" "$repetitions" "$@"

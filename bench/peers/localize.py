@@ -11,12 +11,14 @@ choice words' logits are computed; what cannot change (a role before the first t
 import json
 import sys
 import time
+import warnings
 
 from common import agreed, np, say, Timer, torch
 from joblib import delayed
 from localize_model import CHUNK, Items, Runner
 from localize_stats import (bands, control_labels, controls, in_parallel, leace, one_hot, probe, probes, refits, Resamples)
 
+warnings.filterwarnings("ignore", "Mean of empty slice")   # of layers that were left out
 EFFORTS = {"quick": {"random": 1, "erase_step": 0, "members": 64, "wide_step": 0, "refits": 0},
            "standard": {"random": 2, "erase_step": 3, "members": 64, "wide_step": 0, "refits": 0},
            "thorough": {"random": 5, "erase_step": 1, "members": 0, "wide_step": 6, "refits": 200}}
@@ -282,11 +284,16 @@ class Analysis:
                 streams = [self.run.layers[at](h, position_embeddings=self.run.rotary(h), attention_mask=None) for h in streams]
         return found
 
+    def every(self, yes, step):
+        """Every step-th of the cells of each role, as far as layers were done; and how many there would be if all were."""
+        cells = [(l, r) for r, layers in enumerate(yes) for l in layers[::max(1, step // self.part)]]
+        return cells, len(cells) if self.part == 1 else max(len(cells), round(sum(map(len, yes)) * self.part / step))
+
     def erase(self):
         if not self.option["erase_step"]:
             return
-        targets = [(l, r) for r in range(self.n_role)
-                   for l in [l for l in self.layers if self.yes[l, r] and l < self.n_boundary - 1][::self.option["erase_step"]]]
+        yes = [[l for l in self.layers if self.yes[l, r] and l < self.n_boundary - 1] for r in range(self.n_role)]
+        targets, whole = self.every(yes, self.option["erase_step"])
         base = self.pairs["main"][::2].ravel()
         most = self.option["members"]
         members = base if not most else base[np.linspace(0, len(base) - 1, min(most, len(base))).astype(int)]
@@ -302,15 +309,13 @@ class Analysis:
                     erasers[l, r, fold, 1 + k] = leace(x[rows], labels[k][i][rows])
             has = np.array([m for m in members if self.items.span[m][r]])
             self.x[l, r] = self.scored(has, l, erasers, DRAWS)
-        self.clock.lap("erasure", *self.share)
+        self.clock.lap("erasure", len(targets), whole)
         in_parallel(task for cell in targets for task in self.gate(cell))
-        self.clock.lap("gates", *self.share)
+        self.clock.lap("gates", len(targets), whole)
         if self.option["wide_step"]:
-            self.erase_wide(targets, members, labels)
+            self.erase_wide(*self.every(yes, self.option["wide_step"]), members, labels)
 
-    def erase_wide(self, targets, members, labels):
-        step = self.option["wide_step"]
-        wide = [cell for r in range(self.n_role) for cell in [c for c in targets if c[1] == r][::max(1, step // self.part)]]
+    def erase_wide(self, wide, whole, members, labels):
         done = wide[:max(1, len(wide) // self.part)]
         for l, r in done:
             for spots in ([(k, r) for k in range(l, self.n_boundary)],
@@ -323,7 +328,7 @@ class Analysis:
                             erasers[k, c, fold, number] = q
                 has = np.array([m for m in members if self.items.span[m][r]])
                 self.scored(has, l, erasers, WIDE_DRAWS)
-        self.clock.lap("wide erasure", len(done), len(wide))
+        self.clock.lap("wide erasure", len(done), whole)
 
     def everything(self):
         with torch.no_grad():

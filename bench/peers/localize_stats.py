@@ -29,8 +29,12 @@ def probe(x, z, fold, fit, test):
         warnings.simplefilter("ignore")
         for block in np.unique(fold[fit & (z != 0)]):
             train, held = fit & (fold != block) & (z != 0), test & (fold == block) & (z != 0)
+            if len(np.unique(z[train])) < 2:
+                bits[held] = -1   # what an uninformed probe says
+                continue
             scale = StandardScaler().fit(x[train])
             inner = [(np.flatnonzero(fold[train] != other), np.flatnonzero(fold[train] == other)) for other in np.unique(fold[train])]
+            inner = [split for split in inner if all(len(np.unique(z[train][part])) == 2 for part in split)]
             model = LogisticRegressionCV(Cs=STRENGTHS, cv=inner, scoring="neg_log_loss", max_iter=1000)
             model.fit(scale.transform(x[train]), z[train])
             chosen[block] = float(np.ravel(model.C_)[0])
