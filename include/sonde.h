@@ -79,8 +79,8 @@ typedef struct sn_team {
 	void *payload;
 	/* Gives size bytes to all and takes those of all, [n][size] in the order of ranks. */
 	bool (*exchange)(void *payload, const void *own, size_t size, void *all);
-	/* Rank 0's bytes become everybody's. */
-	bool (*broadcast)(void *payload, void *bytes, size_t size);
+	/* The bytes of rank `from` become everybody's. */
+	bool (*broadcast)(void *payload, int from, void *bytes, size_t size);
 	/* Rank `from` hands its bytes to rank 0, which takes them; nobody else calls it. from is not 0. */
 	bool (*hand)(void *payload, int from, void *bytes, size_t size);
 } sn_team;

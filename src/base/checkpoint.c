@@ -252,11 +252,17 @@ static sn_status add(sn_checkpoint *c, uint32_t record_kind, uint64_t key, uint6
 	return SN_OK;
 }
 
-bool sn_checkpoint_read(sn_ctx *ctx, uint64_t key, uint64_t number, void *bytes, size_t size)
+bool sn_checkpoint_has(const sn_ctx *ctx, uint64_t key, uint64_t number, size_t size)
 {
-	sn_checkpoint *c = ctx->checkpoint;
-	const place *p = c ? find(c, UNIT, key, number) : NULL;
-	return p && p->size == size && read_place(c, p, bytes) == SN_OK;
+	const place *p = ctx->checkpoint ? find(ctx->checkpoint, UNIT, key, number) : NULL;
+	return p && p->size == size;
+}
+
+sn_status sn_checkpoint_read(sn_ctx *ctx, uint64_t key, uint64_t number, void *bytes, size_t size)
+{
+	const place *p = find(ctx->checkpoint, UNIT, key, number);
+	SN_ASSERT(p && p->size == size);
+	return read_place(ctx->checkpoint, p, bytes);
 }
 
 sn_status sn_checkpoint_add(sn_ctx *ctx, uint64_t key, uint64_t number, const void *bytes, size_t size)

@@ -26,8 +26,10 @@ void sn_checkpoint_remove(sn_ctx *ctx);
 
 /* ---- for base/work.h ---- */
 
-/* Reads record (key, number) into bytes; false where there is none of that size. */
-bool sn_checkpoint_read(sn_ctx *ctx, uint64_t key, uint64_t number, void *bytes, size_t size);
+/* Returns whether there is a record (key, number) of that size. */
+bool sn_checkpoint_has(const sn_ctx *ctx, uint64_t key, uint64_t number, size_t size);
+/* Reads one that is there. SN_EIO. */
+SN_CHECKED sn_status sn_checkpoint_read(sn_ctx *ctx, uint64_t key, uint64_t number, void *bytes, size_t size);
 /* Appends one. SN_EDISK, SN_EIO. */
 SN_CHECKED sn_status sn_checkpoint_add(sn_ctx *ctx, uint64_t key, uint64_t number, const void *bytes, size_t size);
 

@@ -6,7 +6,6 @@
 
 int sn_rank(const sn_ctx *ctx) { return ctx->options.team.rank; }
 int sn_rank_count(const sn_ctx *ctx) { return ctx->options.team.n; }
-bool sn_work_mine(const sn_ctx *ctx, int64_t i) { return i % sn_rank_count(ctx) == sn_rank(ctx); }
 
 /* ---- agreeing ---- */
 
@@ -57,7 +56,7 @@ sn_status sn_team_part(sn_ctx *ctx, sn_status status)
 sn_status sn_team_broadcast(sn_ctx *ctx, void *bytes, size_t size)
 {
 	const sn_team *team = &ctx->options.team;
-	return team->n == 1 || team->broadcast(team->payload, bytes, size) ? SN_OK : lost(ctx);
+	return team->n == 1 || team->broadcast(team->payload, 0, bytes, size) ? SN_OK : lost(ctx);
 }
 
 sn_status sn_team_hand(sn_ctx *ctx, int from, void *bytes, size_t size)
@@ -68,12 +67,13 @@ sn_status sn_team_hand(sn_ctx *ctx, int from, void *bytes, size_t size)
 
 /* ---- lists of work ---- */
 
+/* Units go in rounds, unit i to rank i modulo their number. */
 typedef struct list {
 	sn_ctx *ctx;
 	const sn_work *work;
 	uint64_t key;
-	bool *done;      /* [n] */
-	char *gathered;  /* [ranks][size]; NULL: one rank */
+	bool *done;     /* [n] */
+	char *slot;     /* [ranks][size] results of the round */
 	int64_t cost_done, cost_total;
 } list;
 
@@ -88,69 +88,70 @@ uint64_t sn_work_key(sn_ctx *ctx, const char *what, int64_t n, size_t size)
 	return key_of(ctx->n_work++, what, n, size);
 }
 
-static char *result_of(const sn_work *w, int64_t i) { return (char *)w->result + (size_t)i * w->size; }
 static int64_t cost_of(const sn_work *w, int64_t i) { return w->cost ? w->cost(w->arg, i) : 1; }
 
-/* Rank 0 reads what was finished, and tells the others. */
-static sn_status recall(sn_ctx *ctx, const sn_work *w, uint64_t key, bool *done)
+/* Rank 0 looks up what was finished, and tells the others. */
+static sn_status find_done(sn_ctx *ctx, const sn_work *w, uint64_t key, bool *done)
 {
 	for (int64_t i = 0; i < w->n && sn_rank(ctx) == 0; i++)
-		done[i] = sn_checkpoint_read(ctx, key, (uint64_t)i, result_of(w, i), w->size);
+		done[i] = sn_checkpoint_has(ctx, key, (uint64_t)i, w->size);
 	if (sn_rank_count(ctx) == 1) return SN_OK;
 	SN_TRY(sn_team_agree(ctx, SN_OK));
-	SN_TRY(sn_team_broadcast(ctx, done, (size_t)w->n * sizeof *done));
-	for (int64_t i = 0; i < w->n; i++)
-		if (done[i]) SN_TRY(sn_team_broadcast(ctx, result_of(w, i), w->size));
-	return SN_OK;
+	return sn_team_broadcast(ctx, done, (size_t)w->n * sizeof *done);
 }
 
-sn_status sn_work_missing(sn_ctx *ctx, const sn_work *w, bool *missing)
+sn_status sn_work_own(sn_ctx *ctx, const sn_work *w, bool *own)
 {
-	SN_TRY(recall(ctx, w, key_of(ctx->n_work, w->what, w->n, w->size), missing));
-	for (int64_t i = 0; i < w->n; i++) missing[i] = !missing[i];
+	SN_TRY(find_done(ctx, w, key_of(ctx->n_work, w->what, w->n, w->size), own));
+	for (int64_t i = 0; i < w->n; i++) own[i] = !own[i] && i % sn_rank_count(ctx) == sn_rank(ctx);
 	return SN_OK;
 }
 
-static sn_status run_unit(const list *l, int64_t i)
+static char *slot_of(const list *l, int r) { return l->slot + (size_t)r * l->work->size; }
+
+/* This rank's part of a round: its own unit, and in rank 0 what is read back. */
+static sn_status run_part(const list *l, int64_t first, int64_t last)
 {
 	const sn_work *w = l->work;
-	if (i >= w->n || l->done[i]) return SN_OK;
+	int rank = sn_rank(l->ctx);
+	for (int64_t i = first; i < last && rank == 0; i++)
+		if (l->done[i])
+			SN_TRY(sn_checkpoint_read(l->ctx, l->key, (uint64_t)i, slot_of(l, (int)(i - first)), w->size));
+	if (first + rank >= last || l->done[first + rank]) return SN_OK;
 	SN_TRY(sn_poll(l->ctx));
-	memset(result_of(w, i), 0, w->size);
-	return w->run(l->ctx, w->arg, i, result_of(w, i));
+	memset(slot_of(l, rank), 0, w->size);
+	return w->run(l->ctx, w->arg, first + rank, slot_of(l, rank));
 }
 
-/* Every rank gets the results of one round. */
-static sn_status share(const list *l, int64_t first)
+/* Every rank gets the results of the round. */
+static sn_status share(const list *l, int64_t first, int64_t last)
 {
-	const sn_work *w = l->work;
 	const sn_team *team = &l->ctx->options.team;
-	if (team->n == 1) return SN_OK;
-	int64_t own = SN_MIN(first + team->rank, w->n - 1);
-	if (!team->exchange(team->payload, result_of(w, own), w->size, l->gathered)) return lost(l->ctx);
-	for (int r = 0; r < team->n && first + r < w->n; r++)
-		if (!l->done[first + r]) memcpy(result_of(w, first + r), l->gathered + (size_t)r * w->size, w->size);
+	for (int64_t i = first; i < last && team->n > 1; i++) {
+		int r = (int)(i - first);
+		if (!team->broadcast(team->payload, l->done[i] ? 0 : r, slot_of(l, r), l->work->size)) return lost(l->ctx);
+	}
 	return SN_OK;
 }
 
-static sn_status keep(list *l, int64_t i)
+static sn_status finish(list *l, int64_t i, const char *result)
 {
-	if (l->done[i]) return SN_OK;
-	l->done[i] = true;
-	l->cost_done += cost_of(l->work, i);
-	if (sn_rank(l->ctx) > 0) return SN_OK;
-	return sn_checkpoint_add(l->ctx, l->key, (uint64_t)i, result_of(l->work, i), l->work->size);
+	const sn_work *w = l->work;
+	if (!l->done[i]) {
+		l->cost_done += cost_of(w, i);
+		if (sn_rank(l->ctx) == 0) SN_TRY(sn_checkpoint_add(l->ctx, l->key, (uint64_t)i, result, w->size));
+	}
+	if (!w->result) return w->take(l->ctx, w->arg, i, result);
+	memcpy((char *)w->result + (size_t)i * w->size, result, w->size);
+	return SN_OK;
 }
 
-/* One unit a rank. */
 static sn_status run_round(list *l, int64_t first)
 {
-	int64_t last = SN_MIN(first + sn_rank_count(l->ctx), l->work->n), missing = 0;
-	for (int64_t i = first; i < last; i++) missing += !l->done[i];
-	if (missing == 0) return SN_OK;
-	SN_TRY(sn_team_agree(l->ctx, run_unit(l, first + sn_rank(l->ctx))));
-	SN_TRY(share(l, first));
-	for (int64_t i = first; i < last; i++) SN_TRY(keep(l, i));
+	int64_t last = SN_MIN(first + sn_rank_count(l->ctx), l->work->n);
+	SN_TRY(sn_team_agree(l->ctx, run_part(l, first, last)));
+	SN_TRY(share(l, first, last));
+	for (int64_t i = first; i < last; i++) SN_TRY(finish(l, i, slot_of(l, (int)(i - first))));
 	sn_progress(l->ctx, l->work->what, l->cost_done, l->cost_total);
 	return SN_OK;
 }
@@ -159,12 +160,9 @@ static sn_status run_list(list *l)
 {
 	const sn_work *w = l->work;
 	l->done = sn_alloc(l->ctx, (size_t)w->n * sizeof *l->done);
-	if (!l->done) return SN_ENOMEM;
-	if (sn_rank_count(l->ctx) > 1) {
-		l->gathered = sn_alloc_raw(l->ctx, sn_size3((size_t)sn_rank_count(l->ctx), w->size, 1));
-		if (!l->gathered) return SN_ENOMEM;
-	}
-	SN_TRY(recall(l->ctx, w, l->key, l->done));
+	l->slot = sn_alloc_raw(l->ctx, sn_size3((size_t)sn_rank_count(l->ctx), w->size, 1));
+	if (!l->done || !l->slot) return SN_ENOMEM;
+	SN_TRY(find_done(l->ctx, w, l->key, l->done));
 	for (int64_t i = 0; i < w->n; i++) {
 		l->cost_total += cost_of(w, i);
 		l->cost_done += l->done[i] ? cost_of(w, i) : 0;
@@ -178,7 +176,7 @@ sn_status sn_work_run(sn_ctx *ctx, const sn_work *work)
 {
 	list l = { .ctx = ctx, .work = work, .key = sn_work_key(ctx, work->what, work->n, work->size) };
 	sn_status status = run_list(&l);
-	sn_free(ctx, l.gathered);
+	sn_free(ctx, l.slot);
 	sn_free(ctx, l.done);
 	return status;
 }

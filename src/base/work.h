@@ -13,19 +13,19 @@ typedef struct sn_work {
 	/* Computes unit i into result, size zeroed bytes. */
 	sn_status (*run)(sn_ctx *ctx, void *arg, int64_t i, void *result);
 	void *arg;
-	void *result;     /* [n][size], the caller's */
+	/* Where results go: [n][size], the caller's; or NULL, and take is given each in the order of units, in every rank. */
+	void *result;
+	sn_status (*take)(sn_ctx *ctx, void *arg, int64_t i, const void *result);
 	/* Progress counts what units cost (tokens), in total at most INT64_MAX; NULL: units. */
 	int64_t (*cost)(const void *arg, int64_t i);
 } sn_work;
 
-/* Runs what no rank and no earlier run has finished; then result is complete, in every rank. Units of one rank run one
- * after the other and may use the context. Returns the failure of the lowest rank that had one, in all ranks. */
+/* Runs what no rank and no earlier run has finished; then every rank has all results. Units of one rank run one after
+ * the other and may use the context. Returns the failure of the lowest rank that had one, in all ranks. */
 SN_CHECKED sn_status sn_work_run(sn_ctx *ctx, const sn_work *work);
-/* Returns whether unit i of any list is this rank's. */
-bool sn_work_mine(const sn_ctx *ctx, int64_t i);
-/* Which units of a list are missing, for what must be prepared before it runs: missing [n]. The list's sn_work_run
- * comes next. */
-SN_CHECKED sn_status sn_work_missing(sn_ctx *ctx, const sn_work *work, bool *missing);
+/* Which units this rank is going to run, for what must be prepared before: own [n]. The list's sn_work_run comes next.
+ */
+SN_CHECKED sn_status sn_work_own(sn_ctx *ctx, const sn_work *work, bool *own);
 /* Returns a key for the next list of work, the same in all ranks and whenever the run is taken up again. */
 uint64_t sn_work_key(sn_ctx *ctx, const char *what, int64_t n, size_t size);
 
