@@ -12,6 +12,7 @@ typedef struct shelf {
 	sn_words *words;
 	int64_t d;
 	size_t offset; /* of the site's rows, in numbers */
+	int64_t first; /* place that the run at hand begins with */
 } shelf;
 
 struct sn_words {
@@ -30,7 +31,7 @@ static sn_status take(sn_ctx *ctx, void *state, const sn_block *block)
 {
 	(void)ctx;
 	const shelf *s = state;
-	size_t at = s->offset + (size_t)(block->first * s->d), n = (size_t)(block->m * s->d);
+	size_t at = s->offset + (size_t)((s->first + block->first) * s->d), n = (size_t)(block->m * s->d);
 	if (s->words->x) {
 		memcpy(s->words->x + at, block->x.data, n * sizeof(float));
 		return SN_OK;
@@ -89,10 +90,7 @@ static sn_status make_shelves(sn_words *w, const sn_model *model, const sn_site 
 		if (w->shelf[s].d < 1)
 			return sn_fail(w->ctx, SN_EARG, "%s is no vector at a position; choose another site", name);
 		total += (size_t)(w->n_place * w->shelf[s].d);
-		tap[s] = (sn_tap){ .at = site[s],
-						   .sink = &sink,
-						   .state = &w->shelf[s],
-						   .where = { .sel = SN_LIST, .list = w->list, .n_list = w->n_place } };
+		tap[s] = (sn_tap){ .at = site[s], .sink = &sink, .state = &w->shelf[s] };
 	}
 	if (total > most_memory / sizeof(float)) {
 		const char *folder = getenv("TMPDIR");
@@ -101,6 +99,46 @@ static sn_status make_shelves(sn_words *w, const sn_model *model, const sn_site 
 	}
 	w->x = sn_alloc_raw(w->ctx, SN_MAX(total, (size_t)1) * sizeof(float));
 	return w->x ? SN_OK : SN_ENOMEM;
+}
+
+/* ---- the run: rows some thousand tokens at a time, so that memory stays flat ---- */
+
+enum { TOKENS_A_RUN = 4096 };
+
+/* Rows [first, last); their places begin with number *place. */
+static sn_status run_rows(sn_words *w, sn_model *model, const sn_batch *batch, int32_t first, int32_t last, sn_tap *tap,
+						  int64_t *place)
+{
+	int64_t base = batch->start[first], n = 0, *start, *list;
+	while (*place + n < w->n_place && w->list[*place + n] < batch->start[last]) n++;
+	if (n == 0) return SN_OK;
+	SN_NEW(start, w->arena, int64_t, last - first + 1);
+	SN_NEW(list, w->arena, int64_t, n);
+	for (int32_t b = 0; b <= last - first; b++) start[b] = batch->start[first + b] - base;
+	for (int64_t i = 0; i < n; i++) list[i] = w->list[*place + i] - base;
+	for (int s = 0; s < w->n_site; s++) {
+		w->shelf[s].first = *place;
+		tap[s].where = (sn_where){ .sel = SN_LIST, .list = list, .n_list = n };
+	}
+	sn_batch rows = { .n = last - first, .token = batch->token + base, .start = start };
+	sn_plan plan = { .size = sizeof plan, .n_tap = w->n_site, .tap = tap };
+	*place += n;
+	return sn_run(w->ctx, model, &rows, &plan, NULL, NULL);
+}
+
+static sn_status run_all(sn_words *w, sn_model *model, const sn_batch *batch, sn_tap *tap)
+{
+	int64_t place = 0, total = batch->start[batch->n];
+	for (int32_t first = 0, last; first < batch->n; first = last) {
+		for (last = first + 1; last < batch->n && batch->start[last] - batch->start[first] < TOKENS_A_RUN;) last++;
+		sn_mark mark = sn_arena_mark(w->arena);
+		sn_progress(w->ctx, "tokens", batch->start[first], total);
+		SN_TRY(sn_poll(w->ctx));
+		SN_TRY(run_rows(w, model, batch, first, last, tap, &place));
+		sn_arena_reset(w->arena, mark);
+	}
+	sn_progress(w->ctx, "tokens", total, total);
+	return SN_OK;
 }
 
 static sn_status run(sn_words *w, sn_model *model, const sn_batch *batch, const int32_t *row, const int32_t (*token)[2],
@@ -112,8 +150,7 @@ static sn_status run(sn_words *w, sn_model *model, const sn_batch *batch, const 
 	SN_NEW(tap, w->arena, sn_tap, w->n_site);
 	SN_TRY(list_places(w, batch, row, token, pieces));
 	SN_TRY(make_shelves(w, model, site, tap));
-	sn_plan plan = { .size = sizeof plan, .n_tap = w->n_site, .tap = tap };
-	return sn_run(w->ctx, model, batch, &plan, NULL, NULL);
+	return run_all(w, model, batch, tap);
 }
 
 sn_status sn_words_run(sn_words **out, sn_ctx *ctx, sn_model *model, const sn_batch *batch, int64_t n,

@@ -1,6 +1,7 @@
 /* `sonde probe linear`: what a linear probe reads from unseen groups of rows, on every named site at once. */
 #include "methods/probe/probe.h"
 
+#include "base/work.h"
 #include "data/result.h"
 
 #include <math.h>
@@ -55,24 +56,50 @@ static double mean_right(const float *right, int64_t n)
 	return sum / (double)n;
 }
 
-/* Task and control accuracy on seen forms in held-out rows, at the strength of site s. */
-static sn_status select_site(probing *p, int s, const float *x, int64_t d, sn_arena *arena)
+/* One site's result in the list of work: head, then bits, right and guess of all rows. */
+typedef struct head {
+	double strength, task, control;
+	int64_t n_unconverged;
+} head;
+
+/* The sites of one model. Activations are there for a few sites at once. */
+typedef struct site_list {
+	probing *p;
+	sn_model *model;
+	bool random, *own;     /* own [n_site]: this rank runs it */
+	sn_arena *arena;       /* of the activations */
+	float **x;             /* [n_site]; NULL: not there */
+} site_list;
+
+static size_t result_size(const probing *p)
+{
+	return sizeof(head) + sn_size3((size_t)p->o.rows.n, 2 * sizeof(float) + sizeof(int32_t), 1);
+}
+
+static sn_probe_scores scores_in(const probing *p, void *result)
+{
+	size_t n = (size_t)p->o.rows.n;
+	float *at = (float *)((char *)result + sizeof(head));
+	return (sn_probe_scores){ .bits = at, .right = at + n, .guess = (int32_t *)(at + 2 * n) };
+}
+
+/* Task and control accuracy on seen forms in held-out rows, at the strength chosen. */
+static sn_status select_site(const probing *p, const float *x, int64_t d, sn_arena *arena, head *out)
 {
 	const sn_probe_rows *rows = &p->o.rows;
 	sn_probe_scores score;
 	int folds = (int)p->param->folds;
 	SN_TRY(sn_probe_score(&score, arena, x, rows->n, d, rows->y, rows->n_class, rows->item_fold, folds,
-	                      p->o.strength[s]));
-	p->o.task[s] = mean_right(score.right, rows->n);
+	                      out->strength));
+	out->task = mean_right(score.right, rows->n);
 	double sum = 0;
 	for (int64_t k = 0; k < p->param->controls; k++) {
 		int32_t *y;
 		SN_TRY(sn_probe_control(&y, arena, rows, sn_ctx_seed(p->ctx), 0x43545200 + (uint64_t)k));
-		SN_TRY(sn_probe_score(&score, arena, x, rows->n, d, y, rows->n_class, rows->item_fold, folds,
-		                      p->o.strength[s]));
+		SN_TRY(sn_probe_score(&score, arena, x, rows->n, d, y, rows->n_class, rows->item_fold, folds, out->strength));
 		sum += mean_right(score.right, rows->n);
 	}
-	p->o.control[s] = sum / (double)p->param->controls;
+	out->control = sum / (double)p->param->controls;
 	return SN_OK;
 }
 
@@ -81,61 +108,91 @@ static bool has_control(const probing *p)
 	return p->param->controls > 0 && !p->o.rows.mean && 2 * p->o.rows.n_type <= p->o.rows.n;
 }
 
-static sn_status score_site(probing *p, int s, const float *x, int64_t d, bool random, sn_arena *arena)
+static sn_status score_site(const probing *p, const float *x, int64_t d, bool random, sn_arena *arena, void *result)
 {
 	const sn_probe_rows *rows = &p->o.rows;
-	sn_probe_scores score;
+	sn_probe_scores score, to = scores_in(p, result);
+	size_t n = (size_t)rows->n;
 	SN_TRY(sn_probe_score(&score, arena, x, rows->n, d, rows->y, rows->n_class, rows->fold, (int)p->param->folds, 0));
-	float factor = random ? 1 / (float)p->param->random_models : 1, *gain = random ? p->o.random_gain : p->o.gain;
-	for (int64_t i = 0; i < rows->n; i++) {
-		gain[i * p->o.n_site + s] += factor * (score.bits[i] - p->o.null[i]);
-		if (random) continue;
-		p->o.right[i * p->o.n_site + s] = score.right[i];
-		p->o.guess[i * p->o.n_site + s] = score.guess[i];
-	}
-	p->o.n_unconverged += score.n_unconverged;
-	if (random) return SN_OK;
-	p->o.strength[s] = score.strength;
-	p->o.task[s] = p->o.control[s] = NAN;
-	return has_control(p) ? select_site(p, s, x, d, arena) : SN_OK;
+	memcpy(to.bits, score.bits, n * sizeof *to.bits);
+	memcpy(to.right, score.right, n * sizeof *to.right);
+	memcpy(to.guess, score.guess, n * sizeof *to.guess);
+	head *out = result;
+	*out = (head){ score.strength, NAN, NAN, score.n_unconverged };
+	return !random && has_control(p) ? select_site(p, x, d, arena, out) : SN_OK;
 }
 
 enum { BYTES_AT_ONCE = 512 << 20 };
 
-/* Sites in groups whose activations fit together; one forward pass a group. */
-static sn_status score_group(probing *p, sn_model *model, int first, int n, bool random, const char *what,
-                             sn_arena *arena)
+/* Activations of sites from s on, as many of this rank's as fit together: one forward pass. */
+static sn_status gather_from(site_list *l, int s)
 {
+	probing *p = l->p;
+	sn_site *site;
 	float **x;
-	SN_NEW(x, arena, float *, n);
-	SN_TRY(sn_probe_gather(x, p->ctx, model, &p->o.rows, p->o.site + first, n, arena));
-	for (int k = 0; k < n; k++) {
-		sn_mark mark = sn_arena_mark(arena);
-		sn_progress(p->ctx, what, first + k, p->o.n_site);
-		SN_TRY(sn_poll(p->ctx));
-		SN_TRY(score_site(p, first + k, x[k], sn_site_width(model, &p->o.site[first + k]), random, arena));
-		sn_arena_reset(arena, mark);
+	int n = 0;
+	sn_arena_close(l->arena);
+	l->arena = NULL;
+	SN_TRY(sn_arena_open(&l->arena, p->ctx));
+	SN_NEW(l->x, l->arena, float *, p->o.n_site);
+	SN_NEW(x, l->arena, float *, p->o.n_site);
+	SN_NEW(site, l->arena, sn_site, p->o.n_site);
+	double bytes = 0;
+	int last = s;
+	for (; last < p->o.n_site; last++) {
+		if (!l->own[last]) continue;
+		bytes += 4.0 * (double)p->o.rows.n * (double)sn_site_width(l->model, &p->o.site[last]);
+		if (n > 0 && bytes > BYTES_AT_ONCE) break;
+		site[n++] = p->o.site[last];
 	}
+	SN_TRY(sn_probe_gather(x, p->ctx, l->model, &p->o.rows, site, n, l->arena));
+	for (int k = 0, i = s; i < last; i++) l->x[i] = l->own[i] ? x[k++] : NULL;
+	return SN_OK;
+}
+
+static sn_status run_site(sn_ctx *ctx, void *arg, int64_t s, void *result)
+{
+	site_list *l = arg;
+	sn_arena *arena;
+	if (!l->arena || !l->x[s]) SN_TRY(gather_from(l, (int)s));
+	SN_TRY(sn_arena_open(&arena, ctx));
+	sn_status status = score_site(l->p, l->x[s], sn_site_width(l->model, &l->p->o.site[s]), l->random, arena, result);
+	sn_arena_close(arena);
+	return status;
+}
+
+static sn_status take_site(sn_ctx *ctx, void *arg, int64_t s, const void *result)
+{
+	(void)ctx;
+	site_list *l = arg;
+	sn_probe_outcome *o = &l->p->o;
+	sn_probe_scores score = scores_in(l->p, (void *)(uintptr_t)result);
+	const head *h = result;
+	float factor = l->random ? 1 / (float)l->p->param->random_models : 1, *gain = l->random ? o->random_gain : o->gain;
+	for (int64_t i = 0; i < o->rows.n; i++) {
+		gain[i * o->n_site + s] += factor * (score.bits[i] - o->null[i]);
+		if (l->random) continue;
+		o->right[i * o->n_site + s] = score.right[i];
+		o->guess[i * o->n_site + s] = score.guess[i];
+	}
+	o->n_unconverged += (int)h->n_unconverged;
+	if (l->random) return SN_OK;
+	o->strength[s] = h->strength;
+	o->task[s] = h->task;
+	o->control[s] = h->control;
 	return SN_OK;
 }
 
 static sn_status score_model(probing *p, sn_model *model, bool random, const char *what)
 {
-	for (int first = 0; first < p->o.n_site;) {
-		int n = 0;
-		for (double bytes = 0; first + n < p->o.n_site; n++) {
-			bytes += 4.0 * (double)p->o.rows.n * (double)sn_site_width(model, &p->o.site[first + n]);
-			if (n > 0 && bytes > BYTES_AT_ONCE) break;
-		}
-		sn_arena *arena;
-		SN_TRY(sn_arena_open(&arena, p->ctx));
-		sn_status status = score_group(p, model, first, n, random, what, arena);
-		sn_arena_close(arena);
-		if (status != SN_OK) return status;
-		first += n;
-	}
-	sn_progress(p->ctx, what, p->o.n_site, p->o.n_site);
-	return SN_OK;
+	site_list l = { .p = p, .model = model, .random = random };
+	sn_work work = { .what = what, .n = p->o.n_site, .size = result_size(p), .run = run_site, .arg = &l,
+	                 .take = take_site };
+	SN_NEW(l.own, p->arena, bool, p->o.n_site);
+	sn_status status = sn_work_own(p->ctx, &work, l.own);
+	if (status == SN_OK) status = sn_work_run(p->ctx, &work);
+	sn_arena_close(l.arena);
+	return status;
 }
 
 static sn_status score_random(probing *p, const sn_model *like)

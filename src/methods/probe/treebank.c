@@ -1,6 +1,8 @@
 /* `sonde probe` on treebanks: every word is a row, sentences are what is held out, labels are asked together. */
 #include "methods/probe/probe.h"
 
+#include "base/checkpoint.h"
+#include "base/work.h"
 #include "data/result.h"
 #include "data/treebank.h"
 #include "methods/probe/edges.h"
@@ -244,49 +246,118 @@ void sn_word_take(sn_probe_outcome *o, const int64_t *row_of, int64_t n, int s, 
 	o->n_unconverged += score->n_unconverged;
 }
 
-static sn_status sweep_site(bank_probing *p, sn_words *words, int s, bool random, sn_arena *arena)
+/* The sites of one model as a list of work. A result: a tail for each outcome, then for each bits, right and guess of
+ * all words. */
+typedef struct tail {
+	double strength, control;
+	int64_t n_unconverged;
+} tail;
+
+typedef struct site_list {
+	bank_probing *p;
+	bool random;
+	sn_words *words;
+	int *shelf; /* [n_site] where words keeps a site; unused: -1 */
+} site_list;
+
+static size_t result_size(const bank_probing *p)
 {
+	size_t n = (size_t)p->bank.n, a_word = 2 * sizeof(float) + sizeof(int32_t);
+	return sn_size3((size_t)p->n_outcome, sizeof(tail) + (n * a_word + 7) / 8 * 8, 1);
+}
+
+/* The arrays of outcome q in a result. */
+static sn_word_scores scores_in(const bank_probing *p, void *result, int q)
+{
+	size_t n = (size_t)p->bank.n, tails = (size_t)p->n_outcome * sizeof(tail);
+	char *at = (char *)result + tails + (size_t)q * (result_size(p) - tails) / (size_t)p->n_outcome;
+	const tail *t = (const tail *)result + q;
+	return (sn_word_scores){ .bits = (float *)at,
+							 .right = (float *)(at + n * sizeof(float)),
+							 .guess = (int32_t *)(at + 2 * n * sizeof(float)),
+							 .strength = t->strength,
+							 .control = t->control,
+							 .n_unconverged = (int)t->n_unconverged };
+}
+
+static void put_scores(const bank_probing *p, const sn_word_scores *score, int q, void *result)
+{
+	sn_word_scores to = scores_in(p, result, q);
+	size_t n = (size_t)p->bank.n;
+	memcpy(to.bits, score->bits, n * sizeof *to.bits);
+	memcpy(to.right, score->right, n * sizeof *to.right);
+	memcpy(to.guess, score->guess, n * sizeof *to.guess);
+	((tail *)result)[q] = (tail){ score->strength, score->control, score->n_unconverged };
+}
+
+static sn_status sweep_site(const site_list *l, int s, sn_arena *arena, void *result)
+{
+	bank_probing *p = l->p;
 	float *x;
 	sn_word_scores *score;
-	int64_t d = sn_words_width(words, s);
-	int n_random = random ? (int)p->param->random_models : 0, n_control = random ? 0 : (int)p->param->controls;
+	int64_t d = sn_words_width(l->words, l->shelf[s]);
+	int n_control = l->random ? 0 : (int)p->param->controls;
 	SN_NEW(x, arena, float, sn_size3((size_t)p->bank.n, (size_t)d, 1));
 	SN_NEW(score, arena, sn_word_scores, p->n_outcome);
-	SN_TRY(sn_words_read(words, s, x));
+	SN_TRY(sn_words_read(l->words, l->shelf[s], x));
 	if (p->n_question)
-		SN_TRY(
-			sn_probe_sweep(score, arena, x, p->bank.n, d, p->question, p->n_question, p->split, p->n_split, !random));
+		SN_TRY(sn_probe_sweep(score, arena, x, p->bank.n, d, p->question, p->n_question, p->split, p->n_split,
+							  !l->random));
 	if (p->edges)
 		SN_TRY(sn_edge_sweep(&score[p->n_question], arena, x, d, &p->bank, p->split, p->n_split, p->param->rank,
 							 n_control));
-	for (int q = 0; q < p->n_outcome; q++)
-		sn_word_take(&p->outcome[q], p->row_of[q], p->bank.n, s, &score[q], n_random);
+	for (int q = 0; q < p->n_outcome; q++) put_scores(p, &score[q], q, result);
 	return SN_OK;
 }
 
-static sn_status sweep(bank_probing *p, sn_words *words, bool random, const char *what)
+static sn_status run_site(sn_ctx *ctx, void *arg, int64_t s, void *result)
 {
 	sn_arena *arena;
-	SN_TRY(sn_arena_open(&arena, p->ctx));
-	sn_status status = SN_OK;
-	for (int s = 0; s < p->n_site && status == SN_OK; s++) {
-		sn_mark mark = sn_arena_mark(arena);
-		sn_progress(p->ctx, what, s, p->n_site);
-		status = sn_poll(p->ctx);
-		if (status == SN_OK) status = sweep_site(p, words, s, random, arena);
-		sn_arena_reset(arena, mark);
-	}
-	sn_progress(p->ctx, what, p->n_site, p->n_site);
+	SN_TRY(sn_arena_open(&arena, ctx));
+	sn_status status = sweep_site(arg, (int)s, arena, result);
 	sn_arena_close(arena);
 	return status;
 }
 
+static sn_status take_site(sn_ctx *ctx, void *arg, int64_t s, const void *result)
+{
+	(void)ctx;
+	const site_list *l = arg;
+	bank_probing *p = l->p;
+	for (int q = 0; q < p->n_outcome; q++) {
+		sn_word_scores score = scores_in(p, (void *)(uintptr_t)result, q);
+		sn_word_take(&p->outcome[q], p->row_of[q], p->bank.n, (int)s, &score,
+					 l->random ? (int)p->param->random_models : 0);
+	}
+	return SN_OK;
+}
+
+/* The vectors of the sites that this rank is going to ask. */
+static sn_status read_words(site_list *l, const sn_work *work, sn_model *model)
+{
+	bank_probing *p = l->p;
+	bool *own;
+	sn_site *site;
+	int n = 0;
+	SN_NEW(own, p->arena, bool, p->n_site);
+	SN_NEW(site, p->arena, sn_site, p->n_site);
+	SN_NEW(l->shelf, p->arena, int, p->n_site);
+	SN_TRY(sn_work_own(p->ctx, work, own));
+	for (int s = 0; s < p->n_site; s++) {
+		l->shelf[s] = own[s] ? n : -1;
+		if (own[s]) site[n++] = p->site[s];
+	}
+	return n ? sn_word_vectors(&l->words, p->ctx, model, &p->bank, p->param->pieces, site, n) : SN_OK;
+}
+
 static sn_status sweep_model(bank_probing *p, sn_model *model, bool random, const char *what)
 {
-	sn_words *words;
-	SN_TRY(sn_word_vectors(&words, p->ctx, model, &p->bank, p->param->pieces, p->site, p->n_site));
-	sn_status status = sweep(p, words, random, what);
-	sn_words_close(words);
+	site_list l = { .p = p, .random = random };
+	sn_work work = { .what = what, .n = p->n_site, .size = result_size(p), .run = run_site, .arg = &l,
+					 .take = take_site };
+	sn_status status = read_words(&l, &work, model);
+	if (status == SN_OK) status = sn_work_run(p->ctx, &work);
+	sn_words_close(l.words);
 	return status;
 }
 
@@ -322,6 +393,7 @@ static sn_status read_two(sn_treebank *out, sn_ctx *ctx, const sn_model *model, 
 	SN_TRY(sn_treebank_read(out, ctx, sn_model_tokenizer(model), both, test ? 2 : 1, limit,
 							sn_model_get_info(model)->n_ctx, sn_result_arena(result)));
 	if (!test) return SN_OK;
+	SN_TRY(sn_checkpoint_identify(ctx, "test data sha256", test->sha256));
 	SN_TRY(sn_result_set(result, "test data", "%s (%lld rows)", path, (long long)test->n));
 	return sn_result_set(result, "test data sha256", "%s", test->sha256);
 }
