@@ -3,7 +3,7 @@
 set -euo pipefail
 packages=(gcc g++ make cmake ninja-build pkg-config ca-certificates python3 python3-pip
 	libdnnl-dev libopenblas-openmp-dev liblapacke-dev libonig-dev libutf8proc-dev libjansson-dev libsqlite3-dev libssl-dev
-	libcurl4-openssl-dev libcmocka-dev mandoc)
+	libcurl4-openssl-dev libcmocka-dev libopenmpi-dev openmpi-bin mandoc)
 missing=()
 for p in "${packages[@]}"; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")

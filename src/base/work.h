@@ -13,7 +13,8 @@ typedef struct sn_work {
 	/* Computes unit i into result, size zeroed bytes. */
 	sn_status (*run)(sn_ctx *ctx, void *arg, int64_t i, void *result);
 	void *arg;
-	/* Where results go: [n][size], the caller's; or NULL, and take is given each in the order of units, in every rank. */
+	/* Where results go: [n][size], the caller's; or NULL, and take is given each, in the order of units, by every rank.
+	 */
 	void *result;
 	sn_status (*take)(sn_ctx *ctx, void *arg, int64_t i, const void *result);
 	/* Progress counts what units cost (tokens), in total at most INT64_MAX; NULL: units. */

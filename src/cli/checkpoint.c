@@ -73,6 +73,7 @@ sn_status sn_cli_checkpoint(sn_cli *cli, const sn_method_input *input)
 {
 	char *path;
 	bool asked; /* for output, or for --resume: otherwise the run goes on without a checkpoint */
+	if (cli->team.rank > 0) return SN_OK; /* what is finished comes from rank 0 */
 	SN_TRY(find_path(cli, input, &path, &asked));
 	if (!path) return SN_OK;
 	sn_status status = sn_checkpoint_attach(cli->ctx, path, cli->common.resume);

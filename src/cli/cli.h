@@ -22,6 +22,7 @@ typedef struct sn_cli {
 	sn_ctx *ctx;
 	sn_arena *arena; /* closed after the command */
 	sn_common common;
+	sn_team team;            /* the ranks; n 0: alone */
 	const void *param;       /* the command's own parameter struct */
 	const sn_method *method; /* for commands made from the registry */
 	const char *words;       /* the whole command line but for --resume, quoted for a shell */

@@ -1,6 +1,8 @@
 /* sonde: finds the command, parses its words, runs it, turns its status into the exit code. */
+#include "base/work.h"
 #include "cli/cli.h"
 #include "cli/method.h"
+#include "cli/ranks.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -19,6 +21,12 @@ static int fail(const char *text, sn_status status)
 {
 	fprintf(stderr, "sonde: %s\n", text);
 	return sn_status_exit_code(status);
+}
+
+/* All ranks fail alike; the first one says so. */
+static int fail_as(const sn_cli *cli, sn_status status)
+{
+	return cli->team.rank > 0 ? sn_status_exit_code(status) : fail(sn_error(cli->ctx), status);
 }
 
 /* ---- finding ---- */
@@ -69,9 +77,10 @@ static int words_after(const char *family, const char **word)
 	return n;
 }
 
-static int unknown_command(const char *family, const char *text)
+static int unknown_command(const sn_cli *cli, const char *family, const char *text)
 {
 	const char *word[MOST_WORDS];
+	if (cli->team.rank > 0) return sn_status_exit_code(SN_EARG);
 	int n = words_after(family, word), nearest = sn_nearest(text, word, n);
 	const char *before = family ? family : "", *space = family ? " " : "";
 	fprintf(stderr, "sonde: unknown command \"%s%s%s\"", before, space, text);
@@ -156,6 +165,8 @@ static sn_status run_found(sn_cli *cli, const found *f, const sn_method_input *i
 						   .progress = sn_meter_progress,
 						   .note = sn_meter_note,
 						   .payload = meter };
+	if (f->method) options.team = cli->team; /* other commands have no work for several: rank 0 does it */
+	if (options.threads == 0 && f->method) options.threads = sn_ranks_threads(&cli->team);
 	sn_ctx *front = cli->ctx;
 	SN_TRY(memory_named(front, cli->common.memory, &options.memory));
 	sn_status status = sn_ctx_open(&cli->ctx, &options);
@@ -169,6 +180,7 @@ static sn_status run_found(sn_cli *cli, const found *f, const sn_method_input *i
 		status = flushed;
 	else if (sn_poll(cli->ctx) != SN_OK)
 		status = SN_ECANCEL; /* a read that Ctrl-C cut short failed in its own way */
+	status = sn_team_part(cli->ctx, status);
 	if (status != SN_OK) (void)sn_fail(front, status, "%s", sn_error(cli->ctx));
 	running = NULL;
 	sn_buf_free(&cli->out);
@@ -205,7 +217,8 @@ static sn_status parse_and_run(sn_cli *cli, const found *f, int argc, char **arg
 	cli->method = f->method;
 	memcpy(cli->operand, p.operand, sizeof p.operand);
 	cli->n_operand = p.n_operand;
-	sn_meter meter = sn_meter_make(cli->common.quiet);
+	sn_meter meter = sn_meter_make(cli->common.quiet || cli->team.rank > 0);
+	if (f->command && cli->team.rank > 0) return SN_OK;
 	return run_found(cli, f, &input, &meter);
 }
 
@@ -249,9 +262,9 @@ static int other_words(sn_cli *cli, int argc, char **argv, sn_status *status)
 		return *status = sn_cli_flush(cli), -1;
 	}
 	if (strcmp(argv[0], "--man") == 0) return *status = print_man(cli, argc - 1, argv + 1), -1;
-	if (!is_family(argv[0])) return unknown_command(NULL, argv[0]);
+	if (!is_family(argv[0])) return unknown_command(cli, NULL, argv[0]);
 	if (argc == 1 || is_help(argv[1])) return *status = print_overview(cli, argv[0]), -1;
-	return unknown_command(argv[0], argv[1]);
+	return unknown_command(cli, argv[0], argv[1]);
 }
 
 static int run_words(sn_cli *cli, int argc, char **argv)
@@ -271,7 +284,16 @@ static int run_words(sn_cli *cli, int argc, char **argv)
 	else
 		status = parse_and_run(cli, &f, argc - f.words, argv + f.words);
 	if (code >= 0) return code;
-	return status == SN_OK ? 0 : fail(sn_error(cli->ctx), status);
+	return status == SN_OK ? 0 : fail_as(cli, status);
+}
+
+static int run_team(sn_cli *cli, int argc, char **argv)
+{
+	sn_status status = sn_ranks_open(&cli->team, cli->ctx);
+	if (status != SN_OK) return fail(sn_error(cli->ctx), status);
+	int code = run_words(cli, argc, argv);
+	sn_ranks_close(&cli->team);
+	return code;
 }
 
 int main(int argc, char **argv)
@@ -285,7 +307,7 @@ int main(int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	cli.out = (sn_buf){ .ctx = cli.ctx };
 	cli.words = quote_words(cli.arena, argc - 1, argv + 1);
-	int code = cli.words ? run_words(&cli, argc - 1, argv + 1) : fail("out of memory to begin", SN_ENOMEM);
+	int code = cli.words ? run_team(&cli, argc - 1, argv + 1) : fail("out of memory to begin", SN_ENOMEM);
 	sn_buf_free(&cli.out);
 	sn_arena_close(cli.arena);
 	sn_ctx_close(cli.ctx);

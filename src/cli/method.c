@@ -2,6 +2,8 @@
 #include "cli/method.h"
 #include "cli/cli.h"
 
+#include <string.h>
+
 static const sn_param input_rows[] = {
 	{ .name = "model",
 	  .unit = "MODEL",
@@ -37,6 +39,7 @@ static sn_status add_ending(sn_cli *cli, sn_result *result, sn_status status, do
 static sn_status hand_out(sn_cli *cli, sn_result *result, sn_status status, double seconds)
 {
 	if (status != SN_OK && status != SN_ECHECK && status != SN_ECANCEL) return status;
+	if (cli->team.rank > 0) return status; /* rank 0 has the same result */
 	const char *error = sn_arena_string(cli->arena, sn_error(cli->ctx));
 	if (!error) return SN_ENOMEM;
 	SN_TRY(add_ending(cli, result, status, seconds));
@@ -59,6 +62,8 @@ sn_status sn_method_command(sn_cli *cli, const sn_method_input *names)
 {
 	sn_model *model = NULL;
 	sn_dataset *data = NULL;
+	if (cli->team.n > 1 && names->data && strcmp(names->data, "-") == 0)
+		return sn_fail(cli->ctx, SN_EARG, "--data -: standard input reaches one rank only; name a file");
 	sn_status status = names->model ? sn_model_open(&model, cli->ctx, names->model) : SN_OK;
 	if (status == SN_OK && names->data) status = sn_dataset_open(&data, cli->ctx, names->data);
 	sn_input input = { .model = { model }, .data = { data } };

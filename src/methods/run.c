@@ -1,6 +1,7 @@
 /* Running a method: defaults, provenance, the method itself. */
 #include "base/checkpoint.h"
 #include "base/option.h"
+#include "base/work.h"
 #include "data/result.h"
 #include "tensor/gemm.h"
 
@@ -24,6 +25,7 @@ static sn_status set_context(sn_ctx *ctx, sn_result *out)
 	SN_TRY(sn_result_set(out, "sonde version", "%s", sn_version()));
 	SN_TRY(sn_result_set(out, "seed", "%llu", (unsigned long long)sn_ctx_seed(ctx)));
 	SN_TRY(sn_result_set(out, "threads", "%d", sn_ctx_threads(ctx)));
+	if (sn_rank_count(ctx) > 1) SN_TRY(sn_result_set(out, "ranks", "%d", sn_rank_count(ctx)));
 	sn_precision asked = sn_ctx_precision(ctx), got = sn_gemm_precision(ctx);
 	SN_TRY(sn_result_set(out, "precision", "%s%s%s%s", sn_precision_name(got), asked == got ? "" : " (",
 	                     asked == got ? "" : sn_precision_name(asked),
@@ -97,26 +99,46 @@ static sn_status check_input(sn_ctx *ctx, const sn_method *method, const sn_inpu
 	return SN_OK;
 }
 
-/* What another run must have in common with this one to take up its work: everything that was noted of it, but for
- * what changes no number. */
+/* Whether a line of provenance is part of what the run is: not, if it changes no number. */
+static bool is_identity(const char *key)
+{
+	static const char *const other[] = { "threads", "ranks", "host", "time", "model path" };
+	for (int i = 0; i < SN_COUNT(other); i++)
+		if (strcmp(key, other[i]) == 0) return false;
+	return true;
+}
+
+/* Another rank may have found another file under the same name. */
+static sn_status check_ranks(sn_ctx *ctx, uint64_t own)
+{
+	uint64_t first = own;
+	SN_TRY(sn_team_agree(ctx, SN_OK));
+	SN_TRY(sn_team_broadcast(ctx, &first, sizeof first));
+	if (own == first) return sn_team_agree(ctx, SN_OK);
+	return sn_team_agree(ctx, sn_fail(ctx, SN_EARG, "rank %d reads another model, other data or other options than "
+	                                  "rank 0; all need the same files", sn_rank(ctx)));
+}
+
+/* What another run must have in common with this one to take up its work, and all ranks with one another. */
 static sn_status identify(sn_ctx *ctx, const sn_method *method, const sn_result *out)
 {
-	static const char *const other[] = { "threads", "host", "time", "model path" };
 	const sn_line *line;
+	uint64_t sum = SN_FNV_START;
 	SN_TRY(sn_checkpoint_identify(ctx, "command", method->family));
 	SN_TRY(sn_checkpoint_identify(ctx, "method", method->name));
 	for (int i = 0; (line = sn_result_line(out, SN_LINE_PARAM, i)); i++) {
 		char name[80];
 		sn_format(name, sizeof name, "--%s", line->key);
 		SN_TRY(sn_checkpoint_identify(ctx, name, line->text));
+		sum = sn_fnv1a(sum, line->text, strlen(line->text) + 1);
 	}
 	for (int i = 0; (line = sn_result_line(out, SN_LINE_PROVENANCE, i)); i++) {
-		bool part = true;
-		for (int k = 0; k < SN_COUNT(other); k++) part &= strcmp(line->key, other[k]) != 0;
-		if (part) SN_TRY(sn_checkpoint_identify(ctx, line->key, line->text));
+		if (!is_identity(line->key)) continue;
+		SN_TRY(sn_checkpoint_identify(ctx, line->key, line->text));
+		sum = sn_fnv1a(sum, line->text, strlen(line->text) + 1);
 	}
 	sn_checkpoint_announce(ctx);
-	return SN_OK;
+	return check_ranks(ctx, sum);
 }
 
 sn_status sn_method_run(sn_ctx *ctx, const sn_method *method, const sn_input *input, const void *param, sn_result *out)

@@ -10,8 +10,9 @@ typedef enum sn_pieces { SN_PIECES_LAST, SN_PIECES_FIRST, SN_PIECES_MEAN } sn_pi
 
 typedef struct sn_words sn_words;
 
-/* Runs the model on the batch (tokens alone: no forks, no segments) once and keeps what site [n_site] hold for n words: word w is tokens [token[w][0],
- * token[w][1]) of row[w]; words come row by row, in order. Sites whose width is no number of columns are SN_EARG. */
+/* Runs the model on the batch (tokens alone: no forks, no segments) once and keeps what site [n_site] hold for n words:
+ * word w is tokens [token[w][0], token[w][1]) of row[w]; words come row by row, in order. Sites whose width is no
+ * number of columns are SN_EARG. */
 SN_CHECKED sn_status sn_words_run(sn_words **out, sn_ctx *ctx, sn_model *model, const sn_batch *batch, int64_t n,
 								  const int32_t *row, const int32_t (*token)[2], sn_pieces pieces, const sn_site *site,
 								  int n_site);
