@@ -1,5 +1,6 @@
 #include "data/result.h"
 #include "base/option.h"
+#include "data/russian.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct sn_result {
 	sn_line *line;
 	int n_line, line_room;
 	const char *param_json;
+	bool russian;
 };
 
 /* ---- opening and closing ---- */
@@ -52,6 +54,53 @@ void sn_result_close(sn_result *result)
 sn_arena *sn_result_arena(sn_result *result) { return result->arena; }
 sn_ctx *sn_result_ctx(const sn_result *result) { return sn_arena_ctx(result->arena); }
 const sn_method *sn_result_method(const sn_result *result) { return result->method; }
+
+/* ---- language ---- */
+
+const char *sn_result_word(const sn_result *result, const char *english)
+{
+	return result->russian && english ? sn_ru(english) : english;
+}
+
+static sn_status translate_columns(sn_result *r, sn_table *t)
+{
+	sn_col *col;
+	SN_NEW(col, r->arena, sn_col, t->n_col);
+	for (int c = 0; c < t->n_col; c++) {
+		col[c] = t->col[c];
+		col[c].title = sn_result_word(r, col[c].title);
+		col[c].unit = sn_result_word(r, col[c].unit);
+	}
+	t->col = col;
+	return SN_OK;
+}
+
+static sn_status translate_tables(sn_result *r, sn_method *m)
+{
+	sn_table *table;
+	SN_NEW(table, r->arena, sn_table, m->n_table);
+	for (int t = 0; t < m->n_table; t++) {
+		table[t] = m->table[t];
+		table[t].title = sn_result_word(r, table[t].title);
+		table[t].caption = sn_result_word(r, table[t].caption);
+		SN_TRY(translate_columns(r, &table[t]));
+	}
+	m->table = table;
+	return SN_OK;
+}
+
+sn_status sn_result_in_russian(sn_result *result)
+{
+	sn_method *m;
+	SN_NEW(m, result->arena, sn_method, 1);
+	*m = *result->method;
+	result->russian = true;
+	m->brief = sn_result_word(result, m->brief);
+	m->doc = sn_result_word(result, m->doc);
+	SN_TRY(translate_tables(result, m));
+	result->method = m;
+	return SN_OK;
+}
 
 /* ---- missing values ---- */
 

@@ -44,6 +44,12 @@ bool sn_value_missing(sn_type type, const sn_value *value);
 /* The value that stands for missing. */
 sn_value sn_value_none(sn_type type);
 
+/* Turns the texts of the method's declaration (titles, captions, units, help) and those that the report adds into
+ * Russian; before rows and lines are added or after. */
+SN_CHECKED sn_status sn_result_in_russian(sn_result *result);
+/* Returns a text in the result's language; formats keep their conversions. */
+const char *sn_result_word(const sn_result *result, const char *english) __attribute__((format_arg(2)));
+
 /* The arena that lives as long as the result, for texts it should own. */
 sn_arena *sn_result_arena(sn_result *result);
 sn_ctx *sn_result_ctx(const sn_result *result);

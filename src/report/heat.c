@@ -218,7 +218,7 @@ static void hatch_legend(sn_buf *buf, const heat *h, double x, double y)
 	if (h->measure->hatch < 0) return;
 	sn_buf_format(buf, "<rect x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"16\" stroke=\"#888888\" fill=\"url(#%s)\"/>",
 				  x, y - 4, h->hatch);
-	sn_svg_text(buf, x + 23, y + 8, &words, "holds for any model");
+	sn_svg_text(buf, x + 23, y + 8, &words, sn_result_word(h->pick->source.result, "holds for any model"));
 }
 
 static const double widest_row = SN_FIGURE_WIDTH - 20;

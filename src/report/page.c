@@ -14,6 +14,8 @@ static const char *provenance(const sn_result *r, const char *key)
 	return NULL;
 }
 
+static const char *word(const sn_result *r, const char *english) { return sn_result_word(r, english); }
+
 static bool has_lines(const sn_result *r, sn_line_kind kind) { return sn_result_line(r, kind, 0) != NULL; }
 
 /* <tag>escaped text</tag> */
@@ -41,15 +43,17 @@ static const char *version_of(const sn_result *r)
 
 static void head(sn_buf *buf, const sn_result *r)
 {
+	sn_buf_format(buf, "<!doctype html>\n<html lang=\"%s\">\n", word(r, "en"));
 	sn_buf_puts(
 		buf,
-		"<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+		"<head>\n<meta charset=\"utf-8\">\n"
 		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
 		"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
 	element(buf, "title", title_of(r));
 	sn_buf_puts(buf, "<style>\n");
 	sn_buf_puts(buf, sn_page_style);
-	sn_buf_puts(buf, "</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">To the results</a>\n");
+	sn_buf_puts(buf, "</style>\n</head>\n<body>\n");
+	element(buf, "a class=\"skip\" href=\"#main\"", word(r, "To the results"));
 }
 
 static void facts(sn_buf *buf, const sn_result *r)
@@ -61,7 +65,7 @@ static void facts(sn_buf *buf, const sn_result *r)
 		const char *text = provenance(r, key[i]);
 		if (!text || !text[0]) continue;
 		sn_buf_puts(buf, "<div>");
-		element(buf, "dt", key[i]);
+		element(buf, "dt", word(r, key[i]));
 		element(buf, "dd", text);
 		sn_buf_puts(buf, "</div>");
 	}
@@ -116,18 +120,18 @@ static void entry(sn_buf *buf, const char *id, const char *text)
 static void contents(sn_buf *buf, const sn_result *r)
 {
 	const sn_method *m = sn_result_method(r);
-	sn_buf_puts(buf, "<nav aria-label=\"Contents\"><h2>Contents</h2><ol>\n");
-	if (sn_result_line(r, SN_LINE_SUMMARY, 1)) entry(buf, "summary", "Summary");
+	sn_buf_format(buf, "<nav aria-label=\"%s\"><h2>%s</h2><ol>\n", word(r, "Contents"), word(r, "Contents"));
+	if (sn_result_line(r, SN_LINE_SUMMARY, 1)) entry(buf, "summary", word(r, "Summary"));
 	for (int t = 0; t < m->n_table; t++) {
 		char id[32];
 		sn_format(id, sizeof id, "table-%d", t);
 		if (table_shown(r, t, false)) entry(buf, id, m->table[t].title ? m->table[t].title : m->table[t].name);
 	}
-	if (has_lines(r, SN_LINE_LIMIT)) entry(buf, "limitations", "Limitations");
-	entry(buf, "method", "Method and citations");
-	if (has_lines(r, SN_LINE_PARAM)) entry(buf, "parameters", "Parameters");
-	if (has_lines(r, SN_LINE_PROVENANCE)) entry(buf, "provenance", "Provenance");
-	if (any_appendix(r)) entry(buf, "appendix", "Appendix");
+	if (has_lines(r, SN_LINE_LIMIT)) entry(buf, "limitations", word(r, "Limitations"));
+	entry(buf, "method", word(r, "Method and citations"));
+	if (has_lines(r, SN_LINE_PARAM)) entry(buf, "parameters", word(r, "Parameters"));
+	if (has_lines(r, SN_LINE_PROVENANCE)) entry(buf, "provenance", word(r, "Provenance"));
+	if (any_appendix(r)) entry(buf, "appendix", word(r, "Appendix"));
 	sn_buf_puts(buf, "</ol></nav>\n");
 }
 
@@ -170,7 +174,7 @@ static void parameters(sn_buf *buf, const sn_result *r)
 	const sn_line *line;
 	const sn_method *m = sn_result_method(r);
 	if (!has_lines(r, SN_LINE_PARAM)) return;
-	open_section(buf, "parameters", "Parameters");
+	open_section(buf, "parameters", word(r, "Parameters"));
 	sn_buf_puts(buf, "<div class=\"scroll\"><table class=\"pairs\"><tbody>\n");
 	for (int i = 0; (line = sn_result_line(r, SN_LINE_PARAM, i)); i++) {
 		sn_buf note = { .ctx = buf->ctx };
@@ -190,7 +194,7 @@ static void provenance_table(sn_buf *buf, const sn_result *r)
 {
 	const sn_line *line;
 	if (!has_lines(r, SN_LINE_PROVENANCE)) return;
-	open_section(buf, "provenance", "Provenance");
+	open_section(buf, "provenance", word(r, "Provenance"));
 	sn_buf_puts(buf, "<div class=\"scroll\"><table class=\"pairs\"><tbody>\n");
 	for (int i = 0; (line = sn_result_line(r, SN_LINE_PROVENANCE, i)); i++) pair(buf, line->key, line->text, NULL);
 	sn_buf_puts(buf, "</tbody></table></div>\n</section>\n");
@@ -203,12 +207,15 @@ static const char *better_words(int better)
 	return better > 0 ? "higher is better" : better < 0 ? "lower is better" : "";
 }
 
-static void measures(sn_buf *buf, const sn_method *m)
+static void measures(sn_buf *buf, const sn_result *r)
 {
-	sn_buf_puts(buf, "<details><summary>Columns of the results</summary><div class=\"scroll\"><table><thead><tr><th "
-					 "scope=\"col\">table</th>"
-					 "<th scope=\"col\">column</th><th scope=\"col\">meaning</th><th scope=\"col\">unit</th><th "
-					 "scope=\"col\"></th></tr></thead><tbody>\n");
+	static const char *const head[] = { "table", "column", "meaning", "unit", "" };
+	const sn_method *m = sn_result_method(r);
+	sn_buf_puts(buf, "<details>");
+	element(buf, "summary", word(r, "Columns of the results"));
+	sn_buf_puts(buf, "<div class=\"scroll\"><table><thead><tr>");
+	for (int i = 0; i < SN_COUNT(head); i++) element(buf, "th scope=\"col\"", word(r, head[i]));
+	sn_buf_puts(buf, "</tr></thead><tbody>\n");
 	for (int t = 0; t < m->n_table; t++) {
 		for (int c = 0; c < m->table[t].n_col; c++) {
 			const sn_col *col = &m->table[t].col[c];
@@ -217,7 +224,7 @@ static void measures(sn_buf *buf, const sn_method *m)
 			element(buf, "td", col->name);
 			element(buf, "td", sn_col_title(col));
 			element(buf, "td", col->unit ? col->unit : "");
-			element(buf, "td", better_words(col->better));
+			element(buf, "td", word(r, better_words(col->better)));
 			sn_buf_puts(buf, "</tr>\n");
 		}
 	}
@@ -227,7 +234,7 @@ static void measures(sn_buf *buf, const sn_method *m)
 static void method_section(sn_buf *buf, const sn_result *r)
 {
 	const sn_method *m = sn_result_method(r);
-	open_section(buf, "method", "Method and citations");
+	open_section(buf, "method", word(r, "Method and citations"));
 	if (m->brief) element(buf, "p", m->brief);
 	for (const char *at = m->doc; at && *at;) { /* paragraphs are separated by newlines */
 		size_t n = strcspn(at, "\n");
@@ -245,7 +252,7 @@ static void method_section(sn_buf *buf, const sn_result *r)
 		for (int i = 0; (line = sn_result_line(r, SN_LINE_CITE, i)); i++) element(buf, "li", line->text);
 		sn_buf_puts(buf, "</ul>\n");
 	}
-	measures(buf, m);
+	measures(buf, r);
 	sn_buf_puts(buf, "</section>\n");
 }
 
@@ -261,7 +268,7 @@ static sn_status tables(sn_buf *buf, const sn_result *r, bool appendix)
 static sn_status appendix_section(sn_buf *buf, const sn_result *r)
 {
 	if (!any_appendix(r)) return SN_OK;
-	open_section(buf, "appendix", "Appendix");
+	open_section(buf, "appendix", word(r, "Appendix"));
 	SN_TRY(tables(buf, r, true));
 	sn_buf_puts(buf, "</section>\n");
 	return SN_OK;
@@ -270,11 +277,11 @@ static sn_status appendix_section(sn_buf *buf, const sn_result *r)
 static void page_footer(sn_buf *buf, const sn_result *r)
 {
 	const char *command = provenance(r, "command");
-	sn_buf_puts(buf, "</main>\n<footer><p>Made by Sonde ");
+	sn_buf_format(buf, "</main>\n<footer><p>%s ", word(r, "Made by Sonde"));
 	sn_write_xml(buf, version_of(r));
-	sn_buf_puts(buf, ". Every number is also in rows.csv and result.json beside this page.");
+	sn_buf_puts(buf, word(r, ". Every number is also in rows.csv and result.json beside this page."));
 	if (command) {
-		sn_buf_puts(buf, " To repeat: <code>");
+		sn_buf_format(buf, "%s<code>", word(r, " To repeat: "));
 		sn_write_xml(buf, command);
 		sn_buf_puts(buf, "</code>");
 	}
@@ -287,9 +294,9 @@ sn_status sn_report_html(sn_buf *buf, const sn_result *r)
 	page_header(buf, r);
 	contents(buf, r);
 	sn_buf_puts(buf, "<main id=\"main\">\n");
-	sentences(buf, r, SN_LINE_SUMMARY, 1, "summary", "Summary", "says");
+	sentences(buf, r, SN_LINE_SUMMARY, 1, "summary", word(r, "Summary"), "says");
 	SN_TRY(tables(buf, r, false));
-	sentences(buf, r, SN_LINE_LIMIT, 0, "limitations", "Limitations", "limits");
+	sentences(buf, r, SN_LINE_LIMIT, 0, "limitations", word(r, "Limitations"), "limits");
 	method_section(buf, r);
 	parameters(buf, r);
 	provenance_table(buf, r);

@@ -126,7 +126,7 @@ static sn_status figure(sn_buf *buf, const sn_result *r, int t, const sn_source 
 		rows(buf, s);
 		return SN_OK;
 	}
-	sn_buf_puts(buf, "</figure>\n<details><summary>The numbers of this figure</summary>\n");
+	sn_buf_format(buf, "</figure>\n<details><summary>%s</summary>\n", sn_result_word(r, "The numbers of this figure"));
 	rows(buf, s);
 	sn_buf_puts(buf, "</details>\n");
 	return SN_OK;

@@ -1,4 +1,5 @@
 #include "report/pick.h"
+#include "data/russian.h"
 #include "base/write.h"
 
 #include <math.h>
@@ -94,7 +95,7 @@ static void add_category(sn_categories *c, const char *word, const char *mark)
 {
 	static const char *const letter[SN_MOST_CATEGORIES] = { "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K",
 	                                                        "L" };
-	bool open = strcmp(word, "undetermined") == 0;
+	bool open = strcmp(word, "undetermined") == 0 || strcmp(word, sn_ru("undetermined")) == 0;
 	c->word[c->n] = word;
 	c->color[c->n] = open ? -1 : c->n_letter;
 	c->mark[c->n++] = mark && mark[0] ? mark : open ? "?" : letter[c->n_letter];

@@ -170,7 +170,7 @@ static sn_status number_grids(sn_buf *buf, const sn_pick *p, const sn_measure *m
 		SN_TRY(panel_head(buf, p, m, panel, arena));
 		SN_TRY(grid(buf, p, m, panel, arena));
 	}
-	if (m->hatch >= 0) sn_buf_puts(buf, "(…): holds for any model\n");
+	if (m->hatch >= 0) sn_buf_format(buf, "(…): %s\n", sn_result_word(p->source.result, "holds for any model"));
 	return SN_OK;
 }
 
@@ -215,7 +215,7 @@ static sn_status maps(sn_buf *buf, const sn_pick *p, const sn_measure *m, sn_are
 		SN_TRY(map(buf, p, m, &c, panel, arena));
 	}
 	for (int i = 0; i < c.n; i++) sn_buf_format(buf, "%s: %s\n", c.mark[i], c.word[i]);
-	if (m->hatch >= 0) sn_buf_puts(buf, "#: holds for any model\n");
+	if (m->hatch >= 0) sn_buf_format(buf, "#: %s\n", sn_result_word(p->source.result, "holds for any model"));
 	return SN_OK;
 }
 
@@ -283,6 +283,6 @@ sn_status sn_report_text(sn_buf *buf, const sn_result *r, int64_t max_rows)
 	for (int t = 0; t < sn_result_method(r)->n_table && status == SN_OK; t++)
 		status = one_table(buf, r, t, max_rows, &shown, arena);
 	sn_arena_close(arena);
-	lines(buf, r, SN_LINE_LIMIT, "Limitations");
+	lines(buf, r, SN_LINE_LIMIT, sn_result_word(r, "Limitations"));
 	return status != SN_OK ? status : buf->failed ? SN_ENOMEM : SN_OK;
 }

@@ -368,6 +368,7 @@ static sn_result *report(sn_ctx *ctx, const sn_evidence *ev)
 {
 	sn_result *result;
 	assert_ok(ctx, sn_result_open(&result, ctx, sn_method_find("", "localize")));
+	if (ev->russian) assert_ok(ctx, sn_result_in_russian(result));
 	assert_ok(ctx, sn_localize_rows(result, ev));
 	assert_ok(ctx, sn_localize_say(result, ev, "The planted model"));
 	assert_ok(ctx, sn_localize_limits(result, ev));
@@ -378,6 +379,45 @@ static sn_result *report(sn_ctx *ctx, const sn_evidence *ev)
 	assert_null(strstr(page.data, "nan"));
 	sn_buf_free(&page);
 	return result;
+}
+
+/* Whether every line of a kind has Cyrillic letters and no English article. */
+static bool all_russian(const sn_result *result, sn_line_kind kind)
+{
+	const sn_line *line;
+	for (int i = 0; (line = sn_result_line(result, kind, i)); i++)
+		if (strstr(line->text, " the ") || !strpbrk(line->text, "\xd0\xd1")) {
+			print_error("not Russian: %s\n", line->text);
+			return false;
+		}
+	return true;
+}
+
+static void the_report_can_be_russian(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_evidence ev;
+	sn_buf page = { .ctx = ctx };
+	sn_mark mark = sn_arena_mark(arena);
+	localize(ctx, &ev, PLANTED_BASE, 1, &fewer, false);
+	ev.russian = true;
+	sn_result *result = report(ctx, &ev);
+	assert_true(says(result, SN_LINE_SUMMARY, "выбирает форму по признаку «число» (подлежащее)"));
+	assert_true(says(result, SN_LINE_SUMMARY, "Число кодируется на подлежащем в слоях 1–4 (не более"));
+	assert_true(says(result, SN_LINE_SUMMARY, "Выбор проходит через подлежащее в слоях 1–2"));
+	assert_true(says(result, SN_LINE_SUMMARY, "В слое 3 на подлежащем число кодируется, но дальше не используется."));
+	assert_true(says(result, SN_LINE_SUMMARY, "Выбор нигде не проходит через аттрактор"));
+	assert_true(all_russian(result, SN_LINE_SUMMARY));
+	assert_true(all_russian(result, SN_LINE_LIMIT));
+	assert_ok(ctx, sn_report_html(&page, result));
+	assert_non_null(strstr(page.data, "<html lang=\"ru\">"));
+	assert_non_null(strstr(page.data, ">Выводы<"));
+	assert_non_null(strstr(page.data, "закодировано и используется"));
+	assert_null(strstr(page.data, "encoded and used"));
+	assert_null(strstr(page.data, ">Summary<"));
+	sn_buf_free(&page);
+	sn_result_close(result);
+	sn_arena_reset(arena, mark);
 }
 
 static void the_report_says_it_in_sentences(void **state)
@@ -470,6 +510,7 @@ int main(void)
 		cmocka_unit_test(an_unread_feature_is_no_choice),
 		cmocka_unit_test(an_idle_feature_is_encoded_and_not_chosen_by),
 		cmocka_unit_test(the_report_says_it_in_sentences),
+		cmocka_unit_test(the_report_can_be_russian),
 		cmocka_unit_test(members_may_differ_in_length),
 		cmocka_unit_test(base_is_reported_as_built),
 		cmocka_unit_test(split_is_reported_as_built),

@@ -1,8 +1,10 @@
 /* Results: typed rows, sentences, running a method. */
 #include "common/test.h"
 #include "data/result.h"
+#include "data/russian.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct param {
@@ -139,6 +141,88 @@ static void provenance_is_replaced_not_repeated(void **state)
 	sn_result_close(r);
 }
 
+/* Reads the conversion at a '%' ("%2$.1f"): its place (0: the next one) and what follows the place, as "%.1f". */
+static const char *conversion(const char *at, int *place, char *out, size_t size)
+{
+	const char *digits = ++at;
+	*place = 0;
+	while (*at >= '0' && *at <= '9') *place = 10 * *place + *at++ - '0';
+	if (*at != '$') at = digits, *place = 0;
+	else at++;
+	size_t n = strcspn(at, "sdfuxg") + 1;
+	snprintf(out, size, "%%%.*s", (int)n, at);
+	return at + n;
+}
+
+/* Lists the conversions of a format by the argument that they take; returns their number. */
+static int conversions(const char *format, char list[16][16])
+{
+	int n = 0;
+	for (const char *at = strchr(format, '%'); at; at = strchr(at, '%')) {
+		char what[16];
+		int place;
+		if (at[1] == '%' || at[1] == ' ' || at[1] == 0) {
+			at += 1 + (at[1] == '%');
+			continue;
+		}
+		at = conversion(at, &place, what, sizeof what);
+		assert_true(n < 16);
+		strcpy(list[place ? place - 1 : n], what);
+		n++;
+	}
+	return n;
+}
+
+/* A translated format takes the arguments of the English one, each once. */
+static void russian_formats_take_the_same_arguments(void **state)
+{
+	(void)state;
+	int texts = 0, formats = 0;
+	for (const sn_ru_text *t; (t = sn_ru_text_at(texts)); texts++) {
+		char english[16][16] = { { 0 } }, russian[16][16] = { { 0 } };
+		int n = conversions(t->english, english);
+		if (conversions(t->russian, russian) != n || memcmp(english, russian, sizeof english) != 0)
+			fail_msg("\"%s\" and \"%s\" take different arguments", t->english, t->russian);
+		formats += n > 0;
+		assert_string_equal(sn_ru(t->english), t->russian);
+	}
+	assert_true(texts > 200 && formats > 30);
+	assert_string_equal(sn_ru("no such text"), "no such text");
+	assert_string_equal(sn_ru_name("subject", SN_RU_GEN), "подлежащего");
+	assert_string_equal(sn_ru_name("wug", SN_RU_GEN), "wug");
+}
+
+/* Whether a text has a word of four Latin letters: more than symbols. */
+static bool has_words(const char *text)
+{
+	for (int run = 0; *text; text++) {
+		run = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ? run + 1 : 0;
+		if (run == 4) return true;
+	}
+	return false;
+}
+
+/* What localize declares is all in the table: a text changed in English only would stay English. */
+static void russian_knows_what_localize_declares(void **state)
+{
+	sn_result *r;
+	const sn_method *m = sn_method_find("", "localize");
+	assert_ok(test_ctx(state), sn_result_open(&r, test_ctx(state), m));
+	assert_ok(test_ctx(state), sn_result_in_russian(r));
+	assert_string_not_equal(sn_result_method(r)->brief, m->brief);
+	assert_string_not_equal(sn_result_method(r)->doc, m->doc);
+	for (int t = 0; t < m->n_table; t++) {
+		const sn_table *english = &m->table[t], *russian = &sn_result_method(r)->table[t];
+		assert_string_not_equal(russian->title, english->title);
+		if (english->caption && strcmp(english->caption, russian->caption) == 0) fail_msg("%s", english->caption);
+		for (int c = 0; c < english->n_col; c++) {
+			const char *title = english->col[c].title;
+			if (title && has_words(title) && strcmp(title, russian->col[c].title) == 0) fail_msg("%s", title);
+		}
+	}
+	sn_result_close(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -148,6 +232,8 @@ int main(void)
 		cmocka_unit_test(a_cancelled_run_keeps_its_rows),
 		cmocka_unit_test(a_missing_input_is_named),
 		cmocka_unit_test(provenance_is_replaced_not_repeated),
+		cmocka_unit_test(russian_formats_take_the_same_arguments),
+		cmocka_unit_test(russian_knows_what_localize_declares),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

@@ -125,6 +125,7 @@ typedef enum sn_stage {
 typedef struct sn_evidence {
 	sn_arena *arena;
 	const sn_model *model; /* set by sn_localize_run */
+	bool russian;          /* the report's language; the caller sets it after the run */
 	const sn_items *items;
 	sn_localize_options options;
 	int n_layer, n_role; /* boundaries; roles without "other" */

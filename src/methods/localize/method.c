@@ -7,7 +7,7 @@
 #include <string.h>
 
 typedef struct localize_param {
-	const char *phenomenon, *effort, *lengths;
+	const char *phenomenon, *effort, *lengths, *lang;
 	double delta;
 	int64_t resamples, random_models;
 } localize_param;
@@ -41,6 +41,12 @@ static const sn_param params[] = {
 	  .choices = "equal|any",
 	  .type = SN_TYPE_TEXT,
 	  .off = OFF(lengths) },
+	{ .name = "lang",
+	  .help = "language of the report's text, English or Russian",
+	  .def = "en",
+	  .choices = "en|ru",
+	  .type = SN_TYPE_TEXT,
+	  .off = OFF(lang) },
 	{ .name = "resamples",
 	  .help = "bootstrap draws of lemmas",
 	  .def = "2000",
@@ -120,8 +126,11 @@ static sn_status localize(sn_ctx *ctx, sn_model *model, const localize_param *p,
 	sn_evidence ev;
 	SN_TRY(sn_localize_run(&ev, ctx, model, items, &options, arena));
 	const char *name = display_name(sn_model_get_info(model));
+	ev.russian = strcmp(p->lang, "ru") == 0;
+	if (ev.russian) SN_TRY(sn_result_in_russian(out));
 	SN_TRY(set_provenance(out, &ev));
-	SN_TRY(sn_result_set(out, "title", "%s in %s: where it is kept, and where it is used", items->id, name));
+	SN_TRY(sn_result_set(out, "title", sn_result_word(out, "%s in %s: where it is kept, and where it is used"),
+						 items->id, name));
 	SN_TRY(sn_localize_rows(out, &ev));
 	SN_TRY(sn_localize_say(out, &ev, name));
 	SN_TRY(sn_localize_limits(out, &ev));

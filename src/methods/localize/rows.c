@@ -2,6 +2,7 @@
 #include "methods/localize/tables.h"
 
 #include "base/base.h"
+#include "data/russian.h"
 
 #include <math.h>
 
@@ -9,6 +10,20 @@
 typedef struct triple {
 	sn_cell value, low, high;
 } triple;
+
+sn_tokens_a_word sn_localize_tokens(const sn_evidence *ev, int r)
+{
+	sn_tokens_a_word out = { 0 };
+	for (int64_t i = 0; i < ev->n_test; i++) {
+		const int32_t *span = ev->items->span[ev->test[i] * ev->n_role + r];
+		if (span[0] < 0) continue;
+		out.n_word++;
+		out.mean += span[1] - span[0];
+		out.single += span[1] - span[0] == 1;
+	}
+	if (out.n_word > 0) out.mean /= (double)out.n_word, out.single /= (double)out.n_word;
+	return out;
+}
 
 static triple of_band(const sn_quantity *q, int l, int r)
 {
@@ -24,6 +39,13 @@ static triple of_share(const sn_share *s)
 }
 
 static sn_cell point_of(const sn_quantity *q, int l, int r) { return of_band(q, l, r).value; }
+
+/* A role's name, and any other word, in the report's language. */
+static sn_cell role_text(const sn_evidence *ev, int r)
+{
+	return sn_text(ev->russian ? sn_ru_name(ev->role[r], SN_RU_NOM) : ev->role[r]);
+}
+static const char *word(const sn_evidence *ev, const char *text) { return ev->russian && text ? sn_ru(text) : text; }
 
 #define THREE(t) (t).value, (t).low, (t).high
 
@@ -46,9 +68,9 @@ static bool certain(const sn_evidence *ev, bool sub, int l, int r)
 static sn_status verdict_row(sn_result *out, const sn_evidence *ev, int l, int r)
 {
 	const sn_judgement *j = &ev->judgement[0][l * ev->n_role + r];
-	return SN_ADD(out, SN_T_VERDICTS, sn_int(l), sn_text(ev->role[r]), sn_text(sn_verdict_text(j->verdict)),
-				  sn_flag(j->verdict == SN_VERDICT_TAUTOLOGY), sn_text(sn_answer_text(j->encoded)),
-				  sn_text(sn_answer_text(j->e)), sn_text(sn_answer_text(j->e_sub)));
+	return SN_ADD(out, SN_T_VERDICTS, sn_int(l), role_text(ev, r), sn_text(word(ev, sn_verdict_text(j->verdict))),
+				  sn_flag(j->verdict == SN_VERDICT_TAUTOLOGY), sn_text(word(ev, sn_answer_text(j->encoded))),
+				  sn_text(word(ev, sn_answer_text(j->e))), sn_text(word(ev, sn_answer_text(j->e_sub))));
 }
 
 static sn_status threshold_rows(sn_result *out, const sn_evidence *ev, int l, int r)
@@ -57,8 +79,8 @@ static sn_status threshold_rows(sn_result *out, const sn_evidence *ev, int l, in
 		char delta[16];
 		sn_format(delta, sizeof delta, "%.2f", ev->delta[k]);
 		sn_verdict v = ev->judgement[k][l * ev->n_role + r].verdict;
-		SN_TRY(SN_ADD(out, SN_T_THRESHOLDS, sn_int(l), sn_text(ev->role[r]), sn_text(delta),
-					  sn_text(sn_verdict_text(v)), sn_flag(v == SN_VERDICT_TAUTOLOGY)));
+		SN_TRY(SN_ADD(out, SN_T_THRESHOLDS, sn_int(l), role_text(ev, r), sn_text(delta),
+					  sn_text(word(ev, sn_verdict_text(v))), sn_flag(v == SN_VERDICT_TAUTOLOGY)));
 	}
 	return SN_OK;
 }
@@ -66,7 +88,7 @@ static sn_status threshold_rows(sn_result *out, const sn_evidence *ev, int l, in
 static sn_status curve_row(sn_result *out, const sn_evidence *ev, int l, int r)
 {
 	triple i = of_band(&ev->info, l, r), e = of_band(&ev->e, l, r), sub = of_band(&ev->e_sub, l, r);
-	return SN_ADD(out, SN_T_CURVES, sn_int(l), sn_text(ev->role[r]), THREE(i), point_of(&ev->surface, l, r),
+	return SN_ADD(out, SN_T_CURVES, sn_int(l), role_text(ev, r), THREE(i), point_of(&ev->surface, l, r),
 				  point_of(&ev->random, l, r), THREE(e), point_of(&ev->placebo, l, r),
 				  sn_flag(certain(ev, false, l, r)), THREE(sub), sn_flag(certain(ev, true, l, r)));
 }
@@ -85,16 +107,16 @@ static bool flagged(const sn_evidence *ev, int l, int r)
 static sn_status heat_rows(sn_result *out, const sn_evidence *ev, int l, int r)
 {
 	const sn_judgement *j = r < ev->n_role ? &ev->judgement[0][l * ev->n_role + r] : NULL;
-	const char *role = ev->role[r];
+	sn_cell role = role_text(ev, r);
 	sn_answer e = ev->chooses ? sn_answer_of(sn_band_at(&ev->e, l, r), ev->options.delta) : SN_ANSWER_NA;
 	if (j)
-		SN_TRY(SN_ADD(out, SN_T_HEAT, sn_int(l), sn_text(role), sn_text("I"), point_of(&ev->info, l, r), sn_flag(false),
+		SN_TRY(SN_ADD(out, SN_T_HEAT, sn_int(l), role, sn_text("I"), point_of(&ev->info, l, r), sn_flag(false),
 					  sn_text(mark_of(j->encoded, flagged(ev, l, r)))));
 	if (!ev->chooses) return SN_OK;
-	SN_TRY(SN_ADD(out, SN_T_HEAT, sn_int(l), sn_text(role), sn_text("E"), point_of(&ev->e, l, r),
+	SN_TRY(SN_ADD(out, SN_T_HEAT, sn_int(l), role, sn_text("E"), point_of(&ev->e, l, r),
 				  sn_flag(certain(ev, false, l, r)), sn_text(mark_of(e, flagged(ev, l, r)))));
 	if (!j) return SN_OK;
-	return SN_ADD(out, SN_T_HEAT, sn_int(l), sn_text(role), sn_text("E_sub"), point_of(&ev->e_sub, l, r),
+	return SN_ADD(out, SN_T_HEAT, sn_int(l), role, sn_text("E_sub"), point_of(&ev->e_sub, l, r),
 				  sn_flag(certain(ev, true, l, r)), sn_text(mark_of(j->e_sub, flagged(ev, l, r))));
 }
 
@@ -103,7 +125,7 @@ static sn_status accuracy_row(sn_result *out, const sn_evidence *ev, int l, int 
 	int c = l * ev->n_role + r;
 	triple a = of_share(&ev->accuracy[c]);
 	const sn_selectivity *s = &ev->selectivity[c];
-	return SN_ADD(out, SN_T_ACCURACY, sn_int(l), sn_text(ev->role[r]), THREE(a), sn_num(s->task), sn_num(s->control),
+	return SN_ADD(out, SN_T_ACCURACY, sn_int(l), role_text(ev, r), THREE(a), sn_num(s->task), sn_num(s->control),
 				  sn_num(s->task - s->control));
 }
 
@@ -115,10 +137,10 @@ static sn_status pair_rows(sn_result *out, const sn_evidence *ev, int l, int r)
 				   *sub = r < ev->n_role ? &ev->flip_sub[l * ev->n_role + r] : NULL;
 	triple f = of_share(flip), fs = of_share(sub);
 	if (ev->attractor.band || ev->placebo.band)
-		SN_TRY(SN_ADD(out, SN_T_OTHER_PAIRS, sn_int(l), sn_text(ev->role[r]), THREE(a), THREE(p),
+		SN_TRY(SN_ADD(out, SN_T_OTHER_PAIRS, sn_int(l), role_text(ev, r), THREE(a), THREE(p),
 					  point_of(&ev->main_rms, l, r)));
-	if (l > 0) SN_TRY(SN_ADD(out, SN_T_MOVES, sn_int(l), sn_text(ev->role[r]), THREE(m)));
-	return SN_ADD(out, SN_T_FLIPS, sn_int(l), sn_text(ev->role[r]), THREE(f), THREE(fs), THREE(en), THREE(sn),
+	if (l > 0) SN_TRY(SN_ADD(out, SN_T_MOVES, sn_int(l), role_text(ev, r), THREE(m)));
+	return SN_ADD(out, SN_T_FLIPS, sn_int(l), role_text(ev, r), THREE(f), THREE(fs), THREE(en), THREE(sn),
 				  sn_int(flip->n_lemma));
 }
 
@@ -126,9 +148,9 @@ static sn_status over_row(sn_result *out, const sn_evidence *ev, int l, int r)
 {
 	triple a = of_band(&ev->over_random, l, r), b = of_band(&ev->over_surface, l, r),
 		   c = of_band(&ev->over_embedding, l, r);
-	return SN_ADD(out, SN_T_OVER, sn_int(l), sn_text(ev->role[r]), THREE(a), THREE(b), THREE(c),
+	return SN_ADD(out, SN_T_OVER, sn_int(l), role_text(ev, r), THREE(a), THREE(b), THREE(c),
 				  sn_num(ev->norm_ratio[l * ev->n_role + r]),
-				  sn_text(flagged(ev, l, r) ? "norm over ten times the layer's" : ""),
+				  sn_text(word(ev, flagged(ev, l, r) ? "norm over ten times the layer's" : "")),
 				  sn_text(sn_band_at(&ev->info, l, r)->constant ? "I" : ""));
 }
 
@@ -137,13 +159,13 @@ static sn_status label_rows(sn_result *out, const sn_evidence *ev, int l, int r)
 	for (int b = 1; b < ev->items->n_label; b++) {
 		triple i = of_band(&ev->info_label[b], l, r),
 			   a = of_share(&ev->accuracy[(b * ev->n_layer + l) * ev->n_role + r]);
-		SN_TRY(SN_ADD(out, SN_T_LABELS, sn_int(l), sn_text(ev->role[r]), sn_text(ev->items->label[b]), THREE(i),
+		SN_TRY(SN_ADD(out, SN_T_LABELS, sn_int(l), role_text(ev, r), sn_text(word(ev, ev->items->label[b])), THREE(i),
 					  THREE(a)));
 	}
 	for (int k = 0; k < ev->items->n_condition; k++) {
 		triple i = of_band(&ev->info_condition[k], l, r);
-		SN_TRY(
-			SN_ADD(out, SN_T_CONDITIONS, sn_int(l), sn_text(ev->role[r]), sn_text(ev->items->condition[k]), THREE(i)));
+		SN_TRY(SN_ADD(out, SN_T_CONDITIONS, sn_int(l), role_text(ev, r), sn_text(word(ev, ev->items->condition[k])),
+					  THREE(i)));
 	}
 	return SN_OK;
 }
@@ -173,9 +195,8 @@ static sn_status behaviour_row(sn_result *out, const sn_evidence *ev, const sn_b
 	if (b->n == 0) return SN_OK;
 	if (words) return SN_ADD(out, SN_T_WORDS, sn_text(b->name), THREE(a), s, s_low, s_high, bias, bias_low, bias_high);
 	bool plain = b->name[0] == '\0' || b->kind[0] == 'c';
-	const char *name =
-		plain ? (b->name[0] ? b->name : b->kind) : sn_arena_format(sn_result_arena(out), "%s: %s", b->kind, b->name);
-	(void)ev;
+	const char *name = plain ? word(ev, b->name[0] ? b->name : b->kind)
+							 : sn_arena_format(sn_result_arena(out), "%s: %s", word(ev, b->kind), word(ev, b->name));
 	return SN_ADD(out, SN_T_BEHAVIOUR, sn_text(name), THREE(a), sn_num(0.5), s, s_low, s_high, bias, bias_low,
 				  bias_high, sn_int(b->n), sn_int(b->accuracy.n_lemma));
 }
@@ -187,10 +208,10 @@ static sn_status first_rows(sn_result *out, const sn_evidence *ev, const sn_firs
 	int n = ev->n_layer;
 	sn_cell point = f->point < 0 ? sn_none() : sn_int(f->point);
 	sn_cell low = f->low >= n ? sn_none() : sn_int(f->low), high = f->high >= n ? sn_none() : sn_int(f->high);
-	SN_TRY(SN_ADD(out, SN_T_FIRST, sn_text(f->quantity), sn_text(ev->role[f->role]), point, low, high,
+	SN_TRY(SN_ADD(out, SN_T_FIRST, sn_text(word(ev, f->quantity)), role_text(ev, f->role), point, low, high,
 				  sn_num(f->share[n])));
 	for (int l = 0; l < n; l++)
-		SN_TRY(SN_ADD(out, SN_T_FIRST_SHARES, sn_int(l), sn_text(ev->role[f->role]), sn_text(f->quantity),
+		SN_TRY(SN_ADD(out, SN_T_FIRST_SHARES, sn_int(l), role_text(ev, f->role), sn_text(word(ev, f->quantity)),
 					  sn_num(f->share[l])));
 	return SN_OK;
 }
@@ -200,9 +221,10 @@ static sn_status erasure_row(sn_result *out, const sn_evidence *ev, const sn_era
 	const char *outcome = !e->complete ? "erasure incomplete" : e->counts ? "counts" : "within the controls";
 	sn_cell x = sn_num(e->x.point), low = sn_num(e->x.sim_low), high = sn_num(e->x.sim_high);
 	if (!e->complete) x = low = high = sn_none(); /* withheld */
-	return SN_ADD(out, SN_T_ERASURE, sn_int(e->l), sn_text(ev->role[e->r]), sn_text(sn_erase_scope_text(e->scope)), x,
-				  low, high, sn_num(e->control_label), sn_num(e->control_random), sn_num(e->gate.point),
-				  sn_num(e->gate.sim_low), sn_num(e->gate.sim_high), sn_num(e->before.point), sn_text(outcome));
+	return SN_ADD(out, SN_T_ERASURE, sn_int(e->l), role_text(ev, e->r),
+				  sn_text(word(ev, sn_erase_scope_text(e->scope))), x, low, high, sn_num(e->control_label),
+				  sn_num(e->control_random), sn_num(e->gate.point), sn_num(e->gate.sim_low), sn_num(e->gate.sim_high),
+				  sn_num(e->before.point), sn_text(word(ev, outcome)));
 }
 
 /* One prefix of each frame, condition and value of the feature. */
@@ -219,9 +241,9 @@ static sn_status example_rows(sn_result *out, const sn_evidence *ev)
 		seen[kind] = true;
 		const char *feature = items->value ? items->value[0][it->n < 0] : it->n > 0 ? "+1" : "-1";
 		SN_TRY(SN_ADD(out, SN_T_EXAMPLES, sn_text(it->text),
-					  it->condition < 0 ? sn_none() : sn_text(items->condition[it->condition]),
-					  sn_text(items->frame[it->frame]), sn_text(feature), sn_num(ev->ld[m]),
-					  sn_text(sn_localize_right(ev, ev->member[m]) ? "yes" : "no")));
+					  it->condition < 0 ? sn_none() : sn_text(word(ev, items->condition[it->condition])),
+					  sn_text(items->frame[it->frame]), sn_text(word(ev, feature)), sn_num(ev->ld[m]),
+					  sn_text(word(ev, sn_localize_right(ev, ev->member[m]) ? "yes" : "no"))));
 	}
 	return SN_OK;
 }
@@ -230,8 +252,19 @@ static sn_status drop_rows(sn_result *out, const sn_evidence *ev)
 {
 	for (int d = 0; d < ev->items->n_drop; d++) {
 		const sn_drop *drop = &ev->items->drop[d];
-		SN_TRY(SN_ADD(out, SN_T_DROPS, sn_text(drop->reason), sn_text(drop->group), sn_text(drop->frequency),
-					  sn_int(drop->n)));
+		SN_TRY(SN_ADD(out, SN_T_DROPS, sn_text(word(ev, drop->reason)), sn_text(drop->group),
+					  sn_text(word(ev, drop->frequency)), sn_int(drop->n)));
+	}
+	return SN_OK;
+}
+
+/* Morphology splits words: how many tokens a word has at each role. The last role is one token by definition. */
+static sn_status token_rows(sn_result *out, const sn_evidence *ev)
+{
+	for (int r = 0; r + 1 < ev->n_role; r++) {
+		sn_tokens_a_word t = sn_localize_tokens(ev, r);
+		if (t.n_word == 0) continue;
+		SN_TRY(SN_ADD(out, SN_T_TOKENS, role_text(ev, r), sn_num(t.mean), sn_num(t.single), sn_int(t.n_word)));
 	}
 	return SN_OK;
 }
@@ -243,7 +276,7 @@ static sn_status time_rows(sn_result *out, const sn_evidence *ev)
 										 "patches",       "erasure",          "refits" };
 	_Static_assert(SN_COUNT(stage) == SN_STAGE_COUNT, "a name for each stage");
 	for (int s = 0; s < SN_STAGE_COUNT; s++)
-		if (ev->seconds[s] > 0) SN_TRY(SN_ADD(out, SN_T_TIMES, sn_text(stage[s]), sn_num(ev->seconds[s])));
+		if (ev->seconds[s] > 0) SN_TRY(SN_ADD(out, SN_T_TIMES, sn_text(word(ev, stage[s])), sn_num(ev->seconds[s])));
 	return SN_OK;
 }
 
@@ -256,5 +289,6 @@ sn_status sn_localize_rows(sn_result *out, const sn_evidence *ev)
 	for (int e = 0; e < ev->n_erased; e++) SN_TRY(erasure_row(out, ev, &ev->erased[e]));
 	SN_TRY(example_rows(out, ev));
 	SN_TRY(drop_rows(out, ev));
+	SN_TRY(token_rows(out, ev));
 	return time_rows(out, ev);
 }

@@ -2,6 +2,7 @@
 #include "methods/localize/tables.h"
 
 #include "base/base.h"
+#include "data/russian.h"
 
 #include <math.h>
 #include <string.h>
@@ -34,7 +35,11 @@ static const char *layers_of(sn_arena *arena, const sn_evidence *ev, int r, cell
 {
 	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
 	int n = write_layers(&buf, ev, r, test);
-	const char *text = n && !buf.failed ? sn_arena_format(arena, "layer%s %s", n > 1 ? "s" : "", buf.data) : NULL;
+	const char *text = NULL;
+	if (n && !buf.failed && ev->russian)
+		text = sn_arena_format(arena, "%s %s", n > 1 ? "слоях" : "слое", buf.data);
+	else if (n && !buf.failed)
+		text = sn_arena_format(arena, "layer%s %s", n > 1 ? "s" : "", buf.data);
 	sn_buf_free(&buf);
 	return text;
 }
@@ -97,38 +102,56 @@ static const char *with_band(sn_arena *arena, const sn_quantity *q, int l, int r
 	return sn_arena_format(arena, "%.2f%s [%.2f, %.2f]", b->point, unit, b->sim_low, b->sim_high);
 }
 
-/* A role as a place in a sentence. */
-static const char *place(const sn_evidence *ev, int r)
+/* A role as a place in a sentence; form: what the Russian sentence asks for. */
+static const char *place(const sn_evidence *ev, int r, sn_ru_form form)
 {
+	if (ev->russian) return sn_ru_name(ev->role[r], form);
 	return strcmp(ev->role[r], "last") == 0 ? "last position" : ev->role[r];
 }
 
+static const char *label(const sn_evidence *ev)
+{
+	return ev->russian ? sn_ru_name(ev->items->label[0], SN_RU_NOM) : ev->items->label[0];
+}
+
+/* The first letter large, Latin or Cyrillic (а-п are d0 b0-bf, р-я d1 80-8f in UTF-8). */
 static const char *capital(sn_arena *arena, const char *text)
 {
 	char *copy = sn_arena_string(arena, text);
-	if (copy && copy[0] >= 'a' && copy[0] <= 'z') copy[0] = (char)(copy[0] - 'a' + 'A');
-	return copy ? copy : text;
+	if (!copy) return text;
+	unsigned char *c = (unsigned char *)copy;
+	if (c[0] >= 'a' && c[0] <= 'z')
+		c[0] = (unsigned char)(c[0] - 'a' + 'A');
+	else if (c[0] == 0xd0 && c[1] >= 0xb0)
+		c[1] = (unsigned char)(c[1] - 0x20);
+	else if (c[0] == 0xd1 && c[1] <= 0x8f)
+		c[0] = 0xd0, c[1] = (unsigned char)(c[1] + 0x20);
+	return copy;
 }
+
+/* The text in the report's language; formats are checked as the English ones, tests hold the Russian to them. */
+static const char *in(const sn_evidence *ev, const char *english) __attribute__((format_arg(2)));
+static const char *in(const sn_evidence *ev, const char *english) { return ev->russian ? sn_ru(english) : english; }
 
 /* ---- what is chosen ---- */
 
 static sn_status say_choice(sn_result *out, const sn_evidence *ev, const char *model)
 {
 	const sn_behaviour *all = &ev->behaviour[0];
-	const char *label = ev->items->label[0], *controller = ev->role[0];
+	const char *feature = label(ev), *controller = place(ev, 0, SN_RU_NOM);
 	if (!ev->chooses)
 		return sn_result_say(
 			out,
-			"%s makes no such choice: changing the %s of the %s moves it by D = %.2f nats [%.2f, %.2f], and "
-			"the lower bound is not above %.1f. So there are no shares and no verdicts here.",
-			model, label, controller, ev->d_main.point, ev->d_main.low, ev->d_main.high, ev->options.least_d);
+			in(ev, "%s makes no such choice: changing the %s of the %s moves it by D = %.2f nats [%.2f, %.2f], and "
+				   "the lower bound is not above %.1f. So there are no shares and no verdicts here."),
+			model, feature, controller, ev->d_main.point, ev->d_main.low, ev->d_main.high, ev->options.least_d);
 	return sn_result_say(
 		out,
-		"%s chooses by the %s of the %s: at %.0f %% of the prefixes [%.0f, %.0f] the right form is the more "
-		"probable one, and changing the %s moves the choice by D = %.2f nats [%.2f, %.2f] (bias %+.2f nats "
-		"[%.2f, %.2f]).",
-		model, label, controller, 100 * all->accuracy.value, 100 * all->accuracy.low, 100 * all->accuracy.high, label,
-		ev->d_main.point, ev->d_main.low, ev->d_main.high, all->bias.point, all->bias.low, all->bias.high);
+		in(ev, "%s chooses by the %s of the %s: at %.0f %% of the prefixes [%.0f, %.0f] the right form is the more "
+			   "probable one, and changing the %s moves the choice by D = %.2f nats [%.2f, %.2f] (bias %+.2f nats "
+			   "[%.2f, %.2f])."),
+		model, feature, controller, 100 * all->accuracy.value, 100 * all->accuracy.low, 100 * all->accuracy.high,
+		feature, ev->d_main.point, ev->d_main.low, ev->d_main.high, all->bias.point, all->bias.low, all->bias.high);
 }
 
 static sn_status say_conditions(sn_result *out, const sn_evidence *ev)
@@ -138,79 +161,84 @@ static sn_status say_conditions(sn_result *out, const sn_evidence *ev)
 	for (int b = 0; b < ev->n_behaviour; b++) {
 		const sn_behaviour *x = &ev->behaviour[b];
 		if (strcmp(x->kind, "condition") != 0 || x->n == 0) continue;
-		sn_buf_format(&buf, "%s%s %.0f %% [%.0f, %.0f]", n++ ? ", " : "", x->name, 100 * x->accuracy.value,
+		sn_buf_format(&buf, "%s%s %.0f %% [%.0f, %.0f]", n++ ? ", " : "", in(ev, x->name), 100 * x->accuracy.value,
 					  100 * x->accuracy.low, 100 * x->accuracy.high);
 	}
 	sn_status status = SN_OK;
-	if (n > 1 && !buf.failed) status = sn_result_say(out, "Right choices by condition: %s.", buf.data);
+	if (n > 1 && !buf.failed) status = sn_result_say(out, in(ev, "Right choices by condition: %s."), buf.data);
 	sn_buf_free(&buf);
 	if (status != SN_OK || !ev->attractor.band || isnan(ev->attractor_total.point)) return status;
-	return sn_result_say(out, "Changing the %s of the attractor instead moves the choice by %.2f of D [%.2f, %.2f].",
-						 ev->items->label[0], ev->attractor_total.point, ev->attractor_total.low,
-						 ev->attractor_total.high);
+	return sn_result_say(out,
+						 in(ev, "Changing the %s of the attractor instead moves the choice by %.2f of D [%.2f, %.2f]."),
+						 label(ev), ev->attractor_total.point, ev->attractor_total.low, ev->attractor_total.high);
 }
 
 /* ---- role by role ---- */
 
 static sn_status say_encoded(sn_result *out, const sn_evidence *ev, int r, sn_arena *arena)
 {
-	const char *label = capital(arena, ev->items->label[0]), *role = place(ev, r);
+	const char *name = capital(arena, label(ev)), *role = place(ev, r, SN_RU_AT), *bits = in(ev, " bits");
 	const char *layers = layers_of(arena, ev, r, is_encoded);
 	int peak = peak_of(ev, &ev->info, r, NULL);
 	if (peak < 0) return SN_OK;
 	if (layers)
-		return sn_result_say(out, "%s is encoded at the %s in %s (at most %s, at layer %d; %s at the embedding).",
-							 label, role, layers, with_band(arena, &ev->info, peak, r, " bits"), peak,
-							 with_band(arena, &ev->info, 0, r, " bits"));
+		return sn_result_say(
+			out, in(ev, "%s is encoded at the %s in %s (at most %s, at layer %d; %s at the embedding)."), name, role,
+			layers, with_band(arena, &ev->info, peak, r, bits), peak, with_band(arena, &ev->info, 0, r, bits));
 	bool nowhere = count(ev, r, not_encoded) == count(ev, r, has_vectors);
 	return sn_result_say(
 		out,
-		nowhere ? "%s is encoded at no layer of the %s (at most %s, at layer %d)."
-				: "Whether %s is encoded at the %s is undetermined at some layers and no at the others (at most "
-				  "%s, at layer %d).",
-		nowhere ? label : ev->items->label[0], role, with_band(arena, &ev->info, peak, r, " bits"), peak);
+		nowhere ? in(ev, "%s is encoded at no layer of the %s (at most %s, at layer %d).")
+				: in(ev, "Whether %s is encoded at the %s is undetermined at some layers and no at the others (at most "
+						 "%s, at layer %d)."),
+		nowhere ? name : label(ev), role, with_band(arena, &ev->info, peak, r, bits), peak);
 }
 
 static sn_status say_passing(sn_result *out, const sn_evidence *ev, int r, sn_arena *arena)
 {
-	const char *role = place(ev, r), *layers = layers_of(arena, ev, r, passes);
+	const char *role = place(ev, r, SN_RU_ACC), *layers = layers_of(arena, ev, r, passes);
 	int peak = peak_of(ev, &ev->e, r, free_cell);
 	if (peak < 0) return SN_OK;
 	if (!layers && count(ev, r, blocked) == count(ev, r, free_cell))
 		return sn_result_say(
-			out, "The choice never passes the %s: exchanging its vector moves it by %s of D at most (layer %d).", role,
-			with_band(arena, &ev->e, peak, r, ""), peak);
+			out,
+			in(ev, "The choice never passes the %s: exchanging its vector moves it by %s of D at most (layer %d)."),
+			role, with_band(arena, &ev->e, peak, r, ""), peak);
 	if (!layers)
-		return sn_result_say(out, "Whether the choice passes the %s is undetermined (at most %s of D, at layer %d).",
+		return sn_result_say(out,
+							 in(ev, "Whether the choice passes the %s is undetermined (at most %s of D, at layer %d)."),
 							 role, with_band(arena, &ev->e, peak, r, ""), peak);
 	int sub = peak_of(ev, &ev->e_sub, r, passes);
 	const char *through = layers_of(arena, ev, r, used);
 	if (through)
 		return sn_result_say(
 			out,
-			"The choice passes the %s in %s (E at most %s of D, at layer %d), and is read from this encoding of %s "
-			"in %s (E_sub at most %s, at layer %d).",
-			role, layers, with_band(arena, &ev->e, peak, r, ""), peak, ev->items->label[0], through,
+			in(ev,
+			   "The choice passes the %s in %s (E at most %s of D, at layer %d), and is read from this encoding of %s "
+			   "in %s (E_sub at most %s, at layer %d)."),
+			role, layers, with_band(arena, &ev->e, peak, r, ""), peak, label(ev), through,
 			with_band(arena, &ev->e_sub, sub, r, ""), sub);
 	return sn_result_say(
 		out,
-		"The choice passes the %s in %s (E at most %s of D, at layer %d); at no layer is it certain to be read from "
-		"this encoding of %s (E_sub at most %s, at layer %d).",
-		role, layers, with_band(arena, &ev->e, peak, r, ""), peak, ev->items->label[0],
-		with_band(arena, &ev->e_sub, sub, r, ""), sub);
+		in(ev,
+		   "The choice passes the %s in %s (E at most %s of D, at layer %d); at no layer is it certain to be read from "
+		   "this encoding of %s (E_sub at most %s, at layer %d)."),
+		role, layers, with_band(arena, &ev->e, peak, r, ""), peak, label(ev), with_band(arena, &ev->e_sub, sub, r, ""),
+		sub);
 }
 
 static sn_status say_rest(sn_result *out, const sn_evidence *ev, int r, sn_arena *arena)
 {
-	const char *role = place(ev, r), *label = ev->items->label[0], *layers;
+	const char *role = place(ev, r, SN_RU_AT), *name = label(ev), *layers;
 	if ((layers = layers_of(arena, ev, r, unused)))
-		SN_TRY(sn_result_say(out, "At the %s in %s %s is encoded, but not used from there on.", role, layers, label));
+		SN_TRY(sn_result_say(out, in(ev, "At the %s in %s %s is encoded, but not used from there on."), role, layers,
+							 name));
 	if ((layers = layers_of(arena, ev, r, otherwise)))
-		SN_TRY(sn_result_say(out, "At the %s in %s the choice passes, but not through this encoding of %s.", role,
-							 layers, label));
+		SN_TRY(sn_result_say(out, in(ev, "At the %s in %s the choice passes, but not through this encoding of %s."),
+							 role, layers, name));
 	if ((layers = layers_of(arena, ev, r, not_linear)))
-		SN_TRY(sn_result_say(out, "At the %s in %s the choice passes although no linear probe finds %s.", role, layers,
-							 label));
+		SN_TRY(sn_result_say(out, in(ev, "At the %s in %s the choice passes although no linear probe finds %s."), role,
+							 layers, name));
 	return SN_OK;
 }
 
@@ -220,8 +248,7 @@ static sn_status say_never(sn_result *out, const sn_evidence *ev)
 {
 	for (int r = 0; r < ev->n_role; r++)
 		if (count(ev, r, blocked) != count(ev, r, free_cell)) return SN_OK;
-	return sn_result_say(out, "%s is never used: E is below %.2f at every cell.", ev->items->label[0],
-						 ev->options.delta);
+	return sn_result_say(out, in(ev, "%s is never used: E is below %.2f at every cell."), label(ev), ev->options.delta);
 }
 
 static sn_status say_other(sn_result *out, const sn_evidence *ev, sn_arena *arena)
@@ -232,8 +259,8 @@ static sn_status say_other(sn_result *out, const sn_evidence *ev, sn_arena *aren
 		if (!isnan(x) && (best < 0 || x > sn_band_at(&ev->e, best, r)->point)) best = l;
 	}
 	if (best < 0) return SN_OK;
-	return sn_result_say(out, "All other positions after the %s together carry at most %s of D, at layer %d.",
-						 ev->role[0], with_band(arena, &ev->e, best, r, ""), best);
+	return sn_result_say(out, in(ev, "All other positions after the %s together carry at most %s of D, at layer %d."),
+						 place(ev, 0, SN_RU_NOM), with_band(arena, &ev->e, best, r, ""), best);
 }
 
 static sn_status say_first(sn_result *out, const sn_evidence *ev, sn_arena *arena)
@@ -243,15 +270,16 @@ static sn_status say_first(sn_result *out, const sn_evidence *ev, sn_arena *aren
 	for (int f = 0; f < ev->n_first; f++) {
 		const sn_first *x = &ev->first[f];
 		if (x->point < 0) continue;
-		sn_buf_format(&buf, "%s%s at the %s %d", n++ ? "; " : "",
-					  strcmp(x->quantity, "encoded") == 0 ? "I" : x->quantity, place(ev, x->role), x->point);
+		sn_buf_format(&buf, in(ev, "%s%s at the %s %d"), n++ ? "; " : "",
+					  strcmp(x->quantity, "encoded") == 0 ? "I" : x->quantity, place(ev, x->role, SN_RU_AT), x->point);
 		if (x->high >= ev->n_layer)
-			sn_buf_format(&buf, " [%d, none]", x->low);
+			sn_buf_format(&buf, in(ev, " [%d, none]"), x->low);
 		else
 			sn_buf_format(&buf, " [%d, %d]", x->low, x->high);
 	}
-	sn_status status =
-		n && !buf.failed ? sn_result_say(out, "First layers above %.2f: %s.", ev->options.delta, buf.data) : SN_OK;
+	sn_status status = n && !buf.failed
+						   ? sn_result_say(out, in(ev, "First layers above %.2f: %s."), ev->options.delta, buf.data)
+						   : SN_OK;
 	sn_buf_free(&buf);
 	return status;
 }
@@ -265,24 +293,25 @@ static sn_status say_erasure(sn_result *out, const sn_evidence *ev)
 		counts += e->counts;
 		if (e->counts && (best < 0 || e->x.point > ev->erased[best].x.point)) best = i;
 		if (e->scope == SN_ERASE_CELL && e->complete && !e->counts)
-			SN_TRY(sn_result_say(
-				out,
-				"Contradiction: at the %s, layer %d, the encoding is used (E_sub %.2f), but erasing it there costs no "
-				"more than the controls (X %.2f [%.2f, %.2f], controls up to %.2f).",
-				place(ev, e->r), e->l, sn_band_at(&ev->e_sub, e->l, e->r)->point, e->x.point, e->x.sim_low,
-				e->x.sim_high, fmax(e->control_label, e->control_random)));
+			SN_TRY(sn_result_say(out,
+								 in(ev, "Contradiction: at the %s, layer %d, the encoding is used (E_sub %.2f), but "
+										"erasing it there costs no "
+										"more than the controls (X %.2f [%.2f, %.2f], controls up to %.2f)."),
+								 place(ev, e->r, SN_RU_AT), e->l, sn_band_at(&ev->e_sub, e->l, e->r)->point, e->x.point,
+								 e->x.sim_low, e->x.sim_high, fmax(e->control_label, e->control_random)));
 	}
 	if (ev->n_erased == 0) return SN_OK;
 	if (best < 0)
-		return sn_result_say(out, "Erasure was complete at %d of %d places and costs more than its controls at none.",
-							 complete, ev->n_erased);
+		return sn_result_say(
+			out, in(ev, "Erasure was complete at %d of %d places and costs more than its controls at none."), complete,
+			ev->n_erased);
 	const sn_erased_cell *e = &ev->erased[best];
-	return sn_result_say(
-		out,
-		"Erasing the encoding costs more than its controls at %d of the %d places where it was complete; most at the "
-		"%s, layer %d, %s: X = %.2f [%.2f, %.2f] of S.",
-		counts, complete, place(ev, e->r), e->l, sn_erase_scope_text(e->scope), e->x.point, e->x.sim_low,
-		e->x.sim_high);
+	return sn_result_say(out,
+						 in(ev, "Erasing the encoding costs more than its controls at %d of the %d places where it was "
+								"complete; most at the "
+								"%s, layer %d, %s: X = %.2f [%.2f, %.2f] of S."),
+						 counts, complete, place(ev, e->r, SN_RU_AT), e->l, in(ev, sn_erase_scope_text(e->scope)),
+						 e->x.point, e->x.sim_low, e->x.sim_high);
 }
 
 static sn_status say_undetermined(sn_result *out, const sn_evidence *ev)
@@ -293,7 +322,8 @@ static sn_status say_undetermined(sn_result *out, const sn_evidence *ev)
 		all += count(ev, r, free_cell);
 	}
 	if (n == 0) return SN_OK;
-	return sn_result_say(out, "Undetermined at a threshold of %.2f: %d of %d cells.", ev->options.delta, n, all);
+	return sn_result_say(out, in(ev, "Undetermined at a threshold of %.2f: %d of %d cells."), ev->options.delta, n,
+						 all);
 }
 
 static sn_status say_all(sn_result *out, const sn_evidence *ev, const char *model, sn_arena *arena)

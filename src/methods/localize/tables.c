@@ -127,6 +127,12 @@ static const sn_col drops[] = {
 	WORDS("frequency", "Frequency"),
 	{ .name = "dropped", .type = SN_TYPE_INT, .role = SN_MEASURE, .title = "Dropped" },
 };
+static const sn_col tokens[] = {
+	{ .name = "role", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Role" },
+	NUMBER("tokens", "tokens", "Tokens a word"),
+	NUMBER("single", "share", "Words of one token"),
+	COUNT("n", "Words"),
+};
 static const sn_col labels[] = {
 	LAYER,
 	ROLE,
@@ -258,6 +264,11 @@ const sn_table sn_localize_tables[SN_LOCALIZE_TABLES] = {
 								  "and a fresh probe finds nothing left." },
 	[SN_T_EXAMPLES] = { .name = "examples", .title = "Example prefixes", COLUMNS(examples), .view = SN_VIEW_TEXT },
 	[SN_T_DROPS] = { .name = "drops", .title = "Items dropped", COLUMNS(drops), .view = SN_VIEW_TABLE },
+	[SN_T_TOKENS] = { .name = "tokens",
+					  .title = "Words and tokens",
+					  COLUMNS(tokens),
+					  .view = SN_VIEW_TABLE,
+					  .caption = "A role's vector is that of its word's last token; morphology splits words." },
 	[SN_T_LABELS] = { .name = "labels",
 					  .title = "Other labels",
 					  COLUMNS(labels),

@@ -19,6 +19,7 @@ typedef enum sn_localize_table {
 	SN_T_ERASURE,
 	SN_T_EXAMPLES,
 	SN_T_DROPS,
+	SN_T_TOKENS,
 	SN_T_LABELS,
 	SN_T_MOVES,
 	SN_T_FLIPS,
@@ -37,6 +38,13 @@ SN_CHECKED sn_status sn_localize_rows(sn_result *out, const sn_evidence *ev);
 SN_CHECKED sn_status sn_localize_say(sn_result *out, const sn_evidence *ev, const char *model);
 /* Adds the limitations, made from the gates that failed. */
 SN_CHECKED sn_status sn_localize_limits(sn_result *out, const sn_evidence *ev);
+/* How many tokens the words at a role have. */
+typedef struct sn_tokens_a_word {
+	double mean, single; /* tokens a word; share of the words that are one token */
+	int64_t n_word;      /* test prefixes that have the role */
+} sn_tokens_a_word;
+
+sn_tokens_a_word sn_localize_tokens(const sn_evidence *ev, int role);
 const char *sn_erase_scope_text(sn_erase_scope scope);
 
 #endif
