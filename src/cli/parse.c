@@ -34,6 +34,17 @@ static const sn_param *find_negated(sn_parser *p, const char *name, void **value
 	return param && param->type == SN_TYPE_BOOL ? param : NULL;
 }
 
+/* All words up to the next option, joined by commas: an option whose unit ends in " ..." takes several. */
+static sn_status take_list(sn_parser *p, const sn_param *param, int left, char **argv, int *used, void *values)
+{
+	const char *list = argv[1];
+	for (*used = 2; *used < left && argv[*used][0] != '-'; ++*used) {
+		list = sn_arena_format(p->arena, "%s,%s", list, argv[*used]);
+		if (!list) return SN_ENOMEM;
+	}
+	return sn_param_set(p->ctx, param, list, p->arena, values);
+}
+
 /* Parses one option; *used: words consumed. */
 static sn_status parse_option(sn_parser *p, char **argv, int left, int *used)
 {
@@ -54,6 +65,7 @@ static sn_status parse_option(sn_parser *p, char **argv, int left, int *used)
 	if (param->type == SN_TYPE_BOOL) return sn_param_set(p->ctx, param, "true", p->arena, values);
 	if (left < 2) return sn_fail(p->ctx, SN_EARG, "--%s needs a value (%s)", param->name, param->help);
 	*used = 2;
+	if (sn_ends_with(param->unit ? param->unit : "", " ...")) return take_list(p, param, left, argv, used, values);
 	return sn_param_set(p->ctx, param, argv[1], p->arena, values);
 }
 

@@ -367,6 +367,29 @@ static const sn_ru_text text[] = {
 	  "Вектор роли — вектор последнего токена слова; морфология дробит слова на токены." },
 	{ "where a model keeps a grammatical feature, and where it uses it",
 	  "где модель хранит грамматический признак и где его использует" },
+	{ "Verdicts, compared", "Вердикты: сравнение" },
+	{ "One verdict for each layer boundary and role, phenomenon by phenomenon, on one model.",
+	  "По вердикту на каждую границу слоёв и роль, для каждого явления, на одной модели." },
+	{ "Encoded, passing, used, compared", "Закодировано, проходит, используется: сравнение" },
+	{ "I in bits, E and E_sub as shares of each phenomenon's own D, side by side; bands are "
+		  "simultaneous within a phenomenon.",
+	  "I в битах, E и E_sub в долях собственного D каждого явления; полосы совместные в пределах "
+		  "явления." },
+	{ "Behaviour, compared", "Поведение: сравнение" },
+	{ "Shares of D compare across phenomena; nats do only where the choice words are alike.",
+	  "Доли D сравнимы между явлениями; наты — только если слова выбора похожи." },
+	{ "First layers, compared", "Первые слои: сравнение" },
+	{ "The first of two consecutive layers above the threshold, for each phenomenon.",
+	  "Первый из двух соседних слоёв выше порога, для каждого явления." },
+	{ "Words and tokens, compared", "Слова и токены: сравнение" },
+	{ "Tokens a word at each role: where languages differ, so may the work of the first layers.",
+	  "Сколько токенов в слове каждой роли: если языки здесь различаются, может различаться и "
+		  "работа первых слоёв." },
+	{ "Example prefixes, compared", "Примеры префиксов: сравнение" },
+	{ "One prefix of each frame, condition and value, for each phenomenon.",
+	  "По префиксу на каждую рамку, условие и значение, для каждого явления." },
+	{ "Items dropped, compared", "Отброшенные примеры: сравнение" },
+	{ "What the tokenizer and the gates cost each phenomenon.", "Чего стоили каждому явлению токенизатор и отборы." },
 };
 
 static const struct {

@@ -1,5 +1,5 @@
 /* Russian for reports: the texts of report and localize, keyed by the English ones, and the forms of the words in them.
- * Formats have the conversions of the English format, in any order ("%2$s"). *
+ * Formats have the conversions of the English format, in any order ("%2$s"). */
 #ifndef SN_DATA_RUSSIAN_H
 #define SN_DATA_RUSSIAN_H
 

@@ -135,6 +135,16 @@ check "runs show as CSV" 0 -- "$sonde" runs show 1 --store "$work/report/runs.sq
 holds "rows as they were" cmp "$work/out" "$work/report/rows.csv"
 check "runs export" 0 -- "$sonde" runs export 1 --store "$work/report/runs.sqlite" --out "$work/again"
 holds "the same page" cmp "$work/report/report.html" "$work/again/report.html"
+toy=$(dirname "$0")/toy.json
+localize=("$sonde" localize --model "$tiny" --effort quick --resamples 100 --threads 2 --quiet)
+check "a report in Russian" 0 -- "${localize[@]}" --phenomenon "$toy" --lang ru --out "$work/russian"
+holds "its summary is Russian" grep -qE 'выбирает форму по признаку «число»|такого выбора не делает' "$work/out"
+holds "its page is Russian" grep -q '<h2>Ограничения</h2>' "$work/russian/report.html"
+check "two phenomena compared" 0 -- "${localize[@]}" --compare "$toy" "$toy" --out "$work/compared" --format json
+holds "rows of both" python3 -c 'import json,sys; t=json.load(open(sys.argv[1]))["tables"]; t={x["name"]: x["rows"] for x in t} if isinstance(t, list) else t; assert len(t["compared_curves"]) == 18 and not t["curves"]' "$work/out"
+check "one phenomenon compared" 2 'expected 2 to 8 phenomena' -- "${localize[@]}" --compare "$toy"
+check "no such phenomenon" 2 'no such file and no such suite' -- "${localize[@]}" --compare none "$toy"
+check "no such language" 2 'expected one of en|ru' -- "${localize[@]}" --lang de
 check "no such run" 2 'no run 7' -- "$sonde" runs show 7 --store "$work/report/runs.sqlite"
 check "missing input" 2 '--data is missing' -- "$sonde" behaviour pairs --model "$tiny"
 check "data that is not there" 2 'none.tsv' -- "$sonde" behaviour pairs --model "$tiny" --data "$work/none.tsv"

@@ -420,6 +420,45 @@ static void the_report_can_be_russian(void **state)
 	sn_arena_reset(arena, mark);
 }
 
+static int count_lines(const sn_result *result, sn_line_kind kind, const char *words)
+{
+	int n = 0;
+	const sn_line *line;
+	for (int i = 0; (line = sn_result_line(result, kind, i)); i++) n += strstr(line->text, words) != NULL;
+	return n;
+}
+
+/* Two phenomena, one report: every row and sentence of each under its name, limitations that both have once. */
+static void phenomena_are_compared_side_by_side(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_evidence ev[2];
+	sn_result *result;
+	sn_buf page = { .ctx = ctx };
+	sn_mark mark = sn_arena_mark(arena);
+	localize(ctx, &ev[0], PLANTED_BASE, 1, &fewer, false);
+	localize(ctx, &ev[1], PLANTED_UNREAD, 1, &idle, false);
+	assert_ok(ctx, sn_result_open(&result, ctx, sn_method_find("", "localize")));
+	assert_ok(ctx, sn_localize_compare(result, ev, 2, "The planted model"));
+	assert_int_equal(sn_result_rows(result, SN_T_CURVES), 0);
+	assert_int_equal(sn_result_rows(result, SN_T_ALL_CURVES), 2 * (CELLS + L));
+	assert_int_equal(sn_result_rows(result, SN_T_ALL_VERDICTS), CELLS);
+	const sn_value *row = sn_result_row(result, SN_T_ALL_CURVES, 0);
+	assert_string_equal(row[0].s, "planted/number");
+	assert_string_equal(sn_result_row(result, SN_T_ALL_CURVES, CELLS + L)[0].s, "planted/idle");
+	assert_true(row[3].f == sn_band_at(&ev[0].info, 0, 0)->point);
+	assert_true(says(result, SN_LINE_SUMMARY, "planted/number: The planted model chooses by the number"));
+	assert_true(says(result, SN_LINE_SUMMARY, "planted/idle: The planted model makes no such choice"));
+	assert_int_equal(count_lines(result, SN_LINE_LIMIT, "Training variation is not included"), 1);
+	assert_int_equal(count_lines(result, SN_LINE_LIMIT, "planted/number: Erasure was not run"), 1);
+	assert_ok(ctx, sn_report_html(&page, result));
+	assert_ok(ctx, sn_report_text(&page, result, 20));
+	assert_non_null(strstr(page.data, "Encoded, passing, used, compared"));
+	sn_buf_free(&page);
+	sn_result_close(result);
+	sn_arena_reset(arena, mark);
+}
+
 static void the_report_says_it_in_sentences(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
@@ -511,6 +550,7 @@ int main(void)
 		cmocka_unit_test(an_idle_feature_is_encoded_and_not_chosen_by),
 		cmocka_unit_test(the_report_says_it_in_sentences),
 		cmocka_unit_test(the_report_can_be_russian),
+		cmocka_unit_test(phenomena_are_compared_side_by_side),
 		cmocka_unit_test(members_may_differ_in_length),
 		cmocka_unit_test(base_is_reported_as_built),
 		cmocka_unit_test(split_is_reported_as_built),

@@ -6,8 +6,10 @@
 
 #include <string.h>
 
+enum { MOST_COMPARED = 8 };
+
 typedef struct localize_param {
-	const char *phenomenon, *effort, *lengths, *lang;
+	const char *phenomenon, *compare, *effort, *lengths, *lang;
 	double delta;
 	int64_t resamples, random_models;
 } localize_param;
@@ -19,6 +21,11 @@ static const sn_param params[] = {
 	  .def = "en/number-agreement",
 	  .type = SN_TYPE_TEXT,
 	  .off = OFF(phenomenon) },
+	{ .name = "compare",
+	  .unit = "PHENOMENON ...",
+	  .help = "several phenomena on this model in one report, side by side, in place of --phenomenon",
+	  .type = SN_TYPE_TEXT,
+	  .off = OFF(compare) },
 	{ .name = "effort",
 	  .help = "48, 120 or 400 pairs; 480, 960 or 4,000 probe prefixes; erasure from standard on",
 	  .def = "standard",
@@ -69,17 +76,27 @@ static sn_effort effort_of(const char *name)
 	return strcmp(name, "thorough") == 0 ? SN_EFFORT_THOROUGH : SN_EFFORT_STANDARD;
 }
 
-static sn_status set_provenance(sn_result *out, const sn_evidence *ev)
+/* A provenance key; where several phenomena are compared, with the name of the one it is about. */
+static const char *key_of(sn_result *out, const sn_evidence *ev, bool alone, const char *key)
+{
+	const char *named = alone ? key : sn_arena_format(sn_result_arena(out), "%s, %s", key, ev->items->id);
+	return named ? named : key;
+}
+
+static sn_status set_provenance(sn_result *out, const sn_evidence *ev, bool alone)
 {
 	const sn_items *items = ev->items;
-	SN_TRY(sn_result_set(out, "phenomenon", "%s (%s)", items->id, items->source ? items->source : ""));
-	SN_TRY(sn_result_set(out, "prefixes", "%lld probe prefixes, %lld pair members, %lld tried, %lld dropped",
+#define KEY(name) key_of(out, ev, alone, name)
+	SN_TRY(sn_result_set(out, KEY("phenomenon"), "%s (%s)", items->id, items->source ? items->source : ""));
+	SN_TRY(sn_result_set(out, KEY("prefixes"), "%lld probe prefixes, %lld pair members, %lld tried, %lld dropped",
 						 (long long)items->n_probe, (long long)ev->n_member, (long long)items->n_generated,
 						 (long long)items->n_dropped));
-	SN_TRY(sn_result_set(out, "pairs", "%lld directions, %lld between prefixes that differ in their number of tokens",
+	SN_TRY(sn_result_set(out, KEY("pairs"),
+						 "%lld directions, %lld between prefixes that differ in their number of tokens",
 						 (long long)items->n_pair, (long long)items->n_unequal));
-	SN_TRY(sn_result_set(out, "choice words", "%d pairs, single tokens", items->n_choice));
-	SN_TRY(sn_result_set(out, "lemmas", "%d in %d folds", items->n_lemma, items->n_fold));
+	SN_TRY(sn_result_set(out, KEY("choice words"), "%d pairs, single tokens", items->n_choice));
+	SN_TRY(sn_result_set(out, KEY("lemmas"), "%d in %d folds", items->n_lemma, items->n_fold));
+#undef KEY
 	return sn_result_set(out, "first token", "lead-in or BOS; no role stands at position 0");
 }
 
@@ -108,11 +125,11 @@ static const char *display_name(const sn_model_info *info)
 	return slash && slash[1] ? slash + 1 : info->path[0] ? info->path : info->name;
 }
 
-static sn_status localize(sn_ctx *ctx, sn_model *model, const localize_param *p, sn_result *out)
+static sn_status measure(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const char *name, const localize_param *p,
+						 sn_arena *arena)
 {
-	sn_arena *arena = sn_result_arena(out);
 	const sn_phenomenon *phenomenon;
-	SN_TRY(sn_phenomenon_open(&phenomenon, ctx, p->phenomenon, arena));
+	SN_TRY(sn_phenomenon_open(&phenomenon, ctx, name, arena));
 	sn_effort effort = effort_of(p->effort);
 	sn_items_size size = sn_items_preset(effort);
 	size.any_length = strcmp(p->lengths, "any") == 0;
@@ -123,17 +140,63 @@ static sn_status localize(sn_ctx *ctx, sn_model *model, const localize_param *p,
 	options.delta = p->delta;
 	options.n_boot = (int)p->resamples;
 	if (p->random_models >= 0) options.n_random = (int)p->random_models;
-	sn_evidence ev;
-	SN_TRY(sn_localize_run(&ev, ctx, model, items, &options, arena));
-	const char *name = display_name(sn_model_get_info(model));
-	ev.russian = strcmp(p->lang, "ru") == 0;
-	if (ev.russian) SN_TRY(sn_result_in_russian(out));
-	SN_TRY(set_provenance(out, &ev));
-	SN_TRY(sn_result_set(out, "title", sn_result_word(out, "%s in %s: where it is kept, and where it is used"),
-						 items->id, name));
-	SN_TRY(sn_localize_rows(out, &ev));
-	SN_TRY(sn_localize_say(out, &ev, name));
-	SN_TRY(sn_localize_limits(out, &ev));
+	SN_TRY(sn_localize_run(ev, ctx, model, items, &options, arena));
+	ev->russian = strcmp(p->lang, "ru") == 0;
+	return SN_OK;
+}
+
+/* Splits "en/number-agreement,ru/number-agreement"; without it, the one phenomenon. */
+static sn_status list_phenomena(const char **name, int *n, sn_ctx *ctx, const localize_param *p, sn_arena *arena)
+{
+	*n = 0;
+	if (!p->compare) {
+		name[(*n)++] = p->phenomenon;
+		return SN_OK;
+	}
+	char *copy = sn_arena_string(arena, p->compare);
+	if (!copy) return SN_ENOMEM;
+	for (char *next; copy && *n < MOST_COMPARED; copy = next) {
+		next = strchr(copy, ',');
+		if (next) *next++ = 0;
+		if (*copy) name[(*n)++] = copy;
+	}
+	if (copy || *n < 2)
+		return sn_fail(ctx, SN_EARG,
+					   "--compare %s: expected 2 to %d phenomena, such as --compare en/number-agreement "
+					   "ru/number-agreement",
+					   p->compare, MOST_COMPARED);
+	return SN_OK;
+}
+
+static sn_status set_title(sn_result *out, const sn_evidence *ev, int n, const char *model)
+{
+	sn_buf names = { .ctx = sn_result_ctx(out) };
+	for (int k = 0; k < n; k++) sn_buf_format(&names, "%s%s", k ? ", " : "", ev[k].items->id);
+	sn_status status = names.failed ? SN_ENOMEM : SN_OK;
+	if (status == SN_OK)
+		status = sn_result_set(out, "title", sn_result_word(out, "%s in %s: where it is kept, and where it is used"),
+							   names.data, model);
+	sn_buf_free(&names);
+	return status;
+}
+
+static sn_status localize(sn_ctx *ctx, sn_model *model, const localize_param *p, sn_result *out)
+{
+	sn_evidence ev[MOST_COMPARED];
+	const char *phenomenon[MOST_COMPARED], *name = display_name(sn_model_get_info(model));
+	int n;
+	SN_TRY(list_phenomena(phenomenon, &n, ctx, p, sn_result_arena(out)));
+	for (int k = 0; k < n; k++) SN_TRY(measure(&ev[k], ctx, model, phenomenon[k], p, sn_result_arena(out)));
+	if (ev[0].russian) SN_TRY(sn_result_in_russian(out));
+	for (int k = 0; k < n; k++) SN_TRY(set_provenance(out, &ev[k], n == 1));
+	SN_TRY(set_title(out, ev, n, name));
+	if (n > 1) {
+		SN_TRY(sn_localize_compare(out, ev, n, name));
+		return add_citations(out);
+	}
+	SN_TRY(sn_localize_rows(out, ev));
+	SN_TRY(sn_localize_say(out, ev, name));
+	SN_TRY(sn_localize_limits(out, ev));
 	return add_citations(out);
 }
 

@@ -15,33 +15,35 @@
 #define BASE(n, m, t) { .name = n, .of = m, .type = SN_TYPE_FLOAT, .role = SN_BASE, .title = t }
 #define CERTAIN(m) \
 	{ .name = "certain", .of = m, .type = SN_TYPE_BOOL, .role = SN_HATCH, .title = "Holds for any causal model" }
+#define PHENOMENON { .name = "phenomenon", .type = SN_TYPE_TEXT, .role = SN_FACET, .title = "Phenomenon" }
 #define COUNT(n, t) { .name = n, .type = SN_TYPE_INT, .role = SN_COUNT_OF, .title = t }
-/* clang-format on */
 
-static const sn_col verdicts[] = {
-	LAYER,
-	ROLE,
-	{ .name = "verdict", .type = SN_TYPE_TEXT, .role = SN_MEASURE, .title = "Verdict" },
-	CERTAIN(NULL),
-	WORDS("encoded", "Encoded"),
-	WORDS("passes", "E"),
+#define VERDICTS \
+	LAYER, \
+	ROLE, \
+	{ .name = "verdict", .type = SN_TYPE_TEXT, .role = SN_MEASURE, .title = "Verdict" }, \
+	CERTAIN(NULL), \
+	WORDS("encoded", "Encoded"), \
+	WORDS("passes", "E"), \
 	WORDS("through", "E_sub"),
-};
-static const sn_col curves[] = {
-	LAYER,
-	ROLE,
-	BETTER("I", "bits", "I: encoded here"),
-	BOUNDS("I"),
-	BASE("surface", "I", "surface probe"),
-	BASE("random", "I", "random models"),
-	BETTER("E", "share of D", "E: the choice passes here"),
-	BOUNDS("E"),
-	BASE("placebo", "E", "placebo floor (RMS)"),
-	CERTAIN("E"),
-	BETTER("E_sub", "share of D", "E_sub: through the encoding"),
-	BOUNDS("E_sub"),
+static const sn_col verdicts[] = { VERDICTS };
+static const sn_col all_verdicts[] = { PHENOMENON, VERDICTS };
+#define CURVES \
+	LAYER, \
+	ROLE, \
+	BETTER("I", "bits", "I: encoded here"), \
+	BOUNDS("I"), \
+	BASE("surface", "I", "surface probe"), \
+	BASE("random", "I", "random models"), \
+	BETTER("E", "share of D", "E: the choice passes here"), \
+	BOUNDS("E"), \
+	BASE("placebo", "E", "placebo floor (RMS)"), \
+	CERTAIN("E"), \
+	BETTER("E_sub", "share of D", "E_sub: through the encoding"), \
+	BOUNDS("E_sub"), \
 	{ .name = "certain_sub", .of = "E_sub", .type = SN_TYPE_BOOL, .role = SN_HATCH },
-};
+static const sn_col curves[] = { CURVES };
+static const sn_col all_curves[] = { PHENOMENON, CURVES };
 static const sn_col heat[] = {
 	LAYER,
 	ROLE,
@@ -50,18 +52,19 @@ static const sn_col heat[] = {
 	CERTAIN("value"),
 	{ .name = "mark", .type = SN_TYPE_TEXT, .role = SN_MARK },
 };
-static const sn_col behaviour[] = {
-	{ .name = "subset", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Prefixes" },
-	BETTER("accuracy", "share", "Accuracy"),
-	BOUNDS("accuracy"),
-	BASE("chance", "accuracy", "chance"),
-	BETTER("S", "nats", "Sensitivity S"),
-	BOUNDS("S"),
-	NUMBER("bias", "nats", "Bias"),
-	BOUNDS("bias"),
-	COUNT("n", "Prefixes"),
+#define BEHAVIOUR \
+	{ .name = "subset", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Prefixes" }, \
+	BETTER("accuracy", "share", "Accuracy"), \
+	BOUNDS("accuracy"), \
+	BASE("chance", "accuracy", "chance"), \
+	BETTER("S", "nats", "Sensitivity S"), \
+	BOUNDS("S"), \
+	NUMBER("bias", "nats", "Bias"), \
+	BOUNDS("bias"), \
+	COUNT("n", "Prefixes"), \
 	COUNT("lemmas", "Lemmas"),
-};
+static const sn_col behaviour[] = { BEHAVIOUR };
+static const sn_col all_behaviour[] = { PHENOMENON, BEHAVIOUR };
 static const sn_col words[] = {
 	{ .name = "pair", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Choice words" },
 	BETTER("accuracy", "share", "Accuracy"),
@@ -71,14 +74,15 @@ static const sn_col words[] = {
 	NUMBER("bias", "nats", "Bias"),
 	BOUNDS("bias"),
 };
-static const sn_col first[] = {
-	{ .name = "quantity", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Quantity" },
-	ROLE,
-	{ .name = "first", .unit = "layer", .type = SN_TYPE_INT, .role = SN_MEASURE, .title = "First layer" },
-	{ .name = "first_low", .of = "first", .type = SN_TYPE_INT, .role = SN_LOW },
-	{ .name = "first_high", .of = "first", .type = SN_TYPE_INT, .role = SN_HIGH },
+#define FIRST \
+	{ .name = "quantity", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Quantity" }, \
+	ROLE, \
+	{ .name = "first", .unit = "layer", .type = SN_TYPE_INT, .role = SN_MEASURE, .title = "First layer" }, \
+	{ .name = "first_low", .of = "first", .type = SN_TYPE_INT, .role = SN_LOW }, \
+	{ .name = "first_high", .of = "first", .type = SN_TYPE_INT, .role = SN_HIGH }, \
 	NUMBER("none", "share of resamples", "No such layer"),
-};
+static const sn_col first[] = { FIRST };
+static const sn_col all_first[] = { PHENOMENON, FIRST };
 static const sn_col accuracy[] = {
 	LAYER,
 	ROLE,
@@ -113,26 +117,29 @@ static const sn_col erasure[] = {
 	BASE("before", "gate", "before erasing"),
 	WORDS("outcome", "Outcome"),
 };
-static const sn_col examples[] = {
-	WORDS("text", "Prefix"),
-	WORDS("condition", "Condition"),
-	WORDS("frame", "Frame"),
-	WORDS("feature", "Controller"),
-	NUMBER("LD", "nats", "LD: +1 form over −1 form"),
+#define EXAMPLES \
+	WORDS("text", "Prefix"), \
+	WORDS("condition", "Condition"), \
+	WORDS("frame", "Frame"), \
+	WORDS("feature", "Controller"), \
+	NUMBER("LD", "nats", "LD: +1 form over −1 form"), \
 	WORDS("right", "Right"),
-};
-static const sn_col drops[] = {
-	WORDS("reason", "Reason"),
-	WORDS("group", "Group"),
-	WORDS("frequency", "Frequency"),
+static const sn_col examples[] = { EXAMPLES };
+static const sn_col all_examples[] = { PHENOMENON, EXAMPLES };
+#define DROPS \
+	WORDS("reason", "Reason"), \
+	WORDS("group", "Group"), \
+	WORDS("frequency", "Frequency"), \
 	{ .name = "dropped", .type = SN_TYPE_INT, .role = SN_MEASURE, .title = "Dropped" },
-};
-static const sn_col tokens[] = {
-	{ .name = "role", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Role" },
-	NUMBER("tokens", "tokens", "Tokens a word"),
-	NUMBER("single", "share", "Words of one token"),
+static const sn_col drops[] = { DROPS };
+static const sn_col all_drops[] = { PHENOMENON, DROPS };
+#define TOKENS \
+	{ .name = "role", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Role" }, \
+	NUMBER("tokens", "tokens", "Tokens a word"), \
+	NUMBER("single", "share", "Words of one token"), \
 	COUNT("n", "Words"),
-};
+static const sn_col tokens[] = { TOKENS };
+static const sn_col all_tokens[] = { PHENOMENON, TOKENS };
 static const sn_col labels[] = {
 	LAYER,
 	ROLE,
@@ -187,6 +194,7 @@ static const sn_col thresholds[] = {
 	{ .name = "verdict", .type = SN_TYPE_TEXT, .role = SN_MEASURE, .title = "Verdict" },
 	CERTAIN(NULL),
 };
+/* clang-format on */
 static const sn_col times[] = {
 	{ .name = "stage", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Stage" },
 	NUMBER("seconds", "s", "Time"),
@@ -303,5 +311,44 @@ const sn_table sn_localize_tables[SN_LOCALIZE_TABLES] = {
 						  COLUMNS(thresholds),
 						  .view = SN_VIEW_HEAT,
 						  .appendix = true },
+	[SN_T_ALL_VERDICTS] = { .name = "compared_verdicts",
+							.title = "Verdicts, compared",
+							COLUMNS(all_verdicts),
+							.view = SN_VIEW_HEAT,
+							.caption = "One verdict for each layer boundary and role, phenomenon by phenomenon, on one "
+									   "model." },
+	[SN_T_ALL_CURVES] = { .name = "compared_curves",
+						  .title = "Encoded, passing, used, compared",
+						  COLUMNS(all_curves),
+						  .view = SN_VIEW_LINE,
+						  .caption = "I in bits, E and E_sub as shares of each phenomenon's own D, side by side; bands "
+									 "are simultaneous within a phenomenon." },
+	[SN_T_ALL_BEHAVIOUR] = { .name = "compared_behaviour",
+							 .title = "Behaviour, compared",
+							 COLUMNS(all_behaviour),
+							 .view = SN_VIEW_TABLE,
+							 .caption = "Shares of D compare across phenomena; nats do only where the choice words are "
+										"alike." },
+	[SN_T_ALL_FIRST] = { .name = "compared_first_layers",
+						 .title = "First layers, compared",
+						 COLUMNS(all_first),
+						 .view = SN_VIEW_TABLE,
+						 .caption = "The first of two consecutive layers above the threshold, for each phenomenon." },
+	[SN_T_ALL_TOKENS] = { .name = "compared_tokens",
+						  .title = "Words and tokens, compared",
+						  COLUMNS(all_tokens),
+						  .view = SN_VIEW_TABLE,
+						  .caption = "Tokens a word at each role: where languages differ, so may the work of the first "
+									 "layers." },
+	[SN_T_ALL_EXAMPLES] = { .name = "compared_examples",
+							.title = "Example prefixes, compared",
+							COLUMNS(all_examples),
+							.view = SN_VIEW_TEXT,
+							.caption = "One prefix of each frame, condition and value, for each phenomenon." },
+	[SN_T_ALL_DROPS] = { .name = "compared_drops",
+						 .title = "Items dropped, compared",
+						 COLUMNS(all_drops),
+						 .view = SN_VIEW_TABLE,
+						 .caption = "What the tokenizer and the gates cost each phenomenon." },
 	[SN_T_TIMES] = { .name = "times", .title = "Time", COLUMNS(times), .view = SN_VIEW_TABLE, .appendix = true },
 };

@@ -27,6 +27,13 @@ typedef enum sn_localize_table {
 	SN_T_FIRST_SHARES,
 	SN_T_THRESHOLDS,
 	SN_T_TIMES,
+	SN_T_ALL_VERDICTS, /* several phenomena compared: the same columns behind the phenomenon's name */
+	SN_T_ALL_CURVES,
+	SN_T_ALL_BEHAVIOUR,
+	SN_T_ALL_FIRST,
+	SN_T_ALL_TOKENS,
+	SN_T_ALL_EXAMPLES,
+	SN_T_ALL_DROPS,
 	SN_LOCALIZE_TABLES
 } sn_localize_table;
 
@@ -38,6 +45,9 @@ SN_CHECKED sn_status sn_localize_rows(sn_result *out, const sn_evidence *ev);
 SN_CHECKED sn_status sn_localize_say(sn_result *out, const sn_evidence *ev, const char *model);
 /* Adds the limitations, made from the gates that failed. */
 SN_CHECKED sn_status sn_localize_limits(sn_result *out, const sn_evidence *ev);
+/* One report of n evidences of the same model: rows and sentences of each, by phenomenon; limitations that all share
+ * once. */
+SN_CHECKED sn_status sn_localize_compare(sn_result *out, const sn_evidence *ev, int n, const char *model);
 /* How many tokens the words at a role have. */
 typedef struct sn_tokens_a_word {
 	double mean, single; /* tokens a word; share of the words that are one token */
