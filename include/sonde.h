@@ -452,6 +452,7 @@ typedef struct sn_tokens {
 	                         of it */
 	uint8_t *type;        /* [n] segment (token type) that the model's template gives */
 	int8_t *text;         /* [n] which text the span is of: 0, 1; -1: a token that was added */
+	int32_t *word;        /* [n] number of the word that the pre-tokenizer cut it from; -1: a token that was added */
 } sn_tokens;
 
 /* add BOS/EOS as the model asks; read "<|im_end|>" in the text as one token; read U+FFFD where a text is not UTF-8;

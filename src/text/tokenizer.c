@@ -55,8 +55,10 @@ typedef struct encoder {
 	sn_model_work work;
 	sn_buf id, span; /* int32_t; int64_t pairs */
 	sn_buf type, of; /* bytes: segment, text */
+	sn_buf word;     /* int32_t */
 	size_t first;    /* size of id before the text's first token */
 	uint8_t type_now, of_now;
+	int32_t word_now, n_word;
 	int64_t dropped, first_dropped;
 } encoder;
 
@@ -66,6 +68,7 @@ static void put_token(encoder *e, int32_t id, const int64_t span[2])
 	sn_buf_add(&e->span, span, 2 * sizeof *span);
 	sn_buf_add(&e->type, &e->type_now, 1);
 	sn_buf_add(&e->of, &e->of_now, 1);
+	sn_buf_add(&e->word, &e->word_now, sizeof e->word_now);
 }
 
 /* Returns how many white-space characters text begins (step 1) or ends (step -1) with; GPT-2's letter for the space
@@ -119,6 +122,7 @@ static sn_status encode_word(void *payload, sn_piece word)
 	encoder *e = payload;
 	int64_t span[2];
 	e->work.out.n = 0;
+	e->word_now = e->n_word++;
 	SN_TRY(e->t->encode(e->t, e->ctx, &e->work, word.text, word.size));
 	for (size_t i = 0; i < e->work.out.n; i++) {
 		sn_part part = e->work.out.part[i];
@@ -147,6 +151,7 @@ static sn_status encode_added(void *payload, const sn_added *token, sn_piece pie
 	if (e->t->trim_spans)
 		trim_span(e, count_spaces(piece.text, piece.size, 1), count_spaces(piece.text, piece.size, -1),
 				  span);
+	e->word_now = e->n_word++;
 	put_token(e, token->id, span);
 	return SN_OK;
 }
@@ -190,6 +195,7 @@ static sn_status encode_template(encoder *e, const sn_template *template, const 
 		e->type_now = template->item[i].type;
 		e->of_now = id >= 0 ? OF_NONE : id == SN_TEMPLATE_B;
 		if (id >= 0) {
+			e->word_now = -1;
 			if (flags & SN_ADD_SPECIAL) put_token(e, id, (int64_t[2]){ end, end });
 			continue;
 		}
@@ -198,7 +204,8 @@ static sn_status encode_template(encoder *e, const sn_template *template, const 
 		SN_TRY(sn_repair(e->ctx, all, flags & SN_REPLACE_INVALID, encode_whole, e));
 		end = (int64_t)all.size;
 	}
-	return e->id.failed || e->span.failed || e->type.failed || e->of.failed ? SN_ENOMEM : SN_OK;
+	bool failed = e->id.failed || e->span.failed || e->type.failed || e->of.failed || e->word.failed;
+	return failed ? SN_ENOMEM : SN_OK;
 }
 
 static sn_status keep(const encoder *e, sn_arena *arena, sn_tokens *out)
@@ -208,11 +215,13 @@ static sn_status keep(const encoder *e, sn_arena *arena, sn_tokens *out)
 	out->span = sn_arena_take(arena, e->span.size);
 	SN_NEW(out->type, arena, uint8_t, out->n);
 	SN_NEW(out->text, arena, int8_t, out->n);
+	SN_NEW(out->word, arena, int32_t, out->n);
 	if (!out->span) return SN_ENOMEM;
 	if (out->n == 0) return SN_OK;
 	memcpy(out->id, e->id.data, e->id.size);
 	memcpy(out->span, e->span.data, e->span.size);
 	memcpy(out->type, e->type.data, e->type.size);
+	memcpy(out->word, e->word.data, e->word.size);
 	for (int64_t i = 0; i < out->n; i++) out->text[i] = e->of.data[i] == OF_NONE ? -1 : e->of.data[i];
 	return SN_OK;
 }
@@ -222,7 +231,7 @@ static sn_status tokenize(sn_ctx *ctx, const sn_tokenizer *t, const sn_template 
 {
 	*out = (sn_tokens){ 0 };
 	encoder e = { .ctx = ctx, .t = t, .special = flags & SN_PARSE_SPECIAL };
-	e.id.ctx = e.span.ctx = e.type.ctx = e.of.ctx = ctx;
+	e.id.ctx = e.span.ctx = e.type.ctx = e.of.ctx = e.word.ctx = ctx;
 	sn_status status = encode_template(&e, template, text, size, flags);
 	if (status == SN_OK) status = keep(&e, arena, out);
 	if (status == SN_OK && e.dropped)
@@ -234,6 +243,7 @@ static sn_status tokenize(sn_ctx *ctx, const sn_tokenizer *t, const sn_template 
 	sn_buf_free(&e.span);
 	sn_buf_free(&e.type);
 	sn_buf_free(&e.of);
+	sn_buf_free(&e.word);
 	return status;
 }
 
