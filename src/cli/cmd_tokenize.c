@@ -1,6 +1,7 @@
 /* sonde tokenize: tokens with their ids and the characters they stand for. */
 #include "cli/cli.h"
 #include "text/align.h"
+#include "base/readable.h"
 #include "text/tokenizer.h"
 
 #include <string.h>
@@ -42,37 +43,14 @@ typedef struct cells {
 	sn_buf row;
 } cells;
 
-/* Bytes for people: what is no printing UTF-8 as \xNN, the line ends and the tab by their names. */
-static const char *readable(sn_arena *arena, sn_buf *buf, const char *bytes, size_t size)
-{
-	buf->size = 0;
-	for (size_t i = 0; i < size;) {
-		size_t k = 1;
-		while (k < 4 && i + k < size && ((unsigned char)bytes[i + k] & 0xc0) == 0x80) k++;
-		bool control = (unsigned char)bytes[i] < ' ' || bytes[i] == 0x7f;
-		if (!control && sn_utf8_check(bytes + i, k) < 0) {
-			sn_buf_add(buf, bytes + i, k);
-			i += k;
-			continue;
-		}
-		const char *names = "\n\\n\r\\r\t\\t", *name = bytes[i] ? strchr(names, bytes[i]) : NULL;
-		if (control && name)
-			sn_buf_add(buf, name + 1, 2);
-		else
-			sn_buf_format(buf, "\\x%02x", (unsigned char)bytes[i]);
-		i++;
-	}
-	return buf->failed ? NULL : sn_arena_copy(arena, buf->size ? buf->data : "", buf->size);
-}
-
-static sn_status add_row(cells *c, const sn_tokens *tokens, int64_t i, sn_buf *scratch)
+static sn_status add_row(cells *c, const sn_tokens *tokens, int64_t i)
 {
 	sn_arena *arena = c->cli->arena;
 	const char *cell[COLUMNS];
 	size_t size;
 	const char *bytes = sn_token_text(c->cli->ctx, c->tokenizer, tokens->id[i], arena, &size);
 	if (!bytes) return SN_ENOMEM;
-	const char *shown = readable(arena, scratch, bytes, size);
+	const char *shown = sn_readable(arena, bytes, size);
 	bool quoted = strcmp(c->cli->common.format, "table") == 0; /* where spaces would be lost */
 	cell[TEXT] = sn_arena_format(arena, "%lld", (long long)c->n_text);
 	cell[POSITION] = sn_arena_format(arena, "%lld", (long long)i);
@@ -89,16 +67,13 @@ static sn_status add_row(cells *c, const sn_tokens *tokens, int64_t i, sn_buf *s
 static sn_status add_text(cells *c, const char *text, size_t size)
 {
 	sn_cli *cli = c->cli;
-	sn_buf scratch = { .ctx = cli->ctx };
 	sn_tokens tokens;
 	SN_TRY(sn_poll(cli->ctx));
 	SN_TRY(sn_tokenize(cli->ctx, c->tokenizer, text, size, c->flags, cli->arena, &tokens));
 	sn_code_point_spans(text, tokens.n, (const int64_t(*)[2])tokens.span, tokens.span);
-	sn_status status = SN_OK;
-	for (int64_t i = 0; i < tokens.n && status == SN_OK; i++) status = add_row(c, &tokens, i, &scratch);
-	sn_buf_free(&scratch);
+	for (int64_t i = 0; i < tokens.n; i++) SN_TRY(add_row(c, &tokens, i));
 	c->n_text++;
-	return status;
+	return SN_OK;
 }
 
 /* Lines end in LF or CRLF; a byte order mark is no text. */
