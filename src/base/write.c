@@ -76,6 +76,11 @@ void sn_write_csv(sn_buf *buf, const char *text)
 	sn_buf_puts(buf, "\"");
 }
 
+void sn_write_tsv(sn_buf *buf, const char *text)
+{
+	for (; *text; text++) sn_buf_add(buf, strchr("\t\r\n", *text) ? " " : text, 1);
+}
+
 void sn_write_number(sn_buf *buf, double x)
 {
 	if (!isfinite(x)) {

@@ -11,6 +11,8 @@ void sn_write_json(sn_buf *buf, const char *text);
 void sn_write_number(sn_buf *buf, double x);
 /* Appends a CSV field (RFC 4180), quoted only where it must be. */
 void sn_write_csv(sn_buf *buf, const char *text);
+/* Appends a field of a table separated by tabs, which has no quoting: tabs and line ends in it become spaces. */
+void sn_write_tsv(sn_buf *buf, const char *text);
 /* Appends text for XML or HTML, in content or in a quoted attribute; characters XML forbids become U+FFFD. */
 void sn_write_xml(sn_buf *buf, const char *text);
 /* Appends a number for people: `digits` decimals, or 3 significant digits when digits < 0 or it is huge; large integers

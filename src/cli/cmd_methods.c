@@ -94,7 +94,7 @@ static sn_status run(sn_cli *cli)
 	while (sn_method_at(n)) n++;
 	static const char *const header[] = { "family", "name", "brief", "cite" };
 	const char **cell;
-	int n_col = strcmp(cli->common.format, "csv") == 0 ? 4 : 3; /* citations are too long for a terminal */
+	int n_col = strstr("csv tsv", cli->common.format) ? 4 : 3; /* citations are too long for a terminal */
 	SN_NEW(cell, cli->arena, const char *, n *n_col);
 	for (int i = 0; i < n; i++) {
 		const sn_method *m = sn_method_at(i);

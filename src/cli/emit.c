@@ -25,11 +25,11 @@ sn_status sn_cli_flush(sn_cli *cli)
 
 /* ---- plain tables ---- */
 
-static void table_csv(sn_buf *buf, const char *const *text, int n_col)
+static void table_csv(sn_buf *buf, const char *const *text, int n_col, bool tabs)
 {
 	for (int c = 0; c < n_col; c++) {
-		sn_buf_puts(buf, c ? "," : "");
-		sn_write_csv(buf, text[c]);
+		sn_buf_puts(buf, c == 0 ? "" : tabs ? "\t" : ",");
+		(tabs ? sn_write_tsv : sn_write_csv)(buf, text[c]);
 	}
 	sn_buf_puts(buf, "\n");
 }
@@ -59,9 +59,10 @@ sn_status sn_cli_table(sn_cli *cli, const char *const *header, const bool *right
 			table_json(&cli->out, header, right, n_col, cell + r * n_col);
 		}
 		sn_buf_puts(&cli->out, "]\n");
-	} else if (strcmp(cli->common.format, "csv") == 0) {
-		table_csv(&cli->out, header, n_col);
-		for (int64_t r = 0; r < n_row; r++) table_csv(&cli->out, cell + r * n_col, n_col);
+	} else if (strcmp(cli->common.format, "table") != 0) {
+		bool tabs = strcmp(cli->common.format, "tsv") == 0;
+		table_csv(&cli->out, header, n_col, tabs);
+		for (int64_t r = 0; r < n_row; r++) table_csv(&cli->out, cell + r * n_col, n_col, tabs);
 	} else {
 		sn_text_table(&cli->out, header, right, n_col, cell, n_row);
 	}
@@ -76,6 +77,8 @@ sn_status sn_cli_print(sn_cli *cli, const sn_result *result)
 		sn_report_json(&cli->out, result);
 	else if (strcmp(cli->common.format, "csv") == 0)
 		sn_report_csv(&cli->out, result);
+	else if (strcmp(cli->common.format, "tsv") == 0)
+		sn_report_tsv(&cli->out, result);
 	else
 		return sn_report_text(&cli->out, result, TERMINAL_ROWS);
 	return cli->out.failed ? SN_ENOMEM : SN_OK;

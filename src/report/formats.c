@@ -5,7 +5,10 @@
 
 #include <string.h>
 
-/* ---- CSV ---- */
+/* ---- CSV, and the same with tabs ---- */
+
+typedef struct dialect { const char *separator; void (*text)(sn_buf *buf, const char *text); } dialect;
+static const dialect csv = { ",", sn_write_csv }, tsv = { "\t", sn_write_tsv };
 
 /* True if column (table, col) is the first of its name. */
 static bool first_of_name(const sn_method *m, int table, int col)
@@ -23,11 +26,11 @@ static int find_column(const sn_table *t, const char *name)
 	return -1;
 }
 
-static void csv_value(sn_buf *buf, sn_type type, const sn_value *v)
+static void csv_value(sn_buf *buf, const dialect *how, sn_type type, const sn_value *v)
 {
 	if (sn_value_missing(type, v)) return;
 	if (type == SN_TYPE_TEXT)
-		sn_write_csv(buf, v->s);
+		how->text(buf, v->s);
 	else if (type == SN_TYPE_FLOAT)
 		sn_write_number(buf, v->f);
 	else if (type == SN_TYPE_BOOL)
@@ -36,37 +39,40 @@ static void csv_value(sn_buf *buf, sn_type type, const sn_value *v)
 		sn_buf_format(buf, "%lld", (long long)v->i);
 }
 
-static void csv_row(sn_buf *buf, const sn_result *r, int table, int64_t row)
+static void csv_row(sn_buf *buf, const dialect *how, const sn_result *r, int table, int64_t row)
 {
 	const sn_method *m = sn_result_method(r);
 	const sn_value *v = sn_result_row(r, table, row);
-	sn_write_csv(buf, m->table[table].name);
+	how->text(buf, m->table[table].name);
 	for (int t = 0; t < m->n_table; t++) {
 		for (int c = 0; c < m->table[t].n_col; c++) {
 			if (!first_of_name(m, t, c)) continue;
 			int own = find_column(&m->table[table], m->table[t].col[c].name);
-			sn_buf_puts(buf, ",");
-			if (own >= 0) csv_value(buf, m->table[table].col[own].type, &v[own]);
+			sn_buf_puts(buf, how->separator);
+			if (own >= 0) csv_value(buf, how, m->table[table].col[own].type, &v[own]);
 		}
 	}
 	sn_buf_puts(buf, "\n");
 }
 
-void sn_report_csv(sn_buf *buf, const sn_result *r)
+static void write_rows(sn_buf *buf, const dialect *how, const sn_result *r)
 {
 	const sn_method *m = sn_result_method(r);
 	sn_buf_puts(buf, "table");
 	for (int t = 0; t < m->n_table; t++) {
 		for (int c = 0; c < m->table[t].n_col; c++) {
 			if (!first_of_name(m, t, c)) continue;
-			sn_buf_puts(buf, ",");
-			sn_write_csv(buf, m->table[t].col[c].name);
+			sn_buf_puts(buf, how->separator);
+			how->text(buf, m->table[t].col[c].name);
 		}
 	}
 	sn_buf_puts(buf, "\n");
 	for (int t = 0; t < m->n_table; t++)
-		for (int64_t row = 0; row < sn_result_rows(r, t); row++) csv_row(buf, r, t, row);
+		for (int64_t row = 0; row < sn_result_rows(r, t); row++) csv_row(buf, how, r, t, row);
 }
+
+void sn_report_csv(sn_buf *buf, const sn_result *r) { write_rows(buf, &csv, r); }
+void sn_report_tsv(sn_buf *buf, const sn_result *r) { write_rows(buf, &tsv, r); }
 
 /* ---- JSON ---- */
 
@@ -127,7 +133,7 @@ static void json_value(sn_buf *buf, sn_type type, const sn_value *v)
 	else if (type == SN_TYPE_TEXT)
 		sn_write_json(buf, v->s);
 	else
-		csv_value(buf, type, v);
+		csv_value(buf, &csv, type, v);
 }
 
 static void json_rows(sn_buf *buf, const sn_result *r, int t)

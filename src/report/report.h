@@ -11,6 +11,8 @@ SN_CHECKED sn_status sn_report_text(sn_buf *buf, const sn_result *result, int64_
 /* All rows of all tables in one CSV: a column `table`, then the union of all columns; empty fields where a table has
  * none. */
 void sn_report_csv(sn_buf *buf, const sn_result *result);
+/* The same separated by tabs, without quoting. */
+void sn_report_tsv(sn_buf *buf, const sn_result *result);
 /* One JSON object: method, parameters, provenance, summary, limitations, citations, tables with columns and rows. */
 void sn_report_json(sn_buf *buf, const sn_result *result);
 /* One self-contained HTML page: no script, no network. */
