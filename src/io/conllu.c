@@ -25,6 +25,7 @@ typedef struct reader {
 	token *token;                 /* its tokens */
 	int32_t n_token, last_id;     /* last_id: of its last word */
 	int32_t in_token;             /* words up to this id belong to a multi-word token */
+	int32_t n_document;           /* `# newdoc` lines so far */
 } reader;
 
 static sn_status bad_line(const reader *r, const char *format, ...) SN_PRINTF(2, 3);
@@ -148,9 +149,13 @@ static sn_status read_word(reader *r, sn_slice line)
 	return add_word(r, column, id, sep == '.' ? SN_MAX(second, 1) : 0);
 }
 
-/* Takes the value of `# key = value`; other comments are left alone. */
+/* Takes the value of `# key = value`, counts `# newdoc`, `# newdoc id = ...`; other comments are left alone. */
 static sn_status read_comment(reader *r, sn_slice line)
 {
+	static const char newdoc[] = "# newdoc";
+	size_t end = sizeof newdoc - 1;
+	if (line.size >= end && memcmp(line.data, newdoc, end) == 0 && (line.size == end || line.data[end] == ' '))
+		r->n_document++;
 	static const char *const key[] = { "# sent_id = ", "# text = " };
 	const char **value[] = { &r->sentence->id, &r->sentence->text };
 	for (int i = 0; i < SN_COUNT(key); i++) {
@@ -239,6 +244,7 @@ static sn_status end_sentence(reader *r)
 		if (!s->text) SN_TRY(join_text(r));
 		SN_TRY(place_tokens(r));
 		s->word = r->word;
+		s->document = r->n_document;
 		r->out->n++;
 		r->out->n_word += s->n_word;
 		r->word += s->n_word;

@@ -21,6 +21,7 @@ typedef struct sn_conllu_sentence {
 	int32_t n_word;   /* empty nodes included */
 	const sn_conllu_word *word;
 	int64_t line; /* of its first word */
+	int32_t document; /* `# newdoc` lines up to it */
 } sn_conllu_sentence;
 
 typedef struct sn_conllu {

@@ -8,6 +8,7 @@
 	X(sn_method_localize)                                                                                             \
 	X(sn_method_capture)                                                                                              \
 	X(sn_method_behaviour_pairs)                                                                                      \
+	X(sn_method_behaviour_surprisal)                                                                                  \
 	X(sn_method_probe_linear)                                                                                         \
 	X(sn_method_probe_mlp)                                                                                            \
 	X(sn_method_causal_patch)                                                                                         \

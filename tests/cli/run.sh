@@ -124,6 +124,18 @@ check "a method as JSON" 0 -- "${pairs[@]}" --format json
 holds "valid JSON" python3 -m json.tool "$work/out"
 check "a method as CSV" 0 -- "${pairs[@]}" --format csv
 holds "valid CSV" python3 -c 'import csv,sys; r=list(csv.reader(open(sys.argv[1]))); assert len(r) == 4 and all(len(x)==len(r[0]) for x in r)' "$work/out"
+check "a method as TSV" 0 -- "${pairs[@]}" --format tsv
+holds "valid TSV" awk -F'\t' 'NR == 1 { n = NF } NF != n || n < 10 { bad = 1 } END { exit bad || NR != 4 }' "$work/out"
+check "surprisal of a text" 0 -- "$sonde" behaviour surprisal --model "$tiny" --data "$work/pairs.tsv" --column good --bos add --correction space --entropy --tokens --format csv
+holds "its words" python3 - "$work/out" <<'END'
+import csv, sys
+rows = list(csv.DictReader(open(sys.argv[1])))
+words = [r for r in rows if r["table"] == "words"]
+assert [r["form"] for r in words] == "The keys are here. A dog barks.".split(), words
+assert all(float(r["surprisal"]) > 0 and float(r["corrected"]) and float(r["entropy"]) > 0 for r in words)
+assert sum(int(r["tokens"]) for r in words) == sum(r["table"] == "tokens" for r in rows)
+END
+check "surprisal without a column" 2 'no column text; it has good, bad' -- "$sonde" behaviour surprisal --model "$tiny" --data "$work/pairs.tsv"
 check "standard input" 0 -- sh -c '"$@" --data - <"$0"' "$work/pairs.tsv" "$sonde" behaviour pairs --model "$tiny" --quiet
 holds "valid result.json" python3 -m json.tool "$work/report/result.json"
 holds "valid figures" python3 -c 'import sys, xml.dom.minidom as d; [d.parse(f) for f in sys.argv[1:]]' "$work"/report/*.svg

@@ -6,6 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+typedef struct pairs_param {
+	const char *good, *bad, *by, *source, *score;
+	int64_t limit;
+	const char *pll;
+} pairs_param;
+
 enum { MASK = 4, WORDS = 6 };
 
 static const char tokenizer[] =
@@ -109,8 +115,7 @@ static void encoder_decoders_score_the_target_given_the_source(void **state)
 	fixture f;
 	open_fixture(&f, test_ctx(state), "t5");
 	assert_int_equal(sn_model_get_info(f.model)->decoder_start, 0);
-	struct { const char *good, *bad, *by, *source, *score; int64_t limit; } param = { "auto", "auto", "auto", "text",
-	                                                                               "sum", 0 };
+	pairs_param param = { "auto", "auto", "auto", "text", "sum", 0, "original" };
 	const sn_value *row = only_pair(&f, &param);
 	static const int32_t source[] = { 2, 7, 8, 3 }, target[] = { 0, 2, 5, 6, 9, 3 };
 	sn_batch enc = { .n = 1, .token = source, .start = (int64_t[]){ 0, 4 } };
@@ -130,8 +135,7 @@ static void a_model_without_head_or_encoder_is_refused(void **state)
 	assert_non_null(strstr(sn_error(f.ctx), "no language-model head"));
 	close_fixture(&f);
 	open_fixture(&f, test_ctx(state), "gpt2");
-	struct { const char *good, *bad, *by, *source, *score; int64_t limit; } param = { "auto", "auto", "auto", "text",
-	                                                                               "sum", 0 };
+	pairs_param param = { "auto", "auto", "auto", "text", "sum", 0, "original" };
 	input = (sn_input){ .model = { f.model }, .data = { f.data } };
 	assert_int_equal(sn_method_run(f.ctx, sn_method_find("behaviour", "pairs"), &input, &param, f.result), SN_EARG);
 	assert_non_null(strstr(sn_error(f.ctx), "no encoder"));

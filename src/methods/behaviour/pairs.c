@@ -11,6 +11,7 @@
 typedef struct pairs_param {
 	const char *good, *bad, *by, *source, *score;
 	int64_t limit;
+	const char *pll;
 } pairs_param;
 
 static const sn_param params[] = {
@@ -26,6 +27,8 @@ static const sn_param params[] = {
 	  offsetof(pairs_param, score), 0, 0, false },
 	{ "limit", "pairs", "only the first pairs of the file; 0: all", "0", NULL, SN_TYPE_INT,
 	  offsetof(pairs_param, limit), 0, 1e15, false },
+	{ "pll", NULL, "masked models: hide one token, or also the later ones of its word", "original",
+	  "original|within_word_l2r", SN_TYPE_TEXT, offsetof(pairs_param, pll), 0, 0, false },
 };
 
 enum { CONDITIONS, PAIRS };
@@ -144,6 +147,7 @@ typedef struct scored {
 typedef struct run_list {
 	const sn_input *in;
 	columns column;
+	bool l2r;        /* masked models: within words from left to right */
 	int64_t n;       /* pairs */
 	int64_t n_run, *cost;   /* [n_run] tokens */
 	scored *out;     /* [n_run] */
@@ -156,7 +160,8 @@ static sn_status score_run(sn_ctx *ctx, const run_list *l, int64_t first, int64_
 	double *logprob;
 	const sn_dataset *data = l->in->data[0];
 	SN_TRY(list_sentences(ctx, data, &l->column, first, last, arena, &s));
-	SN_TRY(sn_scoring_make(&scoring, ctx, l->in->model[0], s.text, s.source, s.n, data->source, s.number, arena));
+	SN_TRY(sn_scoring_make(&scoring, ctx, l->in->model[0], s.text, s.source, l->l2r, s.n, data->source, s.number,
+	                       arena));
 	SN_NEW(logprob, arena, double, s.n);
 	SN_TRY(sn_scoring_run(ctx, l->in->model[0], &scoring, s.n, arena, logprob));
 	for (int32_t b = 0; b < s.n; b++) {
@@ -281,7 +286,7 @@ static sn_status score_all(sn_ctx *ctx, run_list *l, sn_arena *arena)
 /* Pairs scored before an interruption are summarised too. */
 static sn_status run_in(sn_ctx *ctx, const sn_input *in, const pairs_param *p, sn_arena *arena, sn_result *out)
 {
-	run_list l = { .in = in, .n = in->data[0]->n };
+	run_list l = { .in = in, .n = in->data[0]->n, .l2r = strcmp(p->pll, "within_word_l2r") == 0 };
 	if (p->limit > 0) l.n = SN_MIN(p->limit, l.n);
 	SN_TRY(find_columns(ctx, in->data[0], p, &l.column));
 	sn_status status = score_all(ctx, &l, arena);
@@ -311,9 +316,11 @@ const sn_method sn_method_behaviour_pairs = {
 		"both sentences. The first "
 		"token of a sentence is not scored unless the model adds a beginning-of-sequence token. Ties count as "
 		"wrong. A masked model scores a sentence by its pseudo-log-likelihood: each token masked in turn, the others "
-		"in view. An encoder-decoder scores it as the decoder's text, given the encoder's (--source).",
+		"in view (with --pll within_word_l2r not the later ones of the same word, which give a split word away). "
+		"An encoder-decoder scores it as the decoder's text, given the encoder's (--source).",
 	.cite =
-		"Warstadt et al. 2020 (BLiMP); Taktasheva et al. 2024 (RuBLiMP); Salazar et al. 2020 (pseudo-log-likelihood)",
+		"Warstadt et al. 2020 (BLiMP); Taktasheva et al. 2024 (RuBLiMP); Salazar et al. 2020, "
+		"Kauf & Ivanova 2023 (pseudo-log-likelihood)",
 	.example = "sonde behaviour pairs --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data "
 			   "regular_plural_subject_verb_agreement_1.jsonl",
 	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,

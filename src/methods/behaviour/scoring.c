@@ -1,6 +1,8 @@
 /* Sentences as rows to be scored. */
 #include "methods/behaviour/scoring.h"
 
+#include "data/passages.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +11,7 @@ typedef struct maker {
 	const sn_model *model;
 	const sn_model_info *info;
 	const char *const *text, *const *source;
+	bool l2r;
 	int32_t n;
 	const char *name;
 	const int64_t *number;
@@ -145,6 +148,8 @@ static void mask_sentence(maker *k, int32_t sentence, int32_t *token, int64_t *s
 		start[*b + 1] = start[*b] + row->n;
 		memcpy(token + start[*b], row->id, (size_t)row->n * sizeof *token);
 		token[start[*b] + i] = k->info->mask;
+		for (int64_t j = i + 1; k->l2r && j < row->n && sn_token_continues(k->text[sentence], row, j); j++)
+			token[start[*b] + j] = k->info->mask;
 		list[*b] = start[*b] + i;
 		want[*b] = row->id[i];
 		k->out->sentence[(*b)++] = sentence;
@@ -214,11 +219,11 @@ static sn_status make_seq2seq(maker *k)
 /* ---- entry ---- */
 
 sn_status sn_scoring_make(sn_scoring *out, sn_ctx *ctx, const sn_model *model, const char *const *text,
-                          const char *const *source, int32_t n, const char *name, const int64_t *number,
+                          const char *const *source, bool l2r, int32_t n, const char *name, const int64_t *number,
                           sn_arena *arena)
 {
 	const sn_model_info *info = sn_model_get_info(model);
-	maker k = { ctx, model, info, text, source, n, name, number, arena, NULL, out };
+	maker k = { ctx, model, info, text, source, l2r, n, name, number, arena, NULL, out };
 	*out = (sn_scoring){ 0 };
 	if (!info->has_logits)
 		return sn_fail(ctx, SN_EARG, "%s has no language-model head: it cannot score sentences", info->path);
