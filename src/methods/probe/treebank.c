@@ -410,8 +410,23 @@ sn_status sn_word_read(sn_treebank *out, sn_dataset **test, sn_ctx *ctx, const s
 	return status;
 }
 
+/* Morphology splits words: by how much belongs to what a probe of words says. */
+static sn_status say_tokens(const sn_treebank *bank, sn_result *out)
+{
+	int64_t tokens = 0, split = 0;
+	for (int64_t i = 0; i < bank->n; i++) {
+		int64_t n = bank->token[i][1] - bank->token[i][0];
+		tokens += n;
+		split += n > 1;
+	}
+	double words = (double)SN_MAX(bank->n, (int64_t)1);
+	return sn_result_set(out, "tokens per word", "%.3f; %.1f %% of %lld words have more than one",
+						 (double)tokens / words, 100.0 * (double)split / words, (long long)bank->n);
+}
+
 sn_status sn_word_limits(const sn_treebank *bank, sn_result *out)
 {
+	SN_TRY(say_tokens(bank, out));
 	if (bank->n_shared)
 		SN_TRY(sn_result_limit(out, "%lld words share a token with another word, and with it their vector.",
 							   (long long)bank->n_shared));

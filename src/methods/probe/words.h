@@ -32,7 +32,7 @@ SN_CHECKED sn_status sn_word_outcome(sn_probe_outcome *o, int64_t *row_of, sn_ct
  * random models (0: of the model itself). */
 void sn_word_take(sn_probe_outcome *o, const int64_t *row_of, int64_t n, int s, const sn_word_scores *score,
 				  int random);
-/* Says what of the treebank was left out. */
+/* Says what of the treebank was left out, and (provenance) how many tokens its words have. */
 SN_CHECKED sn_status sn_word_limits(const sn_treebank *bank, sn_result *out);
 
 #endif
