@@ -9,6 +9,8 @@
 	X(sn_method_capture)                                                                                              \
 	X(sn_method_behaviour_pairs)                                                                                      \
 	X(sn_method_behaviour_surprisal)                                                                                  \
+	X(sn_method_behaviour_cloze)                                                                                      \
+	X(sn_method_behaviour_templates)                                                                                  \
 	X(sn_method_probe_linear)                                                                                         \
 	X(sn_method_probe_mlp)                                                                                            \
 	X(sn_method_causal_patch)                                                                                         \

@@ -95,6 +95,7 @@ check "methods as CSV" 0 -- "$sonde" methods --format=csv
 holds "valid CSV" python3 -c 'import csv,sys; r=list(csv.reader(open(sys.argv[1]))); assert r and all(len(x)==len(r[0]) for x in r)' "$work/out"
 
 tiny=$(dirname "$0")/../golden/tiny/gqa-tied
+bert=$(dirname "$0")/../golden/behaviour/tokenizer.json
 check "tokens as CSV" 0 -- "$sonde" tokenize --model "$tiny" --format csv "the key"$'\n'
 holds "ids, spans, escapes" diff - "$work/out" <<'END'
 text,position,id,token,first,end
@@ -107,6 +108,31 @@ END
 check "tokens of lines" 0 -- "$sonde" tokenize --model "$tiny/model.gguf" --data <(printf 'are\r\n\n<|im_end|>') --parse-special --format json
 holds "valid JSON of tokens" python3 -m json.tool "$work/out"
 check "text that is not UTF-8" 2 'line 2: the text is not UTF-8 at byte 1' -- "$sonde" tokenize --model "$tiny" --data <(printf 'a\nb\xff\n')
+check "invalid bytes replaced" 0 -- "$sonde" tokenize --model "$tiny" --data <(printf 'a\xffb\n') --replace-invalid --format csv
+holds "U+FFFD is one character" sh -c 'grep -q ",a,0,1$" "$0" && grep -q ",b,2,3$" "$0"' "$work/out"
+check "a pair" 0 -- "$sonde" tokenize --model "$bert" --pair --add-special --format csv "the cat" "a dogs"
+holds "texts and segments" diff - "$work/out" <<'END'
+text,position,id,token,first,end,of,segment
+0,0,2,[CLS],0,0,,0
+0,1,5,the,0,3,0,0
+0,2,7,cat,4,7,0,0
+0,3,3,[SEP],7,7,,0
+0,4,6,a,0,1,1,1
+0,5,8,dog,2,5,1,1
+0,6,22,##s,5,6,1,1
+0,7,3,[SEP],6,6,,1
+END
+cp "$work/out" "$work/pair"
+check "pairs in a file" 0 -- "$sonde" tokenize --model "$bert" --pair --add-special --format csv --data <(printf 'the cat\ta dogs\n')
+holds "the same" cmp "$work/out" "$work/pair"
+check "half a pair" 2 'line 1: expected two texts' -- "$sonde" tokenize --model "$bert" --pair --data <(printf 'the cat\n')
+check "one text of two" 2 'either TEXT TEXT2' -- "$sonde" tokenize --model "$bert" --pair "the cat"
+check "decoding" 0 -- "$sonde" tokenize --model "$bert" --decode "2 5, 8 22 3" --skip-special
+holds "text again" test "$(cat "$work/out")" = "the dogs"
+check "decoding lines as JSON" 0 -- "$sonde" tokenize --model "$tiny" --decode --data <(printf '119 260 35 269\n\n') --format json
+holds "two texts" python3 -c 'import json,sys; assert [r["decoded"] for r in json.load(open(sys.argv[1]))] == ["the key", ""]' "$work/out"
+check "no id" 2 'is no token id' -- "$sonde" tokenize --model "$tiny" --decode "1 two"
+check "an id too many" 2 'no token has the id' -- "$sonde" tokenize --model "$tiny" --decode "99999"
 check "no text to tokenize" 2 'either TEXT or --data' -- "$sonde" tokenize --model "$tiny"
 check "no tokenizer" 2 'no such model' -- "$sonde" tokenize --model "$work/none" text
 
@@ -135,6 +161,13 @@ assert [r["form"] for r in words] == "The keys are here. A dog barks.".split(), 
 assert all(float(r["surprisal"]) > 0 and float(r["corrected"]) and float(r["entropy"]) > 0 for r in words)
 assert sum(int(r["tokens"]) for r in words) == sum(r["table"] == "tokens" for r in rows)
 END
+printf 'The keys to the table ___ here.\n' >"$work/gap.txt"
+check "a gap" 0 -- "$sonde" behaviour cloze --model "$tiny" --data "$work/gap.txt" --candidates 'are|is' --top 2 --format csv
+holds "candidates, gap and top" awk -F, '{ n[$1]++ } END { exit n["candidates"] != 2 || n["gaps"] != 1 || n["top"] != 2 }' "$work/out"
+check "a row without a gap" 2 'has no gap; write ___' -- "$sonde" behaviour cloze --model "$tiny" --data "$work/pairs.tsv" --column good
+printf 'The {key|keys} [is|are] here.\n' >"$work/template.txt"
+check "a template" 0 -- "$sonde" behaviour templates --model "$tiny" --data "$work/template.txt" --format tsv
+holds "edits and texts" awk -F'\t' '{ n[$1]++ } END { exit n["edits"] != 2 || n["texts"] != 4 }' "$work/out"
 check "surprisal without a column" 2 'no column text; it has good, bad' -- "$sonde" behaviour surprisal --model "$tiny" --data "$work/pairs.tsv"
 check "standard input" 0 -- sh -c '"$@" --data - <"$0"' "$work/pairs.tsv" "$sonde" behaviour pairs --model "$tiny" --quiet
 holds "valid result.json" python3 -m json.tool "$work/report/result.json"
@@ -182,6 +215,7 @@ for name, n in (("train", 40), ("held", 12)):
 END
 bank=(--model "$tiny" --data "$work/train.conllu" --label upos --resamples 100 --quiet)
 check "a probe of words" 0 -- "$sonde" probe linear "${bank[@]}" --test "$work/held.conllu" --out "$work/bank"
+holds "tokens per word are told" grep -q '"tokens per word": "[12]\.' "$work/bank/result.json"
 holds "its summary" grep -q 'linear probe reads most of upos' "$work/out"
 check "a perceptron" 0 -- "$sonde" probe mlp "${bank[@]}" --folds 2 --hidden 2,8 --epochs 3 --format json
 holds "valid JSON of a perceptron" python3 -m json.tool "$work/out"
