@@ -1,5 +1,6 @@
 #include "common/behaviour.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,11 +49,16 @@ static char *lines_of(json_t *rows)
 	return all;
 }
 
-void behaviour_open_tiny(behaviour *b, sn_ctx *ctx, json_t *rows)
+void behaviour_open_rows(behaviour *b, sn_ctx *ctx, const char *model, json_t *rows)
 {
 	char *lines = lines_of(rows);
-	behaviour_open_data(b, ctx, SN_TESTS "/golden/tiny/gqa-tied", "data.jsonl", lines);
+	behaviour_open_data(b, ctx, model, "data.jsonl", lines);
 	free(lines);
+}
+
+void behaviour_open_tiny(behaviour *b, sn_ctx *ctx, json_t *rows)
+{
+	behaviour_open_rows(b, ctx, SN_TESTS "/golden/tiny/gqa-tied", rows);
 }
 
 void behaviour_open_arch(behaviour *b, sn_ctx *ctx, const char *variant, json_t *rows)
@@ -86,6 +92,20 @@ sn_status behaviour_status(behaviour *b, const char *name, const void *param)
 void behaviour_run(behaviour *b, const char *name, const void *param)
 {
 	assert_ok(b->ctx, behaviour_status(b, name, param));
+}
+
+void behaviour_check_words(behaviour *b, json_t *text, const char *key, int column, int64_t *row)
+{
+	json_t *value, *expected = json_object_get(text, key);
+	size_t i;
+	json_array_foreach(expected, i, value) {
+		const sn_value *found = sn_result_row(b->result, 0, *row + (int64_t)i);
+		if (json_is_null(value))
+			assert_true(isnan(found[column].f));
+		else if (!(fabs(found[column].f - json_number_value(value)) < 1e-4))
+			fail_msg("%s, word %zu: %g, expected %g", key, i, found[column].f, json_number_value(value));
+	}
+	*row += (int64_t)json_array_size(expected);
 }
 
 void behaviour_close(behaviour *b)

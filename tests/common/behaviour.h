@@ -17,13 +17,18 @@ typedef struct behaviour {
 /* Opens a model and, as its data, text in a file of that name (which says the format). */
 void behaviour_open_data(behaviour *b, sn_ctx *ctx, const char *model, const char *name, const char *text);
 void behaviour_open_lines(behaviour *b, sn_ctx *ctx, const char *model, const char *lines);
-/* The tiny Llama, and objects of texts as JSON Lines (their members that are texts). */
+/* A model, and objects as JSON Lines (their members that are texts). */
+void behaviour_open_rows(behaviour *b, sn_ctx *ctx, const char *model, json_t *rows);
+/* The same with the tiny Llama. */
 void behaviour_open_tiny(behaviour *b, sn_ctx *ctx, json_t *rows);
 /* The same with a variant of golden/arch under the tokenizer of golden/behaviour. */
 void behaviour_open_arch(behaviour *b, sn_ctx *ctx, const char *variant, json_t *rows);
 /* Runs behaviour NAME anew. */
 sn_status behaviour_status(behaviour *b, const char *name, const void *param);
 void behaviour_run(behaviour *b, const char *name, const void *param);
+/* Compares a column of the words of a text with its golden list (null: missing), to 1e-4 bits; *row: the first word,
+ * advanced past them. */
+void behaviour_check_words(behaviour *b, json_t *text, const char *key, int column, int64_t *row);
 void behaviour_close(behaviour *b);
 
 #endif

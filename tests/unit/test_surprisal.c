@@ -22,20 +22,6 @@ static const param defaults = { "auto", "none", "row", "none", " ", "auto", "non
 
 /* ---- the tiny Llama ---- */
 
-static void check_words(behaviour *b, json_t *text, const char *key, int column, int64_t *row)
-{
-	json_t *value, *expected = json_object_get(text, key);
-	size_t i;
-	json_array_foreach(expected, i, value) {
-		const sn_value *found = sn_result_row(b->result, 0, *row + (int64_t)i);
-		if (json_is_null(value))
-			assert_true(isnan(found[column].f));
-		else if (!(fabs(found[column].f - json_number_value(value)) < 1e-4))
-			fail_msg("%s, word %zu: %g, expected %g", key, i, found[column].f, json_number_value(value));
-	}
-	*row += (int64_t)json_array_size(expected);
-}
-
 static void words_agree_with_minicons(void **state)
 {
 	static const struct {
@@ -60,7 +46,7 @@ static void words_agree_with_minicons(void **state)
 		p.correction = cases[c].correction;
 		behaviour_open_tiny(&b, ctx, texts);
 		behaviour_run(&b, "surprisal", &p);
-		json_array_foreach(texts, i, text) check_words(&b, text, cases[c].key, cases[c].column, &row);
+		json_array_foreach(texts, i, text) behaviour_check_words(&b, text, cases[c].key, cases[c].column, &row);
 		assert_int_equal(row, sn_result_rows(b.result, 0));
 		behaviour_close(&b);
 	}

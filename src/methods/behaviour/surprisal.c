@@ -313,9 +313,13 @@ static sn_status say_mean(const job *k)
 		rows += k->row_words[i] > 0;
 		square += rest * rest;
 	}
-	double half = rows > 1 ? sn_t_quantile(0.975, rows - 1) * sqrt(rows / (rows - 1) * square) / words : NAN;
-	SN_TRY(sn_result_say(k->out, "A word has %.2f bits [%.2f, %.2f] of surprisal on average: %lld words of %lld rows.",
-						 mean, mean - half, mean + half, (long long)k->scored, (long long)rows));
+	char interval[64] = "";
+	if (rows > 1) {
+		double half = sn_t_quantile(0.975, rows - 1) * sqrt(rows / (rows - 1) * square) / words;
+		sn_format(interval, sizeof interval, " [%.2f, %.2f]", mean - half, mean + half);
+	}
+	SN_TRY(sn_result_say(k->out, "A word has %.2f bits%s of surprisal on average: %lld words, rows: %lld.", mean,
+						 interval, (long long)k->scored, (long long)rows));
 	return sn_result_say(k->out, "A word has %.3f tokens; %.1f %% of the words have more than one.",
 						 (double)k->tokens / (double)SN_MAX(k->words - k->without, 1),
 						 100.0 * (double)k->split / (double)SN_MAX(k->words - k->without, 1));
