@@ -299,8 +299,9 @@ typedef struct sn_edit {
 	uint64_t noise_key;       /* draws depend on (seed, key, item, position, column) only, so forks share noise */
 } sn_edit;
 
-/* The site's value after or before the plan's edits there (attention scores and patterns: after only). */
-typedef enum sn_what { SN_AFTER = 0, SN_BEFORE = 1 } sn_what;
+/* The site's value after or before the plan's edits there (attention scores and patterns: after only); or the
+ * derivative of all the plan's goals added together by the site's value after the edits. */
+typedef enum sn_what { SN_AFTER = 0, SN_BEFORE = 1, SN_GRAD = 2 } sn_what;
 
 /* What a sink receives: places of one chunk, in packed order. x: float32 [m, width]; valid during the call only. At
  * scores and pattern: m is one place, x is [heads, attended positions]: 0 to pos in causal self-attention, otherwise
@@ -361,12 +362,30 @@ typedef struct sn_goal {
 	const float *weight;         /* [n] factor of each row, or NULL: 1 */
 } sn_goal;
 
+/* What SN_GRAD taps take as derivatives: bits; 0 is the derivative itself. The last two are modified gradients whose
+ * product with a site's value is its relevance: CP-LRP (Ali et al. 2022) and AttnLRP (Achtibat et al. 2024), both by
+ * stop-gradients alone, which is exact for layers without biases. */
+typedef enum sn_rule {
+	SN_RULE_PLAIN = 0,
+	SN_RULE_FREEZE_NORMS = 1,      /* scales of norms are constants */
+	SN_RULE_FREEZE_ATTENTION = 2,  /* attention patterns are constants */
+	SN_RULE_CHORD = 4,             /* an activation's slope is f(x) / x */
+	SN_RULE_HALVE = 8,             /* each factor of a product of activations (pattern and value, query and key, gate
+	                                  and up) gets half */
+	SN_RULE_FREEZE_GATES = 16,     /* what a gated feed-forward multiplies by is a constant */
+	SN_RULE_CP_LRP = 23,
+	SN_RULE_ATTN_LRP = 13
+} sn_rule;
+
+/* Gradients are each row's own, over its full length: a plan with SN_GRAD taps computes forks in full. A KL goal's
+ * reference row is a constant to them. */
 typedef struct sn_plan {
 	uint32_t size;   /* sizeof(sn_plan) */
 	int n_edit, n_tap, n_goal;
 	const sn_edit *edit;
 	const sn_tap *tap;
 	const sn_goal *goal;
+	sn_rule rule;
 } sn_plan;
 
 /* ==== Models =================================================================================================== */
@@ -517,7 +536,8 @@ SN_API const sn_column *sn_dataset_column(const sn_dataset *data, const char *na
 
 /* What a column of a result is. In figures the first DIM is the x axis, the second the series (LINE, BAR) or the y axis
  * (HEAT); with FACET there is one panel a value; every MEASURE makes panels of its own. A TEXT measure makes HEAT a map
- * of categories. */
+ * of categories. TOKENS: running text, a token a row (the TEXT column), coloured by the MEASURE; one text a value of
+ * the FACETs. */
 typedef enum sn_role {
 	SN_DIM,        /* a coordinate */
 	SN_MEASURE,
@@ -532,7 +552,8 @@ typedef enum sn_role {
 	                  scale */
 	SN_ROLES
 } sn_role;
-typedef enum sn_view { SN_VIEW_TABLE, SN_VIEW_LINE, SN_VIEW_HEAT, SN_VIEW_TEXT, SN_VIEW_BAR, SN_VIEWS } sn_view;
+typedef enum sn_view { SN_VIEW_TABLE, SN_VIEW_LINE, SN_VIEW_HEAT, SN_VIEW_TEXT, SN_VIEW_BAR, SN_VIEW_TOKENS,
+                       SN_VIEWS } sn_view;
 
 /* A parameter of a method: one declaration for command line, help, JSON, provenance. The value lies at off in the
  * struct: INT int64_t, FLOAT double, TEXT const char *, BOOL bool. choices: "a|b|c" or NULL. */

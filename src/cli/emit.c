@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { TERMINAL_ROWS = 60 };
 
@@ -80,7 +81,7 @@ sn_status sn_cli_print(sn_cli *cli, const sn_result *result)
 	else if (strcmp(cli->common.format, "tsv") == 0)
 		sn_report_tsv(&cli->out, result);
 	else
-		return sn_report_text(&cli->out, result, TERMINAL_ROWS);
+		return sn_report_text(&cli->out, result, TERMINAL_ROWS, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
 	return cli->out.failed ? SN_ENOMEM : SN_OK;
 }
 

@@ -15,6 +15,12 @@
 	X(sn_method_probe_mlp)                                                                                            \
 	X(sn_method_causal_patch)                                                                                         \
 	X(sn_method_causal_erase)                                                                                         \
+	X(sn_method_attribute_saliency)                                                                                   \
+	X(sn_method_attribute_gradient_x_input)                                                                           \
+	X(sn_method_attribute_smoothgrad)                                                                                 \
+	X(sn_method_attribute_integrated_gradients)                                                                       \
+	X(sn_method_attribute_occlusion)                                                                                  \
+	X(sn_method_attribute_leave_one_out)                                                                              \
 	X(sn_method_model_check)
 
 #define DECLARE(row) extern const sn_method row;

@@ -129,18 +129,25 @@ static void add_positions(const sn_attending *a, int head, int32_t pos, sn_exten
 	}
 }
 
-void sn_attention_finish_score(const sn_attending *a, const sn_history *past, const float *q, int head, int32_t pos,
-                               sn_extent e, float *scores)
+/* What comes after the products of queries and keys, before what positions add. */
+static void cap_scores(const sn_attending *a, const sn_history *past, const float *q, int head, int32_t pos,
+                       sn_extent e, float *scores)
 {
 	const sn_form *f = &a->p->model->shape.form;
 	for (int i = 0; i < past->n && !a->cross && f->position == SN_POSITION_DISENTANGLED; i++)
 		add_disentangled(a, &past->segment[i], q, head, pos, e, scores);
 	if (f->attn_softcap > 0) a->p->model->kernels->softcap(scores + e.lo, e.hi - e.lo, (float)f->attn_softcap);
+}
+
+void sn_attention_finish_score(const sn_attending *a, const sn_history *past, const float *q, int head, int32_t pos,
+                               sn_extent e, float *scores)
+{
+	cap_scores(a, past, q, head, pos, e, scores);
 	add_positions(a, head, pos, e, scores);
 }
 
-void sn_attention_score(const sn_attending *a, const sn_history *past, const float *query, int head, int32_t pos,
-                        sn_extent e, float *scores)
+void sn_attention_scores_capped(const sn_attending *a, const sn_history *past, const float *query, int head,
+                                int32_t pos, sn_extent e, float *scores)
 {
 	const sn_shape *s = &a->p->model->shape;
 	int64_t column = (int64_t)(head / (s->n_head / s->n_kv_head)) * s->d_head;
@@ -152,7 +159,14 @@ void sn_attention_score(const sn_attending *a, const sn_history *past, const flo
 			a->p->model->kernels->scores(scores + first, q, g->k + (first - g->first) * g->stride + column, g->stride,
 			                             n, s->d_head, (float)s->form.attn_scale);
 	}
-	sn_attention_finish_score(a, past, q, head, pos, e, scores);
+	cap_scores(a, past, q, head, pos, e, scores);
+}
+
+void sn_attention_score(const sn_attending *a, const sn_history *past, const float *query, int head, int32_t pos,
+                        sn_extent e, float *scores)
+{
+	sn_attention_scores_capped(a, past, query, head, pos, e, scores);
+	add_positions(a, head, pos, e, scores);
 }
 
 static void mix_head(const sn_attending *a, const sn_history *past, const float *pattern, int head, sn_extent e,
@@ -308,6 +322,11 @@ static sn_status attend_row(const sn_attending *a, int32_t row, const sn_history
 	return SN_OK;
 }
 
+sn_status sn_attention_used(const sn_attending *a, int32_t row, const sn_history *past, int32_t pos, float *out)
+{
+	return attend_observed(a, row, past, pos, a->pattern, out);
+}
+
 /* ---- taps at scores and patterns ---- */
 
 /* Scores or patterns after the edits: [heads, n_key], of this step or left by an earlier one. */
@@ -347,7 +366,7 @@ static sn_status tap_keys(const sn_attending *a, sn_site_kind kind)
 	sn_pass *p = a->p;
 	for (int t = 0; t < p->c->plan->n_tap; t++) {
 		const sn_places *places = &p->c->tap[t];
-		if (!sn_site_here(p, &p->c->plan->tap[t].at, kind)) continue;
+		if (p->c->plan->tap[t].what == SN_GRAD || !sn_site_here(p, &p->c->plan->tap[t].at, kind)) continue;
 		for (int32_t r = 0; r < p->n_row; r++)
 			for (int64_t i = sn_places_of_row(places, p->row[r]); i < places->n && places->row[i] == p->row[r]; i++)
 				SN_TRY(tap_place(a, t, i));
@@ -399,7 +418,7 @@ static sn_status run(sn_attending *a)
 	} else {
 		SN_TRY(sn_attention_plain(a));
 	}
-	if (touched & SN_TOUCH_TAP) {
+	if (touched & SN_TOUCH_TAP && !p->silent) {
 		SN_TRY(tap_keys(a, a->scores));
 		SN_TRY(tap_keys(a, a->pattern));
 	}

@@ -28,6 +28,9 @@ sn_attending sn_cross_attending(sn_pass *p);
 SN_CHECKED sn_status sn_attention_history(const sn_attending *a, int32_t row, sn_history *out);
 /* Returns the keys that a position attends to. */
 sn_extent sn_attention_extent(const sn_attending *a, int32_t row, int32_t pos);
+/* As sn_attention_score, before what positions add. */
+void sn_attention_scores_capped(const sn_attending *a, const sn_history *past, const float *query, int head,
+                                int32_t pos, sn_extent e, float *scores);
 /* Writes scores[e.lo .. e.hi) of one head's query: scaled, soft-capped, with what positions add. */
 void sn_attention_score(const sn_attending *a, const sn_history *past, const float *query, int head, int32_t pos,
                         sn_extent e, float *scores);
@@ -42,6 +45,9 @@ SN_CHECKED sn_status sn_attention_plain(const sn_attending *a);
  * sources of edits are read. out: [heads, keys]; keys outside the window have -inf, and no share of the pattern. */
 SN_CHECKED sn_status sn_attention_before(const sn_attending *a, int32_t row, const sn_history *past, int32_t pos,
                                          sn_site_kind upto, float *out);
+/* Patterns of all heads at one position as values are mixed with them. out: [heads, keys]. */
+SN_CHECKED sn_status sn_attention_used(const sn_attending *a, int32_t row, const sn_history *past, int32_t pos,
+                                       float *out);
 /* Returns whether a site means a head; whether an edit means a key of a row. */
 static inline bool sn_head_named(const sn_site *site, int head) { return site->head == 0 || site->head == head + 1; }
 bool sn_key_named(const sn_attending *a, const sn_edit *e, int32_t row, int32_t key);

@@ -1,6 +1,6 @@
 /* The generic transformer block: norm, attention, norm, feed-forward, with every site visited in the order of
  * computation. Where norms stand and whether the branches are parallel is the form's matter. */
-#include "model/pass.h"
+#include "model/back.h"
 
 #include "model/positions.h"
 #include "model/site.h"
@@ -55,9 +55,13 @@ static sn_status queries_keys_values(sn_pass *p, const sn_layer *y)
 	SN_TRY(sn_visit(p, SN_SITE_Q, p->qkv, width));
 	SN_TRY(sn_visit(p, SN_SITE_K, p->qkv + k0, width));
 	SN_TRY(sn_visit(p, SN_SITE_V, p->qkv + v0, width));
+	size_t bytes = (size_t)(p->now.m * width) * sizeof *p->qkv;
+	if (sn_trace_now(p) && s->form.qk_norm) memcpy(sn_trace_now(p)->raw, p->qkv, bytes);
 	if (y->q_norm) sn_norm_heads(p, y->q_norm, p->qkv, width, s->n_head);
 	if (y->k_norm) sn_norm_heads(p, y->k_norm, p->qkv + k0, width, s->n_kv_head);
-	return rotate(p);
+	SN_TRY(rotate(p));
+	if (sn_trace_now(p)) memcpy(sn_trace_now(p)->qkv, p->qkv, bytes);
+	return SN_OK;
 }
 
 /* ---- what attention writes ---- */
@@ -139,6 +143,7 @@ static sn_status feed_forward(sn_pass *p, const sn_layer *y)
 	SN_TRY(sn_affine_run(p, &y->first, p->h, p->now.m, p->wide));
 	SN_TRY(sn_visit(p, SN_SITE_MLP_PRE, p->wide, stride));
 	if (gated) SN_TRY(sn_visit(p, SN_SITE_MLP_PRE_LINEAR, p->wide + n, stride));
+	if (sn_trace_now(p)) memcpy(sn_trace_now(p)->wide, p->wide, (size_t)(p->now.m * stride) * sizeof *p->wide);
 	activate(p);
 	SN_TRY(sn_visit(p, SN_SITE_MLP_POST, p->post, n));
 	SN_TRY(sn_affine_run(p, &y->down, p->post, p->now.m, p->h));

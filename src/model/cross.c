@@ -1,5 +1,5 @@
 /* Cross-attention: a decoder's block reads the encoder's rows. */
-#include "model/pass.h"
+#include "model/back.h"
 
 #include "model/site.h"
 
@@ -70,6 +70,14 @@ static sn_status keys_values(sn_pass *p, const sn_layer *y)
 	return sn_visit(&rows, SN_SITE_CROSS_V, c->kv + width, 2 * width);
 }
 
+static void save(const sn_pass *p)
+{
+	const sn_shape *s = &p->model->shape;
+	int64_t q = p->now.m * s->n_head * s->d_head, kv = p->cross->layout.m * 2 * s->n_kv_head * s->d_head;
+	memcpy(sn_trace_now(p)->cross_q, p->qkv, (size_t)q * sizeof *p->qkv);
+	memcpy(sn_trace_now(p)->cross_kv, p->cross->kv, (size_t)kv * sizeof *p->qkv);
+}
+
 static sn_status attend(sn_pass *p, const sn_layer *y)
 {
 	static const sn_attention_sites sites = { SN_SITE_CROSS_SCORES, SN_SITE_CROSS_PATTERN, SN_SITE_CROSS_Z,
@@ -79,6 +87,7 @@ static sn_status attend(sn_pass *p, const sn_layer *y)
 	SN_TRY(sn_affine_run(p, &y->cross_q, p->h, p->now.m, p->qkv));
 	SN_TRY(sn_visit(p, SN_SITE_CROSS_Q, p->qkv, (int64_t)s->n_head * s->d_head));
 	SN_TRY(keys_values(p, y));
+	if (sn_trace_now(p)) save(p);
 	SN_TRY(sn_cross_attention(p));
 	SN_TRY(sn_attention_output(p, &y->cross_o, SN_PART_CROSS_O, &sites));
 	return sn_visit(p, SN_SITE_CROSS_ATTN_OUT, p->h, s->d_model);

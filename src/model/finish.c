@@ -1,6 +1,7 @@
 /* The end of a pass: final norm, unembedding, and the goals over logits – only for the places that are scored, and only
  * the wanted words' logits where no distribution is needed. */
-#include "model/pass.h"
+#include "model/back.h"
+#include "model/finish.h"
 
 #include "model/site.h"
 
@@ -8,41 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One logit that some goal wants. */
-typedef struct ask { int64_t slot; int32_t id; float value; } ask;
-
-/* One place of a goal: its wanted and foil logits are asks [want, foil) and [foil, end). */
-typedef struct scored { int goal; int32_t row, pos; int64_t slot, want, foil, end; } scored;
-
-typedef struct finish {
-	sn_pass *p;
-	scored *place;
-	int64_t n_place;
-	ask *ask;
-	int64_t n_ask;
-	bool distribution, everything, has_kl;   /* some goal needs log p; logits are needed whole (touched, or KL) */
-	double *lse;                     /* [m] log-sum-exp of each slot, where known */
-	float *logits;                   /* [m, V] where everything */
-	float *held[2];                  /* [V] logits that an earlier wave has left, of a place and of its reference */
-} finish;
-
 static bool over_logits(const sn_goal *g) { return g->metric != SN_DOT; }
 
 /* ---- what is asked ---- */
 
-static void ask_ids(finish *f, int64_t slot, const int32_t *ids, const int64_t *start, int64_t index)
+static void ask_ids(sn_ending *f, int64_t slot, const int32_t *ids, const int64_t *start, int64_t index)
 {
 	int64_t first = start ? start[index] : index, last = start ? start[index + 1] : index + 1;
 	for (int64_t i = first; i < last; i++, f->n_ask++)
-		if (f->ask) f->ask[f->n_ask] = (ask){ slot, ids[i], 0 };
+		if (f->ask) f->ask[f->n_ask] = (sn_ask){ slot, ids[i], 0 };
 }
 
-static void ask_place(finish *f, int g, int64_t i)
+static void ask_place(sn_ending *f, int g, int64_t i)
 {
 	sn_pass *p = f->p;
 	const sn_goal *goal = &p->c->plan->goal[g];
 	int32_t row = p->c->goal[g].row[i], pos = p->c->goal[g].pos[i];
-	scored s = { .goal = g, .row = row, .pos = pos, .slot = sn_slot(p, &p->now, row, pos), .want = f->n_ask };
+	sn_scored s = { .goal = g, .row = row, .pos = pos, .slot = sn_slot(p, &p->now, row, pos), .want = f->n_ask };
 	if (goal->metric != SN_KL && s.slot < 0) {
 		SN_ASSERT(p->n_kin);
 		return;
@@ -58,7 +41,7 @@ static void ask_place(finish *f, int g, int64_t i)
 	f->n_place++;
 }
 
-static void ask_rows(finish *f, int g, const int32_t *row, int32_t n_row)
+static void ask_rows(sn_ending *f, int g, const int32_t *row, int32_t n_row)
 {
 	const sn_places *places = &f->p->c->goal[g];
 	for (int32_t r = 0; r < n_row; r++)
@@ -68,7 +51,7 @@ static void ask_rows(finish *f, int g, const int32_t *row, int32_t n_row)
 
 /* A place is scored with the step that computes its position, whichever row it is of; against a reference row, with
  * its own row's step. */
-static void ask_all(finish *f)
+static void ask_all(sn_ending *f)
 {
 	const sn_pass *p = f->p;
 	f->n_ask = f->n_place = 0;
@@ -79,19 +62,19 @@ static void ask_all(finish *f)
 	}
 }
 
-static sn_status list_asks(finish *f)
+static sn_status list_asks(sn_ending *f)
 {
 	ask_all(f);
 	int64_t n_place = f->n_place, n_ask = f->n_ask;
-	SN_NEW(f->place, f->p->arena, scored, n_place);
-	SN_NEW(f->ask, f->p->arena, ask, n_ask);
+	SN_NEW(f->place, f->p->arena, sn_scored, n_place);
+	SN_NEW(f->ask, f->p->arena, sn_ask, n_ask);
 	ask_all(f);
 	for (int g = 0; g < f->p->c->plan->n_goal; g++) {
 		sn_metric m = f->p->c->plan->goal[g].metric;
 		f->distribution |= m == SN_LOSS || m == SN_LOGPROB;
 		f->everything |= m == SN_KL;
 	}
-	f->everything |= sn_pass_touched(f->p, SN_SITE_LOGITS);
+	f->everything |= sn_pass_touched(f->p, SN_SITE_LOGITS) || (f->p->back && f->distribution);
 	return SN_OK;
 }
 
@@ -99,7 +82,7 @@ static sn_status list_asks(finish *f)
 
 static int compare_ids(const void *a, const void *b)
 {
-	int32_t x = (*(const ask *const *)a)->id, y = (*(const ask *const *)b)->id;
+	int32_t x = (*(const sn_ask *const *)a)->id, y = (*(const sn_ask *const *)b)->id;
 	return (x > y) - (x < y);
 }
 
@@ -110,13 +93,13 @@ static void finish_logits(const sn_model *m, float *logits, int64_t id, int64_t 
 	if (m->shape.form.logit_softcap > 0) m->kernels->softcap(logits, n, (float)m->shape.form.logit_softcap);
 }
 
-static sn_status ask_words(finish *f)
+static sn_status ask_words(sn_ending *f)
 {
 	sn_pass *p = f->p;
 	int64_t d = p->model->shape.d_head_out;
-	ask **by_id;
+	sn_ask **by_id;
 	float *w;
-	SN_NEW(by_id, p->arena, ask *, f->n_ask);
+	SN_NEW(by_id, p->arena, sn_ask *, f->n_ask);
 	SN_NEW(w, p->arena, float, d);
 	for (int64_t i = 0; i < f->n_ask; i++) by_id[i] = &f->ask[i];
 	qsort(by_id, (size_t)f->n_ask, sizeof *by_id, compare_ids);
@@ -135,7 +118,7 @@ static sn_status ask_words(finish *f)
 /* Slots that need a log-sum-exp, gathered densely: the n-th is slot[n], and rank[slot] = n. */
 typedef struct gathered { int64_t *slot, *rank, n; float *x, *y; } gathered;
 
-static sn_status gather_slots(finish *f, gathered *g)
+static sn_status gather_slots(sn_ending *f, gathered *g)
 {
 	sn_pass *p = f->p;
 	int64_t d = p->model->shape.d_head_out, m = p->now.m, room;
@@ -152,14 +135,14 @@ static sn_status gather_slots(finish *f, gathered *g)
 }
 
 /* Picks the asked logits out of one chunk; asks come sorted by nothing, so all are looked at. */
-static void pick(finish *f, const gathered *g, int64_t id0, int64_t n)
+static void pick(sn_ending *f, const gathered *g, int64_t id0, int64_t n)
 {
 	for (int64_t i = 0; i < f->n_ask; i++)
 		if (f->ask[i].id >= id0 && f->ask[i].id < id0 + n)
 			f->ask[i].value = g->y[g->rank[f->ask[i].slot] * n + f->ask[i].id - id0];
 }
 
-static sn_status stream_distributions(finish *f)
+static sn_status stream_distributions(sn_ending *f)
 {
 	sn_pass *p = f->p;
 	gathered g = { 0 };
@@ -187,7 +170,7 @@ static sn_status stream_distributions(finish *f)
 
 /* ---- all logits, where something reads or changes them ---- */
 
-static sn_status compute_logits(finish *f)
+static sn_status compute_logits(sn_ending *f)
 {
 	sn_pass *p = f->p;
 	int64_t m = p->now.m, V = p->model->shape.n_logit;
@@ -210,7 +193,7 @@ static sn_status compute_logits(finish *f)
 	return SN_OK;
 }
 
-static void sum_logits(finish *f)
+static void sum_logits(sn_ending *f)
 {
 	int64_t V = f->p->model->shape.n_logit;
 #pragma omp parallel for num_threads(sn_ctx_threads(f->p->ctx))
@@ -225,8 +208,7 @@ static void sum_logits(finish *f)
 
 /* ---- scores ---- */
 
-/* Returns the log of the summed exp of asks [first, last): one logit, or a set of alternatives. */
-static double combine(const finish *f, int64_t first, int64_t last)
+double sn_combine(const sn_ending *f, int64_t first, int64_t last)
 {
 	if (last == first + 1) return f->ask[first].value;
 	double m = -INFINITY, sum = 0;
@@ -236,7 +218,7 @@ static double combine(const finish *f, int64_t first, int64_t last)
 }
 
 /* The logits of a place and their log-sum-exp; room: [V]. */
-static const float *logits_at(const finish *f, int32_t row, int32_t pos, float *room, double *lse)
+static const float *logits_at(const sn_ending *f, int32_t row, int32_t pos, float *room, double *lse)
 {
 	const sn_model *m = f->p->model;
 	int64_t slot = sn_slot(f->p, &f->p->now, row, pos), V = m->shape.n_logit;
@@ -250,7 +232,7 @@ static const float *logits_at(const finish *f, int32_t row, int32_t pos, float *
 	return room;
 }
 
-static double divergence(const finish *f, int32_t ref, int32_t row, int32_t pos)
+static double divergence(const sn_ending *f, int32_t ref, int32_t row, int32_t pos)
 {
 	int64_t V = f->p->model->shape.n_logit;
 	double lse_r, lse_x, sum = 0;
@@ -262,30 +244,30 @@ static double divergence(const finish *f, int32_t ref, int32_t row, int32_t pos)
 	return SN_MAX(sum, 0);
 }
 
-static double value_of(const finish *f, const scored *s)
+static double value_of(const sn_ending *f, const sn_scored *s)
 {
 	switch (f->p->c->plan->goal[s->goal].metric) {
-	case SN_LOSS: return f->lse[s->slot] - combine(f, s->want, s->foil);
-	case SN_LOGPROB: return combine(f, s->want, s->foil) - f->lse[s->slot];
-	case SN_LOGIT: return combine(f, s->want, s->foil);
-	case SN_LOGIT_DIFF: return combine(f, s->want, s->foil) - combine(f, s->foil, s->end);
+	case SN_LOSS: return f->lse[s->slot] - sn_combine(f, s->want, s->foil);
+	case SN_LOGPROB: return sn_combine(f, s->want, s->foil) - f->lse[s->slot];
+	case SN_LOGIT: return sn_combine(f, s->want, s->foil);
+	case SN_LOGIT_DIFF: return sn_combine(f, s->want, s->foil) - sn_combine(f, s->foil, s->end);
 	case SN_KL: return divergence(f, f->p->c->plan->goal[s->goal].ref_row[s->row], s->row, s->pos);
 	case SN_DOT: case SN_METRIC_NONE: break;
 	}
 	return 0;
 }
 
-static void score_places(const finish *f)
+static void score_places(const sn_ending *f)
 {
 	sn_pass *p = f->p;
 	for (int64_t i = 0; i < f->n_place; i++) {
-		const scored *s = &f->place[i];
+		const sn_scored *s = &f->place[i];
 		const float *weight = p->c->plan->goal[s->goal].weight;
 		p->score[(int64_t)s->goal * p->batch->n + s->row] += (weight ? weight[s->row] : 1) * value_of(f, s);
 	}
 }
 
-static sn_status score_logits(finish *f)
+static sn_status score_logits(sn_ending *f)
 {
 	SN_NEW(f->lse, f->p->arena, double, f->p->now.m);
 	for (int i = 0; i < 2 && f->p->held && f->has_kl; i++)
@@ -317,6 +299,7 @@ static sn_status transform(sn_pass *p)
 	int64_t n = m->shape.d_head_out;
 	if (!m->head.w) return SN_OK;
 	SN_TRY(sn_affine_run(p, &m->head, p->h, p->now.m, p->z));
+	if (p->back) memcpy(p->back->head, p->z, (size_t)(p->now.m * n) * sizeof *p->z);
 #pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
 	for (int64_t i = 0; i < p->now.m; i++)
 		m->kernels->activate(p->h + i * n, p->z + i * n, NULL, n, m->shape.form.head_act);
@@ -338,7 +321,7 @@ static void write_output(const sn_pass *p)
 
 sn_status sn_finish(sn_pass *p)
 {
-	finish f = { .p = p };
+	sn_ending f = { .p = p };
 	const sn_shape *s = &p->model->shape;
 	sn_mark mark = sn_arena_mark(p->arena);
 	SN_TRY(sn_norm_rows(p, &p->model->final_norm, p->x, p->h, s->d_model, SN_SITE_LN_FINAL_SCALE,
@@ -350,6 +333,7 @@ sn_status sn_finish(sn_pass *p)
 		SN_TRY(sn_visit(p, SN_SITE_UNEMBED_IN, p->h, s->d_head_out));
 		SN_TRY(list_asks(&f));
 		if (f.n_place || f.everything) SN_TRY(score_logits(&f));
+		if (p->back) SN_TRY(sn_logits_back(&f, p->back->logit));
 	}
 	sn_arena_reset(p->arena, mark);
 	return SN_OK;

@@ -11,6 +11,10 @@ typedef struct sn_norm { float *weight, *bias; } sn_norm;
 /* A packed matrix and its bias; w NULL: there is none; bias NULL: none. */
 typedef struct sn_affine { sn_packed *w; float *bias; } sn_affine;
 
+/* A block's matrices packed transposed, for the backward pass. */
+typedef struct sn_layer_back { bool ready; sn_packed *qkv, *o, *cross_q, *cross_kv, *cross_o, *first, *down;
+                               } sn_layer_back;
+
 /* One block's weights, ready for use. Matrices that read the same input are packed below one another. */
 typedef struct sn_layer {
 	bool ready;
@@ -19,6 +23,7 @@ typedef struct sn_layer {
 	sn_affine cross_q, cross_kv, cross_o;
 	sn_affine first, down;            /* rows: all of GATE, then UP; or UP alone */
 	float *q_norm, *k_norm;           /* [heads * d_head], [kv heads * d_head] or NULL */
+	sn_layer_back back;
 	float *rel_q, *rel_k; /* [2 rel_span, heads * d_head]: relative embeddings as queries, as keys; or NULL */
 } sn_layer;
 
@@ -47,6 +52,7 @@ struct sn_model {
 	sn_layer *layer;                  /* [groups of blocks] */
 	sn_norm embed_norm, final_norm, head_norm;
 	sn_affine project, head;
+	sn_packed *project_back, *head_back;
 	float *relative;                  /* DISENTANGLED: [2 rel_span, d_model] normed relative embeddings, or NULL */
 	float *unembed_bias;              /* [n_logit] or NULL */
 	sn_packed **unembed;              /* [n_chunk]; NULL until a plan needs all logits */
@@ -82,8 +88,12 @@ SN_CHECKED sn_status sn_model_need_layer(sn_ctx *ctx, sn_model *model, int l);
 SN_CHECKED sn_status sn_model_need_ends(sn_ctx *ctx, sn_model *model);
 /* Packs the unembedding if it is not yet. */
 SN_CHECKED sn_status sn_model_need_unembed(sn_ctx *ctx, sn_model *model);
+/* Packs block l transposed, and the projections outside the blocks, if they are not yet. */
+SN_CHECKED sn_status sn_model_need_layer_back(sn_ctx *ctx, sn_model *model, int l);
+SN_CHECKED sn_status sn_model_need_ends_back(sn_ctx *ctx, sn_model *model);
 /* Frees what was packed. */
 void sn_model_unpack(sn_model *model);
+void sn_model_unpack_back(sn_model *model);
 /* Makes tables for positions [0, n). */
 SN_CHECKED sn_status sn_model_need_positions(sn_ctx *ctx, sn_model *model, int64_t n);
 void sn_positions_free(sn_model *model);

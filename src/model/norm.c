@@ -1,5 +1,5 @@
 /* Norms and affine maps over the rows of a step. */
-#include "model/pass.h"
+#include "model/back.h"
 
 #include <string.h>
 
@@ -45,6 +45,7 @@ static sn_status norm_seen(sn_pass *p, const rows *r, const sn_norm *norm, sn_si
 #pragma omp parallel for num_threads(threads)
 	for (int64_t i = 0; i < p->now.m; i++) find_scale(r, i, p->model->shape.norm_eps);
 	SN_TRY(sn_visit(p, scale_site, r->scale, 1));
+	if (p->back) sn_save_norm(p, scale_site, r->in, r->d, r->mean);
 #pragma omp parallel for num_threads(threads)
 	for (int64_t i = 0; i < p->now.m; i++) normalise(r, i);
 	SN_TRY(sn_visit(p, normalized_site, r->out, r->d));
@@ -63,7 +64,7 @@ sn_status sn_norm_rows(sn_pass *p, const sn_norm *norm, const float *in, float *
 	sn_mark mark = sn_arena_mark(p->arena);
 	rows r = { .k = p->model->kernels, .in = in, .scale = p->scale, .out = out, .d = d };
 	if (p->model->shape.form.norm == SN_NORM_LAYER) SN_NEW(r.mean, p->arena, float, p->now.m);
-	if (sn_pass_touched(p, scale_site) || sn_pass_touched(p, normalized_site))
+	if (p->back || sn_pass_touched(p, scale_site) || sn_pass_touched(p, normalized_site))
 		SN_TRY(norm_seen(p, &r, norm, scale_site, normalized_site));
 	else norm_unseen(p, &r, norm);
 	sn_arena_reset(p->arena, mark);

@@ -232,6 +232,7 @@ sn_status sn_model_need_unembed(sn_ctx *ctx, sn_model *m)
 
 void sn_model_unpack(sn_model *m)
 {
+	sn_model_unpack_back(m);
 	for (int l = 0; m->layer && l < sn_groups(&m->shape); l++) {
 		sn_affine *const all[] = { &m->layer[l].qkv, &m->layer[l].o, &m->layer[l].cross_q, &m->layer[l].cross_kv,
 		                           &m->layer[l].cross_o, &m->layer[l].first, &m->layer[l].down };

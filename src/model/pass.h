@@ -25,6 +25,8 @@ typedef struct sn_cross {
 	float *x, *kv;               /* [room, d_model]; [room, 2 kv heads * d_head] of the block at hand */
 } sn_cross;
 
+typedef struct sn_back sn_back;   /* model/back.h */
+
 typedef struct sn_pass {
 	const sn_compiled *c;
 	sn_ctx *ctx;
@@ -46,6 +48,10 @@ typedef struct sn_pass {
 	sn_cross *cross;             /* decoders with an encoder; or NULL */
 	float *output;               /* [tokens of batch, d_model] where what the stack yields is written, or NULL */
 	sn_state *keep;              /* where computed rows are kept, or NULL */
+	sn_back *back;               /* what the backward pass needs, or NULL */
+	const float *seed;           /* [tokens of batch, d_model] derivative of what the stack yields, or NULL */
+	float *memory;               /* gathers that of the encoder's output, or NULL */
+	bool silent;                 /* computed once more, for the backward pass: nothing is read or scored */
 	double *score;
 } sn_pass;
 
@@ -109,6 +115,8 @@ void sn_keep_residual(const sn_pass *p, int boundary);
 SN_CHECKED sn_status sn_block_forward(sn_pass *p);
 /* Final norm, unembedding and the goals over logits. */
 SN_CHECKED sn_status sn_finish(sn_pass *p);
+/* Takes the step's rows up and, for the plan's gradients, down again. */
+SN_CHECKED sn_status sn_gradient_step(sn_pass *p);
 
 enum { SN_CHUNK_ROWS = 64 };
 /* Floats that one tap hands on at once, unless a single place has more. */

@@ -203,9 +203,31 @@ static sn_status mark_touched(sn_compiled *c)
 {
 	SN_NEW(c->touched, c->arena, uint8_t, c->n_stage * SN_SITE_COUNT);
 	for (int e = 0; e < c->plan->n_edit; e++) touch(c, &c->plan->edit[e].at, SN_TOUCH_EDIT);
-	for (int t = 0; t < c->plan->n_tap; t++) touch(c, &c->plan->tap[t].at, SN_TOUCH_TAP);
+	for (int t = 0; t < c->plan->n_tap; t++)
+		touch(c, &c->plan->tap[t].at, c->plan->tap[t].what == SN_GRAD ? SN_TOUCH_GRAD : SN_TOUCH_TAP);
 	for (int g = 0; g < c->plan->n_goal; g++)
 		if (c->plan->goal[g].metric == SN_DOT) touch(c, &c->plan->goal[g].at, SN_TOUCH_DOT);
+	return SN_OK;
+}
+
+/* ---- gradients ---- */
+
+static sn_status find_gradients(sn_compiled *c, bool through)
+{
+	c->gradient = through;
+	c->first_back = through ? 1 : c->n_stage - 1;
+	for (int t = 0; t < c->plan->n_tap; t++) {
+		const sn_tap *tap = &c->plan->tap[t];
+		if (tap->what < SN_AFTER || tap->what > SN_GRAD)
+			return sn_fail(c->ctx, SN_EARG, "tap %d: what is %d, none of after, before, gradient", t, (int)tap->what);
+		if (tap->what != SN_GRAD) continue;
+		c->gradient = true;
+		c->first_back = SN_MIN(c->first_back, sn_site_stage(&tap->at, c->model->shape.n_layer));
+	}
+	if (c->gradient && c->keep)
+		return sn_fail(c->ctx, SN_EARG, "rows are kept or differentiated, not both: run the batch twice");
+	if (c->gradient && !c->output && c->plan->n_goal == 0)
+		return sn_fail(c->ctx, SN_EARG, "the plan has gradient taps but no goal to differentiate");
 	return SN_OK;
 }
 
@@ -287,7 +309,7 @@ static sn_status find_dirty(sn_compiled *c)
 {
 	SN_NEW(c->dirty, c->arena, int32_t, sn_size3((size_t)c->batch->n, (size_t)c->n_stage, 1));
 	for (int32_t row = 0; row < c->batch->n; row++) {
-		int32_t *dirty = sn_dirty(c, row), first = shares_prefix(c, row) ? c->batch->fork[row] : 0;
+		int32_t *dirty = sn_dirty(c, row), first = !c->gradient && shares_prefix(c, row) ? c->batch->fork[row] : 0;
 		for (int s = 0; s < c->n_stage; s++) dirty[s] = first;
 		lower_for_edits(c, row);
 	}
@@ -379,8 +401,16 @@ static sn_status find_needs(sn_compiled *c)
 	return SN_OK;
 }
 
+/* Backward, all rows of a step stand alike in every block. */
+static void need_all_alike(sn_compiled *c)
+{
+	int32_t top = -1;
+	for (int32_t b = 0; b < c->batch->n; b++) top = SN_MAX(top, c->need[b]);
+	for (int32_t b = 0; b < c->batch->n; b++) c->need[b] = top;
+}
+
 sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan,
-                          const sn_state *state, bool keep, bool output, sn_arena *arena)
+                          const sn_state *state, bool keep, bool output, bool through, sn_arena *arena)
 {
 	*out = (sn_compiled){ .ctx = ctx, .model = model, .batch = batch, .plan = plan, .state = state, .arena = arena,
 	                      .n_stage = model->shape.n_layer + 2, .keep = keep, .output = output };
@@ -389,6 +419,9 @@ sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *model, const 
 	SN_TRY(compile_taps(out));
 	SN_TRY(compile_goals(out));
 	SN_TRY(mark_touched(out));
+	SN_TRY(find_gradients(out, through));
 	SN_TRY(find_dirty(out));
-	return find_needs(out);
+	SN_TRY(find_needs(out));
+	if (out->gradient) need_all_alike(out);
+	return SN_OK;
 }

@@ -32,19 +32,22 @@ typedef struct sn_compiled {
 	int64_t *edit_start;           /* [n + 1] of each row's edits */
 	sn_places *tap, *goal;         /* [n_tap], [n_goal] */
 	int64_t **goal_index;          /* [n_goal][places]: which want a place has */
-	uint8_t *touched;              /* [n_stage * SN_SITE_COUNT]: bit 0 edits, 1 taps, 2 DOT goals */
+	uint8_t *touched;              /* [n_stage * SN_SITE_COUNT]: SN_TOUCH_... bits */
+	bool gradient;                 /* some tap is of a gradient: every row is computed in full, and backwards */
+	int first_back;                /* the earliest stage that the backward pass must reach */
 
 	int32_t *dirty;                /* [n * n_stage] first position computed */
 	int32_t *need;                 /* [n] last stage to be computed; -1: none */
 	int32_t *final_from;           /* [n] first position needed in the last stage */
 } sn_compiled;
 
-enum { SN_TOUCH_EDIT = 1, SN_TOUCH_TAP = 2, SN_TOUCH_DOT = 4 };
+enum { SN_TOUCH_EDIT = 1, SN_TOUCH_TAP = 2, SN_TOUCH_DOT = 4, SN_TOUCH_GRAD = 8 };
 
-/* Checks a batch and a plan and compiles them into arena. keep, output: see the members. */
+/* Checks a batch and a plan and compiles them into arena. keep, output: see the members. through: gradients are passed
+ * on to the encoder, whether or not the plan has such taps. */
 SN_CHECKED sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *model, const sn_batch *batch,
                                      const sn_plan *plan, const sn_state *state, bool keep, bool output,
-                                     sn_arena *arena);
+                                     bool through, sn_arena *arena);
 
 static inline uint8_t sn_touched(const sn_compiled *c, sn_site_kind kind, int stage)
 {

@@ -67,6 +67,8 @@ typedef struct job {
 	double *score;
 	float *output;     /* [tokens, d_model] or NULL */
 	sn_cross *cross;   /* or NULL */
+	const float *seed; /* [tokens, d_model] derivative of output, or NULL */
+	float *memory;     /* [tokens of the encoder, d_model] where that of the encoder's output is gathered, or NULL */
 } job;
 
 /* ---- waves ---- */
@@ -150,7 +152,7 @@ static sn_status run_wave(runner *r, const sn_wave *wave)
 	SN_TRY(make_room(r, wave));
 	sn_mark mark = sn_arena_mark(p->arena);
 	SN_TRY(take_buffers(p, wave->tokens));
-	SN_TRY(run_stages(p));
+	SN_TRY(p->c->gradient ? sn_gradient_step(p) : run_stages(p));
 	sn_arena_reset(p->arena, mark);
 	if (wave->n_kin) release(r, wave);
 	return SN_OK;
@@ -172,7 +174,8 @@ static sn_status run_waves(const sn_compiled *c, const job *j, sn_state *keep)
 {
 	sn_waves waves;
 	runner r = { .pass = { .c = c, .ctx = c->ctx, .model = c->model, .batch = c->batch, .keep = keep,
-	                       .score = j->score, .output = j->output, .cross = j->cross }, .waves = &waves, .kin = -1 };
+	                       .score = j->score, .output = j->output, .cross = j->cross, .seed = j->seed,
+	                       .memory = j->memory }, .waves = &waves, .kin = -1 };
 	SN_TRY(take_layouts(&r.pass));
 	r.beside = bytes_beside(c, j, keep);
 	SN_TRY(sn_waves_cut(c, r.beside, &waves));
@@ -191,7 +194,7 @@ static sn_status run_stack(sn_arena *arena, const job *j)
 	sn_state *keep = j->keep;
 	if (j->score) memset(j->score, 0, sn_size3((size_t)j->plan->n_goal, (size_t)j->batch->n, sizeof *j->score));
 	SN_TRY(sn_plan_compile(&c, ctx, j->model, j->batch, j->plan, keep && keep->arena ? keep : NULL, keep != NULL,
-	                       j->output != NULL, arena));
+	                       j->output != NULL, j->memory != NULL, arena));
 	if (!keep) return run_waves(&c, j, NULL);
 	sn_state next = { .ctx = ctx };
 	sn_status status = sn_state_prepare(&next, j->model, j->batch);
@@ -201,22 +204,31 @@ static sn_status run_stack(sn_arena *arena, const job *j)
 	return status;
 }
 
-/* ---- encoder-decoders: first the encoder's rows, then the decoder's ---- */
+/* ---- encoder-decoders: first the encoder's rows, then the decoder's, then, for gradients, the encoder's again ---- */
 
-/* The edits and taps of a plan that are at sites of one stack, in their order. */
-static sn_status plan_of_stack(sn_arena *arena, const sn_plan *plan, bool encoder, sn_plan *out)
+/* The parts of a plan that one run of one stack is for. */
+typedef struct part { bool encoder, values, gradients; } part;
+
+static bool tap_belongs(const sn_tap *tap, part which)
+{
+	if ((tap->at.stack == SN_STACK_ENCODER) != which.encoder) return false;
+	return tap->what == SN_GRAD ? which.gradients : which.values;
+}
+
+/* The edits, taps and goals of a plan that a part has, in their order. */
+static sn_status plan_of_part(sn_arena *arena, const sn_plan *plan, part which, sn_plan *out)
 {
 	sn_edit *edit;
 	sn_tap *tap;
 	*out = *plan;
 	out->n_edit = out->n_tap = 0;
-	if (encoder) out->n_goal = 0;
+	if (which.encoder) out->n_goal = 0;
 	SN_NEW(edit, arena, sn_edit, plan->n_edit);
 	SN_NEW(tap, arena, sn_tap, plan->n_tap);
 	for (int i = 0; i < plan->n_edit; i++)
-		if ((plan->edit[i].at.stack == SN_STACK_ENCODER) == encoder) edit[out->n_edit++] = plan->edit[i];
+		if ((plan->edit[i].at.stack == SN_STACK_ENCODER) == which.encoder) edit[out->n_edit++] = plan->edit[i];
 	for (int i = 0; i < plan->n_tap; i++)
-		if ((plan->tap[i].at.stack == SN_STACK_ENCODER) == encoder) tap[out->n_tap++] = plan->tap[i];
+		if (tap_belongs(&plan->tap[i], which)) tap[out->n_tap++] = plan->tap[i];
 	out->edit = edit;
 	out->tap = tap;
 	return SN_OK;
@@ -225,19 +237,25 @@ static sn_status plan_of_stack(sn_arena *arena, const sn_plan *plan, bool encode
 static sn_status run_both(sn_arena *arena, const job *j)
 {
 	const sn_batch *enc = j->batch->enc;
-	sn_plan first, second;
-	float *memory;
+	sn_plan values, decoder_plan, gradients;
+	float *memory, *seed = NULL;
 	SN_TRY(sn_encoder_check(sn_arena_ctx(arena), j->model, j->batch));
-	SN_TRY(plan_of_stack(arena, j->plan, true, &first));
-	SN_TRY(plan_of_stack(arena, j->plan, false, &second));
+	SN_TRY(plan_of_part(arena, j->plan, (part){ .encoder = true, .values = true }, &values));
+	SN_TRY(plan_of_part(arena, j->plan, (part){ .values = true, .gradients = true }, &decoder_plan));
+	SN_TRY(plan_of_part(arena, j->plan, (part){ .encoder = true, .gradients = true }, &gradients));
 	SN_NEW(memory, arena, float, enc->start[enc->n] * j->model->shape.d_model);
-	SN_TRY(run_stack(arena, &(job){ .model = j->model->encoder, .batch = enc, .plan = &first, .output = memory }));
+	if (gradients.n_tap) SN_NEW(seed, arena, float, enc->start[enc->n] * j->model->shape.d_model);
+	SN_TRY(run_stack(arena, &(job){ .model = j->model->encoder, .batch = enc, .plan = &values, .output = memory }));
 	sn_cross cross = { .batch = enc, .memory = memory };
 	SN_NEW(cross.seen, arena, bool, enc->n);
 	job decoder = *j;
-	decoder.plan = &second;
+	decoder.plan = &decoder_plan;
 	decoder.cross = &cross;
-	return run_stack(arena, &decoder);
+	decoder.memory = seed;
+	SN_TRY(run_stack(arena, &decoder));
+	if (!gradients.n_tap) return SN_OK;
+	return run_stack(arena, &(job){ .model = j->model->encoder, .batch = enc, .plan = &gradients, .output = memory,
+	                                .seed = seed });
 }
 
 /* ---- the entry ---- */

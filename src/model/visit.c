@@ -1,17 +1,9 @@
 /* What a plan does at a site: read, change, score, read. */
-#include "model/pass.h"
+#include "model/visit.h"
 
 #include "model/site.h"
 
 #include <string.h>
-
-/* The rows of a site's tensor that are at hand. */
-typedef struct view { float *x; int64_t stride, slot0, slot1; } view;
-
-static float *at_slot(const view *v, int64_t slot)
-{
-	return slot >= v->slot0 && slot < v->slot1 ? v->x + (slot - v->slot0) * v->stride : NULL;
-}
 
 /* ---- taps ---- */
 
@@ -33,14 +25,15 @@ sn_status sn_deliver(sn_pass *p, int tap, float *x, int64_t width, int64_t m, in
 }
 
 /* A site's value at a place: in this step, or what an earlier one has left; NULL: not in the view. */
-static const float *value_at(const sn_pass *p, const view *v, sn_site_kind kind, sn_what what, int32_t row, int32_t pos)
+static const float *value_at(const sn_pass *p, const sn_slots *v, sn_site_kind kind, sn_what what, int32_t row,
+							 int32_t pos)
 {
 	int64_t slot = sn_slot(p, &p->now, row, pos);
-	return slot >= 0 ? at_slot(v, slot) : sn_held_value(p, kind, what, row, pos);
+	return slot >= 0 ? sn_at_slot(v, slot) : sn_held_value(p, kind, what, row, pos);
 }
 
 /* Gathers the places [first, last) that stand in the view and hands them on in runs of consecutive places. */
-static sn_status gather_and_deliver(sn_pass *p, int tap, const view *v, int64_t first, int64_t last)
+static sn_status gather_and_deliver(sn_pass *p, int tap, const sn_slots *v, int64_t first, int64_t last)
 {
 	const sn_places *places = &p->c->tap[tap];
 	const sn_tap *t = &p->c->plan->tap[tap];
@@ -65,7 +58,7 @@ static sn_status gather_and_deliver(sn_pass *p, int tap, const view *v, int64_t 
 }
 
 /* Rows of the step whose places follow one another are taken together. */
-static sn_status run_tap(sn_pass *p, int tap, const view *v)
+static sn_status run_tap(sn_pass *p, int tap, const sn_slots *v)
 {
 	const sn_places *places = &p->c->tap[tap];
 	for (int32_t i = 0; i < p->n_row;) {
@@ -79,7 +72,7 @@ static sn_status run_tap(sn_pass *p, int tap, const view *v)
 	return SN_OK;
 }
 
-static sn_status run_taps(sn_pass *p, sn_site_kind kind, const view *v, sn_what what)
+sn_status sn_visit_taps(sn_pass *p, sn_site_kind kind, const sn_slots *v, sn_what what)
 {
 	for (int t = 0; t < p->c->plan->n_tap; t++) {
 		const sn_tap *tap = &p->c->plan->tap[t];
@@ -90,7 +83,7 @@ static sn_status run_taps(sn_pass *p, sn_site_kind kind, const view *v, sn_what 
 
 /* ---- edits ---- */
 
-static float strength(const sn_edit *e, int32_t row)
+float sn_edit_strength(const sn_edit *e, int32_t row)
 {
 	if (!e->alpha || e->n_alpha == 0) return 1;
 	return e->alpha[e->n_alpha == 1 ? 0 : row];
@@ -143,7 +136,7 @@ static void apply(const sn_pass *p, const sn_edit_place *place, float *y, int64_
                   const float *from_row, float *delta, double *coefficient)
 {
 	const sn_edit *e = &p->c->plan->edit[place->edit];
-	float alpha = strength(e, place->origin);
+	float alpha = sn_edit_strength(e, place->origin);
 	if (alpha == 0) return;
 	const float *target = source_of(e, place, from_row);
 	if (e->op == SN_OP_NOISE) {
@@ -160,8 +153,7 @@ static void apply(const sn_pass *p, const sn_edit_place *place, float *y, int64_
 	add_projected(e, y, delta, alpha, width, coefficient);
 }
 
-/* The edit places of the step at this site, in the order of rows and edits. */
-static sn_status list_here(sn_pass *p, sn_site_kind kind, const view *v, const sn_edit_place ***out, int64_t *n)
+sn_status sn_edits_here(sn_pass *p, sn_site_kind kind, const sn_slots *v, const sn_edit_place ***out, int64_t *n)
 {
 	int64_t room = 0;
 	for (int32_t i = 0; i < p->n_row; i++) room += p->c->edit_start[p->row[i] + 1] - p->c->edit_start[p->row[i]];
@@ -173,7 +165,7 @@ static sn_status list_here(sn_pass *p, sn_site_kind kind, const view *v, const s
 			const sn_edit_place *place = &p->c->edit[j];
 			bool here = sn_site_here(p, &p->c->plan->edit[place->edit].at, kind) &&
 				place->pos >= p->now.from[place->row];
-			if (here && at_slot(v, sn_slot(p, &p->now, place->row, place->pos))) (*out)[(*n)++] = place;
+			if (here && sn_at_slot(v, sn_slot(p, &p->now, place->row, place->pos))) (*out)[(*n)++] = place;
 		}
 	}
 	return SN_OK;
@@ -187,7 +179,7 @@ static int64_t width_of(const sn_pass *p, const sn_edit_place *place)
 }
 
 /* Values that edits take from other rows, as they stand before any edit of this site, one behind the other. */
-static sn_status read_sources(sn_pass *p, sn_site_kind kind, const view *v, const sn_edit_place *const *places,
+static sn_status read_sources(sn_pass *p, sn_site_kind kind, const sn_slots *v, const sn_edit_place *const *places,
                               int64_t n, float **out)
 {
 	int64_t floats = 0;
@@ -206,7 +198,7 @@ static sn_status read_sources(sn_pass *p, sn_site_kind kind, const view *v, cons
 	return SN_OK;
 }
 
-static int64_t most_columns(const sn_plan *plan)
+int64_t sn_most_columns(const sn_plan *plan)
 {
 	int64_t k = 1;
 	for (int e = 0; e < plan->n_edit; e++)
@@ -214,7 +206,8 @@ static int64_t most_columns(const sn_plan *plan)
 	return k;
 }
 
-static sn_status apply_all(sn_pass *p, sn_site_kind kind, const view *v, const sn_edit_place *const *places, int64_t n)
+static sn_status apply_all(sn_pass *p, sn_site_kind kind, const sn_slots *v, const sn_edit_place *const *places,
+						   int64_t n)
 {
 	float *source, *delta;
 	double *coefficient;
@@ -222,11 +215,11 @@ static sn_status apply_all(sn_pass *p, sn_site_kind kind, const view *v, const s
 	for (int64_t i = 0; i < n; i++) widest = SN_MAX(widest, width_of(p, places[i]));
 	SN_TRY(read_sources(p, kind, v, places, n, &source));
 	SN_NEW(delta, p->arena, float, widest);
-	SN_NEW(coefficient, p->arena, double, most_columns(p->c->plan));
+	SN_NEW(coefficient, p->arena, double, sn_most_columns(p->c->plan));
 	for (int64_t i = 0; i < n; i++) {
 		int64_t c0, c1;
 		sn_site_columns(p->model, &p->c->plan->edit[places[i]->edit].at, &c0, &c1);
-		float *y = at_slot(v, sn_slot(p, &p->now, places[i]->row, places[i]->pos)) + c0;
+		float *y = sn_at_slot(v, sn_slot(p, &p->now, places[i]->row, places[i]->pos)) + c0;
 		bool from_row = places[i]->from_row >= 0;
 		apply(p, places[i], y, c0, c1 - c0, from_row ? source : NULL, delta, coefficient);
 		source += from_row ? c1 - c0 : 0;
@@ -234,12 +227,12 @@ static sn_status apply_all(sn_pass *p, sn_site_kind kind, const view *v, const s
 	return SN_OK;
 }
 
-static sn_status run_edits(sn_pass *p, sn_site_kind kind, const view *v)
+static sn_status run_edits(sn_pass *p, sn_site_kind kind, const sn_slots *v)
 {
 	sn_mark mark = sn_arena_mark(p->arena);
 	const sn_edit_place **places;
 	int64_t n;
-	SN_TRY(list_here(p, kind, v, &places, &n));
+	SN_TRY(sn_edits_here(p, kind, v, &places, &n));
 	if (n) SN_TRY(apply_all(p, kind, v, places, n));
 	sn_arena_reset(p->arena, mark);
 	return SN_OK;
@@ -247,7 +240,7 @@ static sn_status run_edits(sn_pass *p, sn_site_kind kind, const view *v)
 
 /* ---- goals at sites ---- */
 
-static void score_row(sn_pass *p, int g, const view *v, int32_t row)
+static void score_row(sn_pass *p, int g, const sn_slots *v, int32_t row)
 {
 	const sn_goal *goal = &p->c->plan->goal[g];
 	const sn_places *places = &p->c->goal[g];
@@ -263,7 +256,7 @@ static void score_row(sn_pass *p, int g, const view *v, int32_t row)
 	}
 }
 
-static void run_dots(sn_pass *p, sn_site_kind kind, const view *v)
+static void run_dots(sn_pass *p, sn_site_kind kind, const sn_slots *v)
 {
 	for (int g = 0; g < p->c->plan->n_goal; g++) {
 		const sn_goal *goal = &p->c->plan->goal[g];
@@ -276,13 +269,13 @@ sn_status sn_visit_slab(sn_pass *p, sn_site_kind kind, float *x, int64_t stride,
 {
 	uint8_t touched = sn_touched(p->c, kind, p->stage);
 	if (!touched && !p->held) return SN_OK;
-	view v = { x, stride, slot0, slot1 };
+	sn_slots v = { x, stride, slot0, slot1 };
 	sn_hold_site(p, kind, SN_BEFORE, x, stride);
-	if (touched & SN_TOUCH_TAP) SN_TRY(run_taps(p, kind, &v, SN_BEFORE));
+	if (touched & SN_TOUCH_TAP) SN_TRY(sn_visit_taps(p, kind, &v, SN_BEFORE));
 	if (touched & SN_TOUCH_EDIT) SN_TRY(run_edits(p, kind, &v));
 	sn_hold_site(p, kind, SN_AFTER, x, stride);
 	if (touched & SN_TOUCH_DOT) run_dots(p, kind, &v);
-	if (touched & SN_TOUCH_TAP) SN_TRY(run_taps(p, kind, &v, SN_AFTER));
+	if (touched & SN_TOUCH_TAP) SN_TRY(sn_visit_taps(p, kind, &v, SN_AFTER));
 	return SN_OK;
 }
 

@@ -14,6 +14,8 @@ typedef struct cutter {
 
 static const sn_mark empty;
 
+enum { MOST_GRADIENT_TOKENS = 1024 };   /* what a block computes is saved for its way down */
+
 static void add_atom(const cutter *k, sn_cost *sum, int32_t atom)
 {
 	const sn_order *o = &k->out->order;
@@ -189,9 +191,10 @@ static sn_status place_family(cutter *k, int32_t number)
 	}
 	if (k->sum.tokens == 0 || (with.tokens <= k->most_tokens && fits(k, &with, 0))) alone = with;
 	else SN_TRY(close_wave(k, o->atom[o->family[number]]));
-	bool single = o->family[number + 1] == o->family[number] + 1;
+	bool single = k->c->gradient || o->family[number + 1] == o->family[number] + 1;   /* not cut but for memory */
 	if (fits(k, &alone, 0) && (alone.tokens <= k->most_tokens || single)) return k->sum = alone, SN_OK;
 	SN_TRY(close_wave(k, o->atom[o->family[number]]));
+	if (k->c->gradient) return too_small(k);
 	return cut_family(k, number);
 }
 
@@ -200,6 +203,7 @@ sn_status sn_waves_cut(const sn_compiled *c, int64_t taken, sn_waves *out)
 	cutter k = { .c = c, .out = out, .taken = taken, .most_tokens = sn_ctx_tokens_per_step(c->ctx),
 	             .most_bytes = sn_ctx_memory(c->ctx) };
 	*out = (sn_waves){ 0 };
+	if (c->gradient) k.most_tokens = SN_MIN(k.most_tokens, (int64_t)MOST_GRADIENT_TOKENS);
 	SN_TRY(sn_order_find(c, &out->order));
 	SN_NEW(out->part, c->arena, int32_t, c->batch->n);
 	SN_TRY(sn_arena_open(&k.scratch, c->ctx));

@@ -2,6 +2,7 @@
 #include "base/write.h"
 #include "report/page.h"
 #include "report/report.h"
+#include "report/tokens.h"
 
 #include <strings.h>
 
@@ -149,6 +150,8 @@ sn_status sn_page_table(sn_buf *buf, const sn_result *r, int t)
 		rows(buf, &s);
 	else if (s.table->view == SN_VIEW_TEXT)
 		examples(buf, &s);
+	else if (s.table->view == SN_VIEW_TOKENS)
+		sn_tokens_html(buf, &s);
 	else
 		status = figure(buf, r, t, &s);
 	sn_buf_puts(buf, "</section>\n");

@@ -6,8 +6,8 @@
 #include "data/result.h"
 
 /* The summary, each table (figures with two dimensions as a grid), limitations; at most max_rows rows a table (0: all).
- */
-SN_CHECKED sn_status sn_report_text(sn_buf *buf, const sn_result *result, int64_t max_rows);
+ * color: with the escape sequences of terminals. */
+SN_CHECKED sn_status sn_report_text(sn_buf *buf, const sn_result *result, int64_t max_rows, bool color);
 /* All rows of all tables in one CSV: a column `table`, then the union of all columns; empty fields where a table has
  * none. */
 void sn_report_csv(sn_buf *buf, const sn_result *result);

@@ -230,7 +230,8 @@ sn_status sn_report_svg(sn_buf *buf, const sn_result *result, int table)
 	sn_arena *arena;
 	sn_pick pick;
 	sn_view view = source.table->view;
-	if (source.n_row == 0 || view == SN_VIEW_TABLE || view == SN_VIEW_TEXT) return SN_OK;
+	if (source.n_row == 0 || view == SN_VIEW_TABLE || view == SN_VIEW_TEXT ||
+	    view == SN_VIEW_TOKENS) return SN_OK;
 	SN_TRY(sn_arena_open(&arena, sn_result_ctx(result)));
 	sn_status status = sn_pick_table(&pick, &source, arena);
 	if (status == SN_OK && pick.n_measure && pick.x.n_col)

@@ -2,6 +2,7 @@
 #include "base/write.h"
 #include "report/pick.h"
 #include "report/report.h"
+#include "report/tokens.h"
 
 #include <string.h>
 #include <strings.h>
@@ -265,15 +266,18 @@ static void lines(sn_buf *buf, const sn_result *r, sn_line_kind kind, const char
 	}
 }
 
-static sn_status one_table(sn_buf *buf, const sn_result *r, int t, int64_t max_rows, bool *shown, sn_arena *arena)
+static sn_status one_table(sn_buf *buf, const sn_result *r, int t, int64_t max_rows, bool color, bool *shown,
+						   sn_arena *arena)
 {
 	sn_source s = sn_source_of(r, t);
 	if (s.n_row == 0 || s.table->appendix) return SN_OK;
 	sn_buf_format(buf, "\n%s\n", s.table->title ? s.table->title : s.table->name);
+	if (s.table->view == SN_VIEW_TOKENS)
+		return sn_tokens_text(buf, &s, max_rows ? SN_MAX(max_rows / 8, 1) : 0, color), SN_OK;
 	return is_figure(s.table) ? figure(buf, &s, max_rows, shown, arena) : plain_rows(buf, &s, max_rows, arena);
 }
 
-sn_status sn_report_text(sn_buf *buf, const sn_result *r, int64_t max_rows)
+sn_status sn_report_text(sn_buf *buf, const sn_result *r, int64_t max_rows, bool color)
 {
 	sn_arena *arena;
 	bool shown = false;
@@ -281,7 +285,7 @@ sn_status sn_report_text(sn_buf *buf, const sn_result *r, int64_t max_rows)
 	SN_TRY(sn_arena_open(&arena, sn_result_ctx(r)));
 	sn_status status = SN_OK;
 	for (int t = 0; t < sn_result_method(r)->n_table && status == SN_OK; t++)
-		status = one_table(buf, r, t, max_rows, &shown, arena);
+		status = one_table(buf, r, t, max_rows, color, &shown, arena);
 	sn_arena_close(arena);
 	lines(buf, r, SN_LINE_LIMIT, sn_result_word(r, "Limitations"));
 	return status != SN_OK ? status : buf->failed ? SN_ENOMEM : SN_OK;

@@ -193,6 +193,81 @@ static void activate(float *y, const float *x, const float *times, int64_t n, sn
 	}
 }
 
+/* ---- their slopes, a block in place ---- */
+
+static inline void silu_slope_block(float *x)
+{
+	float e[LANES];
+	for (int i = 0; i < LANES; i++) e[i] = -x[i];
+	exp_block(e);
+	for (int i = 0; i < LANES; i++) {
+		float s = 1.0f / (1.0f + e[i]);
+		x[i] = s * (1.0f + x[i] * (1.0f - s));
+	}
+}
+
+static inline void gelu_slope_block(float *x)
+{
+	float e[LANES], density[LANES];
+	for (int i = 0; i < LANES; i++) e[i] = x[i] * 0.70710678118654752f;
+	for (int i = 0; i < LANES; i++) density[i] = -0.5f * x[i] * x[i];
+	exp_block(density);
+#pragma omp simd
+	for (int i = 0; i < LANES; i++) e[i] = erff(e[i]);
+	for (int i = 0; i < LANES; i++) x[i] = 0.5f * (1.0f + e[i]) + x[i] * 0.39894228040143268f * density[i];
+}
+
+static inline void gelu_tanh_slope_block(float *x)
+{
+	float t[LANES];
+	for (int i = 0; i < LANES; i++) t[i] = 0.79788456080286536f * (x[i] + 0.044715f * x[i] * x[i] * x[i]);
+	tanh_block(t);
+	for (int i = 0; i < LANES; i++) {
+		float inner = 0.79788456080286536f * (1.0f + 0.134145f * x[i] * x[i]);
+		x[i] = 0.5f * (1.0f + t[i]) + 0.5f * x[i] * (1.0f - t[i] * t[i]) * inner;
+	}
+}
+
+static inline void tanh_slope_block(float *x)
+{
+	tanh_block(x);
+	for (int i = 0; i < LANES; i++) x[i] = 1.0f - x[i] * x[i];
+}
+
+static inline void slope_block(float *x, sn_act act)
+{
+	switch (act) {
+	case SN_ACT_SILU: silu_slope_block(x); break;
+	case SN_ACT_GELU: gelu_slope_block(x); break;
+	case SN_ACT_GELU_TANH: gelu_tanh_slope_block(x); break;
+	case SN_ACT_RELU:
+		for (int i = 0; i < LANES; i++) x[i] = x[i] > 0 ? 1.0f : 0.0f;
+		break;
+	case SN_ACT_TANH: tanh_slope_block(x); break;
+	case SN_ACT_NONE: case SN_ACTS:
+		for (int i = 0; i < LANES; i++) x[i] = 1.0f;
+		break;
+	}
+}
+
+static void activate_back(float *dx, float *dtimes, const float *x, const float *times, const float *dy, int64_t n,
+                          sn_act act, bool chord)
+{
+	for (int64_t i = 0; i < n; i += LANES) {
+		float in[LANES] = { 0 }, value[LANES], slope[LANES];
+		int k = n - i < LANES ? (int)(n - i) : LANES;
+		memcpy(in, x + i, (size_t)k * sizeof *in);
+		memcpy(value, in, sizeof value);
+		memcpy(slope, in, sizeof slope);
+		activate_block(value, act);
+		slope_block(slope, act);
+		for (int j = 0; chord && j < k; j++) slope[j] = in[j] != 0 ? value[j] / in[j] : slope[j];
+		for (int j = 0; j < k; j++) slope[j] *= times ? dy[i + j] * times[i + j] : dy[i + j];
+		for (int j = 0; dtimes && j < k; j++) dtimes[i + j] = dy[i + j] * value[j];
+		memcpy(dx + i, slope, (size_t)k * sizeof *dx);
+	}
+}
+
 static void softcap(float *y, int64_t n, float c)
 {
 	for (int64_t i = 0; i < n; i += LANES) {
@@ -399,10 +474,15 @@ static void softmax_curve(float *u, int64_t ld, const float *p, int64_t ld_p, in
 
 extern const sn_kernels NAME(SN_KERNEL_LEVEL);
 const sn_kernels NAME(SN_KERNEL_LEVEL) = {
-	.level = QUOTE(SN_KERNEL_LEVEL), .dot = dot, .add = add, .rms_scale = rms_scale, .divide = divide,
+	.level = QUOTE(SN_KERNEL_LEVEL),
+	.dot = dot,
+	.add = add,
+	.rms_scale = rms_scale,
+	.divide = divide,
 	.multiply = multiply,
 	.rotate = rotate, .rotate_pairs = rotate_pairs, .layer_scale = layer_scale, .standardise = standardise,
-	.softcap = softcap, .activate = activate, .accumulate = accumulate, .turn = turn, .scores = scores,
+	.softcap = softcap, .activate = activate, .activate_back = activate_back,
+	.accumulate = accumulate, .turn = turn, .scores = scores,
 	.softmax = softmax,
 	.logsumexp = logsumexp, .next_above = next_above, .softmax_columns = softmax_columns,
 	.softmax_curve = softmax_curve,

@@ -40,6 +40,10 @@ typedef struct sn_kernels {
 	void (*softcap)(float *y, int64_t n, float c);
 	/* y = act(x) * times, or act(x) where times is NULL. y may be x. */
 	void (*activate)(float *y, const float *x, const float *times, int64_t n, sn_act act);
+	/* The derivative of activate: dx = dy * times * act'(x) and dtimes = dy * act(x) (NULL and NULL: without times). dx
+	 * may be x. chord: act(x) / x stands for act'(x). */
+	void (*activate_back)(float *dx, float *dtimes, const float *x, const float *times, const float *dy, int64_t n,
+	                      sn_act act, bool chord);
 	/* A few rows times one matrix: y_r[j] = sum_i a_r[i] b[i][j] for j < n, i < k in this order, on top of what stands
 	 * in y with add; n_row <= SN_TILE_ROWS rows. What a row gets does not depend on the rows beside it. b lies in
 	 * panels of SN_PANEL columns, line i of a panel ld floats behind the one before: b[i][j] is

@@ -374,7 +374,7 @@ static sn_result *report(sn_ctx *ctx, const sn_evidence *ev)
 	assert_ok(ctx, sn_localize_limits(result, ev));
 	sn_buf page = { .ctx = ctx };
 	assert_ok(ctx, sn_report_html(&page, result));
-	assert_ok(ctx, sn_report_text(&page, result, 20));
+	assert_ok(ctx, sn_report_text(&page, result, 20, false));
 	assert_true(page.size > 10000);
 	assert_null(strstr(page.data, "nan"));
 	sn_buf_free(&page);
@@ -452,7 +452,7 @@ static void phenomena_are_compared_side_by_side(void **state)
 	assert_int_equal(count_lines(result, SN_LINE_LIMIT, "Training variation is not included"), 1);
 	assert_int_equal(count_lines(result, SN_LINE_LIMIT, "planted/number: Erasure was not run"), 1);
 	assert_ok(ctx, sn_report_html(&page, result));
-	assert_ok(ctx, sn_report_text(&page, result, 20));
+	assert_ok(ctx, sn_report_text(&page, result, 20, false));
 	assert_non_null(strstr(page.data, "Encoded, passing, used, compared"));
 	sn_buf_free(&page);
 	sn_result_close(result);

@@ -334,7 +334,7 @@ static void the_terminal_shows_grids_and_bounds(void **state)
 {
 	sn_result *r = make(state);
 	sn_buf text = { .ctx = test_ctx(state) };
-	assert_ok(test_ctx(state), sn_report_text(&text, r, 60));
+	assert_ok(test_ctx(state), sn_report_text(&text, r, 60, false));
 	keep_for_looking(test_ctx(state), "terminal.txt", &text);
 	static const char *const said[] = { "SmolLM2-135M-Instruct chooses by number",
 										"Layer boundary  subject  attractor",

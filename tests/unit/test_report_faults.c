@@ -80,7 +80,7 @@ static sn_status through_store(sn_ctx *ctx, const sn_result *r, const char *path
 static sn_status report(sn_ctx *ctx, const sn_result *r)
 {
 	sn_buf buf = { .ctx = ctx };
-	sn_status status = sn_report_text(&buf, r, 60);
+	sn_status status = sn_report_text(&buf, r, 60, false);
 	if (status == SN_OK) status = sn_report_html(&buf, r);
 	sn_report_csv(&buf, r);
 	sn_report_json(&buf, r);

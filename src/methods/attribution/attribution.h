@@ -1,0 +1,69 @@
+/* What the attribution methods share: texts with the word whose choice is explained, runs of many copies of a row, and
+ * the result: item x site x token signed scores with the gap that completeness leaves. */
+#ifndef SN_METHODS_ATTRIBUTION_H
+#define SN_METHODS_ATTRIBUTION_H
+
+#include "data/result.h"
+
+/* First member of every parameter struct of the family. */
+typedef struct sn_attribution_param {
+	const char *sites, *column, *target, *foil, *metric;
+	int64_t limit;
+} sn_attribution_param;
+
+#define SN_ATTRIBUTION_PARAMS(struct_type)                                                                             \
+	{ "sites", NULL, "where scores are taken, comma-separated, * for blocks", "hook_embed", NULL, SN_TYPE_TEXT,        \
+	  offsetof(struct_type, common.sites), 0, 0, false },                                                              \
+	{ "column", NULL, "column of the text; auto: text, prefix, sentence or sentence_good", "auto", NULL, SN_TYPE_TEXT, \
+	  offsetof(struct_type, common.column), 0, 0, false },                                                             \
+	{ "target", NULL, "what is predicted after the text (masked models: at the mask): a column, or the text itself; "  \
+	  "auto: column target if there is one, else the most probable token", "auto", NULL, SN_TYPE_TEXT,                 \
+	  offsetof(struct_type, common.target), 0, 0, false },                                                             \
+	{ "foil", NULL, "what it is compared with (metric logit-diff): a column, or the text itself; auto: column foil if "\
+	  "there is one", "auto", NULL, SN_TYPE_TEXT, offsetof(struct_type, common.foil), 0, 0, false },                   \
+	{ "metric", NULL, "what is explained: auto: logit-diff with a foil, otherwise logprob", "auto",                    \
+	  "auto|logprob|logit|logit-diff", SN_TYPE_TEXT, offsetof(struct_type, common.metric), 0, 0, false },              \
+	{ "limit", "rows", "only the first rows of the data; 0: all", "0", NULL, SN_TYPE_INT,                              \
+	  offsetof(struct_type, common.limit), 0, 1e15, false }
+
+/* One text ready to be run. Several target tokens stand in the row, all but the last, and are scored together. */
+typedef struct sn_attribution_item {
+	int64_t number;          /* row of the data, from 1 */
+	const char *text, *target, *foil;
+	int32_t n, *token;       /* the row */
+	int64_t (*span)[2];      /* [n] byte offsets into text; {-1, -1}: of no text */
+	int32_t n_place, *place, *want, *unwanted;   /* positions that are scored; unwanted NULL: no foil */
+	sn_metric metric;
+} sn_attribution_item;
+
+typedef struct sn_attribution_items { int32_t n; sn_attribution_item *item; } sn_attribution_items;
+
+/* Reads the data's texts and finds their targets; from arena. Errors name the row. */
+SN_CHECKED sn_status sn_attribution_read(sn_attribution_items *out, sn_ctx *ctx, const sn_input *in,
+                                         const sn_attribution_param *p, sn_arena *arena);
+
+/* A batch of copies of one item's row, with its goal; forks: copies 1 .. are forks of copy 0, equal before its
+ * position at[copy]. Everything from arena. */
+typedef struct sn_attribution_rows { sn_batch batch; sn_goal goal; } sn_attribution_rows;
+SN_CHECKED sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, int32_t copies,
+                                         const int32_t *at, sn_arena *arena);
+
+enum { SN_ATTRIBUTION_TOKENS, SN_ATTRIBUTION_ITEMS, SN_ATTRIBUTION_TABLES };
+extern const sn_table sn_attribution_tables[SN_ATTRIBUTION_TABLES];
+
+/* What an item's scores sum to, and what they should. NAN: the method promises no sum. */
+typedef struct sn_attribution_sum { double value, baseline; int64_t evaluations; } sn_attribution_sum;
+
+/* Adds an item's rows: one a token, and one for the item. score: [item->n]. */
+SN_CHECKED sn_status sn_attribution_add(sn_result *out, sn_model *model, const sn_attribution_item *item,
+                                        const char *site, const double *score, sn_attribution_sum sum);
+/* Says what was explained, over all items. */
+SN_CHECKED sn_status sn_attribution_say(sn_result *out, const char *method);
+
+/* Runs each item at each site. */
+typedef sn_status sn_attribution_run(sn_ctx *ctx, sn_model *model, const sn_attribution_item *item, const sn_site *site,
+                                     const void *param, sn_arena *arena, double *score, sn_attribution_sum *sum);
+SN_CHECKED sn_status sn_attribution_all(sn_ctx *ctx, const sn_input *in, const void *param, const char *method,
+                                        sn_attribution_run *run, sn_result *out);
+
+#endif

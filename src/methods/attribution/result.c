@@ -1,0 +1,125 @@
+/* The family's result: tokens with signed scores, and what they sum to. */
+#include "methods/attribution/attribution.h"
+
+#include <math.h>
+
+static const sn_col token_columns[] = {
+	{ "item", NULL, NULL, SN_TYPE_INT, SN_FACET, 0, "Item" },
+	{ "site", NULL, NULL, SN_TYPE_TEXT, SN_FACET, 0, "Site" },
+	{ "position", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Position" },
+	{ "token", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Token" },
+	{ "first", "bytes", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "First" },
+	{ "end", "bytes", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "End" },
+	{ "score", "nats", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Score" },
+};
+
+static const sn_col item_columns[] = {
+	{ "item", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Item" },
+	{ "site", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Site" },
+	{ "text", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Text" },
+	{ "target", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Target" },
+	{ "foil", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Foil" },
+	{ "metric", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Metric" },
+	{ "tokens", "tokens", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Tokens" },
+	{ "value", "nats", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "f(x)" },
+	{ "baseline", "nats", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "f(baseline)" },
+	{ "sum", "nats", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Sum of scores" },
+	{ "gap", "nats", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Completeness gap" },
+	{ "evaluations", "runs", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Evaluations" },
+};
+
+const sn_table sn_attribution_tables[SN_ATTRIBUTION_TABLES] = {
+	[SN_ATTRIBUTION_TOKENS] = { "tokens", "Which tokens the prediction rests on", token_columns,
+		                        SN_COUNT(token_columns), SN_VIEW_TOKENS,
+		"Each token's score, signed: orange for what raises the predicted word's score, blue for what lowers it; full "
+		"colour is the item's largest score.", false },
+	[SN_ATTRIBUTION_ITEMS] = { "items", "What is explained", item_columns, SN_COUNT(item_columns), SN_VIEW_TABLE,
+		"f: the metric at the predicted place, in nats (a log-probability, a logit, or a difference of two). Gap: the "
+		"sum of scores less f(x) - f(baseline); empty where the method promises no such sum.", false },
+};
+
+static const char *metric_name(sn_metric m)
+{
+	return m == SN_LOGIT ? "logit" : m == SN_LOGIT_DIFF ? "logit-diff" : "logprob";
+}
+
+static sn_status add_token(sn_result *out, sn_model *model, const sn_attribution_item *item, const char *site,
+                           int32_t i, double score)
+{
+	sn_ctx *ctx = sn_result_ctx(out);
+	size_t size;
+	sn_mark mark = sn_arena_mark(sn_result_arena(out));
+	const char *text = sn_token_text(ctx, sn_model_tokenizer(model), item->token[i], sn_result_arena(out), &size);
+	bool own = item->span[i][0] >= 0;
+	if (!isfinite(score))
+		return sn_fail(ctx, SN_ENUMERIC, "row %lld: the score of token %d is not finite", (long long)item->number, i);
+	(void)mark;
+	return SN_ADD(out, SN_ATTRIBUTION_TOKENS, sn_int(item->number), sn_text(site), sn_int(i), sn_text(text ? text : ""),
+	              own ? sn_int(item->span[i][0]) : sn_none(), own ? sn_int(item->span[i][1]) : sn_none(),
+	              sn_num(score));
+}
+
+sn_status sn_attribution_add(sn_result *out, sn_model *model, const sn_attribution_item *item, const char *site,
+                             const double *score, sn_attribution_sum sum)
+{
+	double total = 0;
+	for (int32_t i = 0; i < item->n; i++) {
+		total += score[i];
+		SN_TRY(add_token(out, model, item, site, i, score[i]));
+	}
+	return SN_ADD(out, SN_ATTRIBUTION_ITEMS, sn_int(item->number), sn_text(site), sn_text(item->text),
+				  sn_text(item->target), item->foil ? sn_text(item->foil) : sn_none(),
+				  sn_text(metric_name(item->metric)), sn_int(item->n), sn_num(sum.value), sn_num(sum.baseline),
+				  sn_num(total), sn_num(total - (sum.value - sum.baseline)), sn_int(sum.evaluations));
+}
+
+enum { TEXT_CELL = 2, VALUE_CELL = 7, BASELINE_CELL = 8, GAP_CELL = 10 };
+
+sn_status sn_attribution_say(sn_result *out, const char *method)
+{
+	int64_t n = sn_result_rows(out, SN_ATTRIBUTION_ITEMS), with = 0;
+	double worst = 0, at = 0;
+	for (int64_t r = 0; r < n; r++) {
+		const sn_value *row = sn_result_row(out, SN_ATTRIBUTION_ITEMS, r);
+		double gap = row[GAP_CELL].f, rise = row[VALUE_CELL].f - row[BASELINE_CELL].f;
+		if (isnan(gap)) continue;
+		with++;
+		if (fabs(gap) < worst) continue;
+		worst = fabs(gap);
+		at = rise;
+	}
+	SN_TRY(sn_result_say(out, "Explained %lld prediction%s by %s.", (long long)n, n == 1 ? "" : "s", method));
+	if (with == 0) return SN_OK;
+	return sn_result_say(out, "Scores sum to f(x) - f(baseline) but for at most %.3g nats (of %.3g there).", worst, at);
+}
+
+sn_status sn_attribution_all(sn_ctx *ctx, const sn_input *in, const void *param, const char *method,
+                             sn_attribution_run *run, sn_result *out)
+{
+	const sn_attribution_param *p = param;
+	sn_arena *arena = sn_result_arena(out);
+	sn_attribution_items items;
+	sn_site *site;
+	int n_site;
+	SN_TRY(sn_site_expand(ctx, in->model[0], p->sites, arena, &site, &n_site));
+	SN_TRY(sn_attribution_read(&items, ctx, in, p, arena));
+	for (int32_t i = 0; i < items.n; i++) {
+		sn_progress(ctx, "texts", i, items.n);
+		for (int s = 0; s < n_site; s++) {
+			char name[112];
+			double *score;
+			sn_attribution_sum sum = { NAN, NAN, 0 };
+			sn_arena *scratch;
+			sn_site_format(&site[s], name, sizeof name);
+			SN_TRY(sn_arena_open(&scratch, ctx));
+			score = SN_TAKE(scratch, double, items.item[i].n);
+			sn_status status = score ? run(ctx, in->model[0], &items.item[i], &site[s], param, scratch, score, &sum)
+				: SN_ENOMEM;
+			if (status == SN_OK) status = sn_attribution_add(out, in->model[0], &items.item[i], name, score, sum);
+			sn_arena_close(scratch);
+			SN_TRY(status);
+		}
+	}
+	sn_progress(ctx, "texts", items.n, items.n);
+	return sn_attribution_say(out, method);
+}
