@@ -133,74 +133,89 @@ static void standardise(float *y, const float *x, float mean, float scale, int64
 
 /* ---- activations: a block of constant length in place ---- */
 
-static inline void silu_block(float *x)
-{
-	float e[LANES];
-	for (int i = 0; i < LANES; i++) e[i] = -x[i];
-	exp_block(e);
-	for (int i = 0; i < LANES; i++) x[i] /= 1.0f + e[i];
-}
+enum { BLOCK = 64 };   /* long enough that compilers keep the loops, and make vector code of them */
 
-static inline void gelu_block(float *x)
-{
-	float e[LANES];
-	for (int i = 0; i < LANES; i++) e[i] = x[i] * 0.70710678118654752f;
-#pragma omp simd
-	for (int i = 0; i < LANES; i++) e[i] = erff(e[i]);
-	for (int i = 0; i < LANES; i++) x[i] *= 0.5f * (1.0f + e[i]);
-}
-
-static inline void tanh_block(float *x)
+static inline void exp_all(float *x)
 {
 #pragma omp simd
-	for (int i = 0; i < LANES; i++) x[i] = tanhf(x[i]);
+	for (int i = 0; i < BLOCK; i++) x[i] = expf(x[i]);
 }
 
-static inline void gelu_tanh_block(float *x)
+static inline void tanh_all(float *x)
 {
-	float e[LANES];
-	for (int i = 0; i < LANES; i++) e[i] = 0.79788456080286536f * (x[i] + 0.044715f * x[i] * x[i] * x[i]);
-	tanh_block(e);
-	for (int i = 0; i < LANES; i++) x[i] *= 0.5f * (1.0f + e[i]);
+#pragma omp simd
+	for (int i = 0; i < BLOCK; i++) x[i] = tanhf(x[i]);
 }
 
-static inline void relu_block(float *x)
+static inline void silu(float *x)
 {
-	for (int i = 0; i < LANES; i++) x[i] = x[i] > 0 ? x[i] : 0;
+	float e[BLOCK];
+	for (int i = 0; i < BLOCK; i++) e[i] = -x[i];
+	exp_all(e);
+	for (int i = 0; i < BLOCK; i++) x[i] /= 1.0f + e[i];
 }
 
-static inline void activate_block(float *x, sn_act act)
+static inline void gelu(float *x)
+{
+	float e[BLOCK];
+	for (int i = 0; i < BLOCK; i++) e[i] = x[i] * 0.70710678118654752f;
+#pragma omp simd
+	for (int i = 0; i < BLOCK; i++) e[i] = erff(e[i]);
+	for (int i = 0; i < BLOCK; i++) x[i] *= 0.5f * (1.0f + e[i]);
+}
+
+/* (1 + tanh u) / 2 = 1 / (1 + exp(-2 u)). */
+static inline void gelu_tanh(float *x)
+{
+	float e[BLOCK];
+	for (int i = 0; i < BLOCK; i++) e[i] = -1.59576912160573071f * (x[i] + 0.044715f * x[i] * x[i] * x[i]);
+	exp_all(e);
+	for (int i = 0; i < BLOCK; i++) x[i] /= 1.0f + e[i];
+}
+
+static inline void relu(float *x)
+{
+	for (int i = 0; i < BLOCK; i++) x[i] = x[i] > 0 ? x[i] : 0;
+}
+
+static inline void activate_all(float *x, sn_act act)
 {
 	switch (act) {
-	case SN_ACT_SILU: silu_block(x); break;
-	case SN_ACT_GELU: gelu_block(x); break;
-	case SN_ACT_GELU_TANH: gelu_tanh_block(x); break;
-	case SN_ACT_RELU: relu_block(x); break;
-	case SN_ACT_TANH: tanh_block(x); break;
+	case SN_ACT_SILU: silu(x); break;
+	case SN_ACT_GELU: gelu(x); break;
+	case SN_ACT_GELU_TANH: gelu_tanh(x); break;
+	case SN_ACT_RELU: relu(x); break;
+	case SN_ACT_TANH: tanh_all(x); break;
 	case SN_ACT_NONE: case SN_ACTS: break;
 	}
 }
 
+/* n is BLOCK, a constant where this is inlined, or what is left of a row. */
+static inline __attribute__((always_inline)) void activate_some(float *y, const float *x, const float *times, int n,
+                                                                sn_act act)
+{
+	float block[BLOCK] = { 0 };
+	memcpy(block, x, (size_t)n * sizeof *block);
+	activate_all(block, act);
+	for (int j = 0; times && j < n; j++) block[j] *= times[j];
+	memcpy(y, block, (size_t)n * sizeof *block);
+}
+
 static void activate(float *y, const float *x, const float *times, int64_t n, sn_act act)
 {
-	for (int64_t i = 0; i < n; i += LANES) {
-		float block[LANES] = { 0 };
-		int k = n - i < LANES ? (int)(n - i) : LANES;
-		memcpy(block, x + i, (size_t)k * sizeof *block);
-		activate_block(block, act);
-		for (int j = 0; times && j < k; j++) block[j] *= times[i + j];
-		memcpy(y + i, block, (size_t)k * sizeof *block);
-	}
+	int64_t i = 0;
+	for (; i + BLOCK <= n; i += BLOCK) activate_some(y + i, x + i, times ? times + i : NULL, BLOCK, act);
+	if (i < n) activate_some(y + i, x + i, times ? times + i : NULL, (int)(n - i), act);
 }
 
 /* ---- their slopes, a block in place ---- */
 
 static inline void silu_slope_block(float *x)
 {
-	float e[LANES];
-	for (int i = 0; i < LANES; i++) e[i] = -x[i];
-	exp_block(e);
-	for (int i = 0; i < LANES; i++) {
+	float e[BLOCK];
+	for (int i = 0; i < BLOCK; i++) e[i] = -x[i];
+	exp_all(e);
+	for (int i = 0; i < BLOCK; i++) {
 		float s = 1.0f / (1.0f + e[i]);
 		x[i] = s * (1.0f + x[i] * (1.0f - s));
 	}
@@ -208,21 +223,21 @@ static inline void silu_slope_block(float *x)
 
 static inline void gelu_slope_block(float *x)
 {
-	float e[LANES], density[LANES];
-	for (int i = 0; i < LANES; i++) e[i] = x[i] * 0.70710678118654752f;
-	for (int i = 0; i < LANES; i++) density[i] = -0.5f * x[i] * x[i];
-	exp_block(density);
+	float e[BLOCK], density[BLOCK];
+	for (int i = 0; i < BLOCK; i++) e[i] = x[i] * 0.70710678118654752f;
+	for (int i = 0; i < BLOCK; i++) density[i] = -0.5f * x[i] * x[i];
+	exp_all(density);
 #pragma omp simd
-	for (int i = 0; i < LANES; i++) e[i] = erff(e[i]);
-	for (int i = 0; i < LANES; i++) x[i] = 0.5f * (1.0f + e[i]) + x[i] * 0.39894228040143268f * density[i];
+	for (int i = 0; i < BLOCK; i++) e[i] = erff(e[i]);
+	for (int i = 0; i < BLOCK; i++) x[i] = 0.5f * (1.0f + e[i]) + x[i] * 0.39894228040143268f * density[i];
 }
 
 static inline void gelu_tanh_slope_block(float *x)
 {
-	float t[LANES];
-	for (int i = 0; i < LANES; i++) t[i] = 0.79788456080286536f * (x[i] + 0.044715f * x[i] * x[i] * x[i]);
-	tanh_block(t);
-	for (int i = 0; i < LANES; i++) {
+	float t[BLOCK];
+	for (int i = 0; i < BLOCK; i++) t[i] = 0.79788456080286536f * (x[i] + 0.044715f * x[i] * x[i] * x[i]);
+	tanh_all(t);
+	for (int i = 0; i < BLOCK; i++) {
 		float inner = 0.79788456080286536f * (1.0f + 0.134145f * x[i] * x[i]);
 		x[i] = 0.5f * (1.0f + t[i]) + 0.5f * x[i] * (1.0f - t[i] * t[i]) * inner;
 	}
@@ -230,8 +245,8 @@ static inline void gelu_tanh_slope_block(float *x)
 
 static inline void tanh_slope_block(float *x)
 {
-	tanh_block(x);
-	for (int i = 0; i < LANES; i++) x[i] = 1.0f - x[i] * x[i];
+	tanh_all(x);
+	for (int i = 0; i < BLOCK; i++) x[i] = 1.0f - x[i] * x[i];
 }
 
 static inline void slope_block(float *x, sn_act act)
@@ -241,11 +256,11 @@ static inline void slope_block(float *x, sn_act act)
 	case SN_ACT_GELU: gelu_slope_block(x); break;
 	case SN_ACT_GELU_TANH: gelu_tanh_slope_block(x); break;
 	case SN_ACT_RELU:
-		for (int i = 0; i < LANES; i++) x[i] = x[i] > 0 ? 1.0f : 0.0f;
+		for (int i = 0; i < BLOCK; i++) x[i] = x[i] > 0 ? 1.0f : 0.0f;
 		break;
 	case SN_ACT_TANH: tanh_slope_block(x); break;
 	case SN_ACT_NONE: case SN_ACTS:
-		for (int i = 0; i < LANES; i++) x[i] = 1.0f;
+		for (int i = 0; i < BLOCK; i++) x[i] = 1.0f;
 		break;
 	}
 }
@@ -253,13 +268,13 @@ static inline void slope_block(float *x, sn_act act)
 static void activate_back(float *dx, float *dtimes, const float *x, const float *times, const float *dy, int64_t n,
                           sn_act act, bool chord)
 {
-	for (int64_t i = 0; i < n; i += LANES) {
-		float in[LANES] = { 0 }, value[LANES], slope[LANES];
-		int k = n - i < LANES ? (int)(n - i) : LANES;
+	for (int64_t i = 0; i < n; i += BLOCK) {
+		float in[BLOCK] = { 0 }, value[BLOCK], slope[BLOCK];
+		int k = n - i < BLOCK ? (int)(n - i) : BLOCK;
 		memcpy(in, x + i, (size_t)k * sizeof *in);
 		memcpy(value, in, sizeof value);
 		memcpy(slope, in, sizeof slope);
-		activate_block(value, act);
+		activate_all(value, act);
 		slope_block(slope, act);
 		for (int j = 0; chord && j < k; j++) slope[j] = in[j] != 0 ? value[j] / in[j] : slope[j];
 		for (int j = 0; j < k; j++) slope[j] *= times ? dy[i + j] * times[i + j] : dy[i + j];
@@ -270,11 +285,11 @@ static void activate_back(float *dx, float *dtimes, const float *x, const float 
 
 static void softcap(float *y, int64_t n, float c)
 {
-	for (int64_t i = 0; i < n; i += LANES) {
-		float block[LANES] = { 0 };
-		int k = n - i < LANES ? (int)(n - i) : LANES;
+	for (int64_t i = 0; i < n; i += BLOCK) {
+		float block[BLOCK] = { 0 };
+		int k = (int)SN_MIN(n - i, (int64_t)BLOCK);
 		for (int j = 0; j < k; j++) block[j] = y[i + j] / c;
-		tanh_block(block);
+		tanh_all(block);
 		for (int j = 0; j < k; j++) y[i + j] = c * block[j];
 	}
 }
