@@ -1,6 +1,7 @@
 /* sonde model info | sites: what a model file holds, and every place in it that can be read or edited. */
 #include "base/write.h"
 #include "cli/cli.h"
+#include "tensor/gemm.h"
 
 #include <string.h>
 
@@ -15,15 +16,16 @@ enum { MOST_FACTS = 32 };
 
 static const char *count(sn_arena *arena, int64_t n) { return sn_arena_format(arena, "%lld", (long long)n); }
 
-/* f32 and bf16x3 take as much as each other. */
-static int64_t bf16_bytes(const sn_model_info *m)
+/* Packed weights in another precision than the context's. */
+static const char *bytes_in(sn_arena *arena, const sn_cli *cli, const sn_model_info *m, sn_precision precision)
 {
-	int64_t embedding = m->d_vocab * m->d_model;
-	return 2 * (m->tied ? m->n_parameter : SN_MAX(m->n_parameter - embedding, (int64_t)0));
+	int64_t numbers = m->weight_bytes / sn_precision_bytes(sn_gemm_precision(cli->ctx));
+	return count(arena, numbers * sn_precision_bytes(precision));
 }
 
-static int collect(sn_arena *arena, const sn_model_info *m, fact *f)
+static int collect(const sn_cli *cli, const sn_model_info *m, fact *f)
 {
+	sn_arena *arena = cli->arena;
 	const fact all[] = {
 		{ "name", m->name, "", false },
 		{ "path", m->path, "", false },
@@ -48,8 +50,10 @@ static int collect(sn_arena *arena, const sn_model_info *m, fact *f)
 		{ "context", count(arena, m->n_ctx), "tokens", true },
 		{ "parameters", count(arena, m->n_parameter), "", true },
 		{ "file", count(arena, m->file_bytes), "bytes", true },
-		{ "memory for packed weights", count(arena, m->weight_bytes), "bytes", true },
-		{ "the same in bf16", count(arena, bf16_bytes(m)), "bytes", true },
+		{ "weights in memory, f32", bytes_in(arena, cli, m, SN_F32_PRECISION), "bytes", true },
+		{ "weights in memory, bf16x3", bytes_in(arena, cli, m, SN_BF16X3_PRECISION), "bytes", true },
+		{ "weights in memory, bf16", bytes_in(arena, cli, m, SN_BF16_PRECISION), "bytes", true },
+		{ "processor's bfloat16 unit", sn_bf16_unit_name(sn_bf16_unit()), "", false },
 		{ "memory of a step", count(arena, m->step_bytes), "bytes", true },
 	};
 	_Static_assert(SN_COUNT(all) <= MOST_FACTS, "room for all facts");
@@ -76,7 +80,7 @@ static sn_status print_info(sn_cli *cli, const sn_model *model)
 	static const char *const header[] = { "property", "value", "unit" };
 	fact f[MOST_FACTS];
 	const char *cell[3 * MOST_FACTS];
-	int n = collect(cli->arena, sn_model_get_info(model), f);
+	int n = collect(cli, sn_model_get_info(model), f);
 	for (int i = 0; i < n; i++) {
 		if (!f[i].text) return SN_ENOMEM;
 		cell[3 * i] = f[i].name;

@@ -83,6 +83,15 @@ static sn_status copy_arrays(sn_model *m)
 	return SN_OK;
 }
 
+static void note_precision(sn_ctx *ctx)
+{
+	sn_precision asked = sn_ctx_precision(ctx);
+	if (sn_gemm_precision(ctx) != asked)
+		sn_note(ctx, "this processor has no bfloat16 instructions: f32 instead of %s", sn_precision_name(asked));
+	else if (asked == SN_BF16X3_PRECISION && sn_bf16_unit() == SN_BF16_VECTOR)
+		sn_note(ctx, "bf16x3 is for matrix units (AMX); on this processor f32 is faster and more exact");
+}
+
 static sn_status make(sn_model *m, const sn_model_info *info)
 {
 	sn_ctx *ctx = m->ctx;
@@ -92,6 +101,7 @@ static sn_status make(sn_model *m, const sn_model_info *info)
 	SN_TRY(copy_arrays(m));
 	SN_TRY(fill_info(m, info));
 	SN_TRY(sn_gemm_open(&m->gemm, ctx));
+	note_precision(ctx);
 	m->kernels = sn_kernels_get();
 	m->sites = sn_sites_of(s);
 	SN_NEW(m->layer, m->arena, sn_layer, sn_groups(s));

@@ -56,11 +56,23 @@ static const struct { const char *name; int bytes; } precisions[] = {
 	[SN_F32_PRECISION] = { "f32", 4 }, [SN_BF16X3_PRECISION] = { "bf16x3", 4 }, [SN_BF16_PRECISION] = { "bf16", 2 },
 };
 
+static bool has(dnnl_cpu_isa_t wanted) { return (dnnl_get_effective_cpu_isa() & wanted) == wanted; }
+
+sn_bf16_unit_kind sn_bf16_unit(void)
+{
+	if (has(dnnl_cpu_isa_avx512_core_amx)) return SN_BF16_MATRIX;
+	return has(dnnl_cpu_isa_avx512_core_bf16) ? SN_BF16_VECTOR : SN_BF16_NONE;
+}
+
+const char *sn_bf16_unit_name(sn_bf16_unit_kind unit)
+{
+	static const char *const name[] = { "none", "vector", "matrix" };
+	return name[unit];
+}
+
 sn_precision sn_gemm_precision(const sn_ctx *ctx)
 {
-	dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
-	bool has = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
-	return has ? sn_ctx_precision(ctx) : SN_F32_PRECISION;
+	return sn_bf16_unit() == SN_BF16_NONE ? SN_F32_PRECISION : sn_ctx_precision(ctx);
 }
 
 int sn_precision_bytes(sn_precision precision) { return precisions[precision].bytes; }

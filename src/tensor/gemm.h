@@ -17,6 +17,12 @@ typedef struct sn_packed sn_packed;
 /* Rows that buffers handed to sn_gemm_run must have room for: m rounded up to what is computed at once. */
 int64_t sn_gemm_room(int64_t m);
 
+/* What the processor has for bfloat16: nothing, vector instructions (twice as many multiplications an instruction as
+ * float32), or matrix units (AMX). */
+typedef enum sn_bf16_unit_kind { SN_BF16_NONE, SN_BF16_VECTOR, SN_BF16_MATRIX } sn_bf16_unit_kind;
+sn_bf16_unit_kind sn_bf16_unit(void);
+/* Returns "none", "vector" or "matrix". */
+const char *sn_bf16_unit_name(sn_bf16_unit_kind unit);
 /* Returns the precision that products of this context have on this processor. */
 sn_precision sn_gemm_precision(const sn_ctx *ctx);
 /* Returns the bytes that one packed number takes in a precision: 4, 4, 2. */

@@ -1,6 +1,7 @@
 /* Real models against transformers: Gemma 3 270M (GGUF) and all-MiniLM-L6-v2 (Hugging Face folder). Ids, the residual
  * stream of every layer, and Gemma's losses and its accuracy on Russian minimal pairs. tools/models.sh fetches them; a
  * model that is not there is said to be skipped. */
+#include "common/precision.h"
 #include "common/test.h"
 
 #include "io/json.h"
@@ -105,6 +106,15 @@ static void gemma_is_the_reference(void **state)
 	if (!missing(GEMMA)) check_model(test_ctx(state), GEMMA, "gemma3");
 }
 
+static void precisions_keep_gemmas_logits(void **state)
+{
+	sn_arena *arena;
+	if (missing(GEMMA)) return;
+	assert_ok(test_ctx(state), sn_arena_open(&arena, test_ctx(state)));
+	test_precisions(arena, GEMMA, "Ключи от шкафа лежат на столе.", 3e-2);
+	sn_arena_close(arena);
+}
+
 static void gemma_prefers_good_russian_sentences(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
@@ -131,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(minilm_is_the_reference),
 		cmocka_unit_test(gemma_is_the_reference),
+		cmocka_unit_test(precisions_keep_gemmas_logits),
 		cmocka_unit_test(gemma_prefers_good_russian_sentences),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);

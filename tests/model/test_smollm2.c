@@ -1,4 +1,5 @@
 /* SmolLM2 against transformers: ids, losses, activations, BLiMP accuracies. */
+#include "common/precision.h"
 #include "common/test.h"
 
 #include "io/json.h"
@@ -124,39 +125,10 @@ static void blimp_accuracies_are_the_reference(void **state)
 	assert_true(fabs(blimp_accuracy(*state, "distractor_agreement_relational_noun") - 0.754) <= 0.002);
 }
 
-/* All logits of the reference texts in a precision, [tokens, vocabulary] one text behind the other. */
-static float *logits_in(sn_precision precision, fixture *f, int64_t *count)
-{
-	sn_options options = { .size = sizeof options, .threads = 2, .precision = precision };
-	sn_ctx *ctx;
-	sn_model *model;
-	assert_int_equal(sn_ctx_open(&ctx, &options), SN_OK);
-	assert_ok(ctx, sn_model_open(&model, ctx, MODEL));
-	sn_tokens t = tokenize(f, "The keys to the cabinet are on the table.");
-	int64_t width = sn_model_get_info(model)->d_vocab;
-	sn_keep keep = { SN_TAKE(f->arena, float, t.n * width), t.n, width };
-	sn_tap tap = {
-		.at = { .kind = SN_SITE_LOGITS }, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep
-	};
-	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
-	sn_batch batch = { .n = 1, .token = t.id, .start = (int64_t[]){ 0, t.n } };
-	assert_ok(ctx, sn_run(ctx, model, &batch, &plan, NULL, NULL));
-	sn_model_close(model);
-	sn_ctx_close(ctx);
-	*count = t.n * width;
-	return keep.x;
-}
-
 static void precisions_keep_the_logits(void **state)
 {
 	fixture *f = *state;
-	int64_t n;
-	float *full = logits_in(SN_F32_PRECISION, f, &n), *three = logits_in(SN_BF16X3_PRECISION, f, &n);
-	float *one = logits_in(SN_BF16_PRECISION, f, &n);
-	print_message("logits against f32: bf16x3 %.1e, bf16 %.1e\n", test_relative_error(three, full, n),
-	              test_relative_error(one, full, n));
-	assert_true(test_relative_error(three, full, n) < 1e-4);
-	assert_true(test_relative_error(one, full, n) < 3e-2);
+	test_precisions(f->arena, MODEL, "The keys to the cabinet are on the table.", 3e-2);
 }
 
 int main(void)
