@@ -90,7 +90,7 @@ typedef struct sn_options {
 	int threads;                /* 0: all processors */
 	uint64_t seed;              /* key of every random draw */
 	sn_precision precision;
-	int64_t tokens_per_step;    /* packed tokens computed together; 0: 3,072 */
+	int64_t tokens_per_step;    /* packed tokens computed together; 0: 1,024 */
 	int64_t memory;             /* bytes that models and their runs may take; 0: 60 % of what is free. A run that
 	                               would take more is computed in waves, with the same results */
 	sn_progress_fn *progress;   /* NULL: silent */

@@ -41,7 +41,7 @@ static void default_dealloc(void *payload, void *p)
 static void fill_defaults(sn_options *o)
 {
 	if (o->threads <= 0) o->threads = omp_get_num_procs();
-	if (o->tokens_per_step <= 0) o->tokens_per_step = 3072;
+	if (o->tokens_per_step <= 0) o->tokens_per_step = 1024;
 	if (o->memory <= 0) o->memory = sn_memory_free() / 5 * 3;
 	if (o->team.n < 1) o->team = (sn_team){ .n = 1 };
 	if (!o->alloc || !o->dealloc) {
