@@ -53,7 +53,7 @@ static int collect(const sn_cli *cli, const sn_model_info *m, fact *f)
 		{ "weights in memory, f32", bytes_in(arena, cli, m, SN_F32_PRECISION), "bytes", true },
 		{ "weights in memory, bf16x3", bytes_in(arena, cli, m, SN_BF16X3_PRECISION), "bytes", true },
 		{ "weights in memory, bf16", bytes_in(arena, cli, m, SN_BF16_PRECISION), "bytes", true },
-		{ "processor's bfloat16 unit", sn_bf16_unit_name(sn_bf16_unit()), "", false },
+		{ "bfloat16 unit", sn_bf16_unit_name(sn_bf16_unit()), "", false },
 		{ "memory of a step", count(arena, m->step_bytes), "bytes", true },
 	};
 	_Static_assert(SN_COUNT(all) <= MOST_FACTS, "room for all facts");

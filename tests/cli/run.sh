@@ -78,6 +78,11 @@ tiny=$(dirname "$0")/../golden/tiny/gqa-tied
 check "model info" 0 -- "$sonde" model info "$tiny"
 holds "its width" grep -qE '^d_model +16$' "$work/out"
 check "model info as JSON" 0 -- "$sonde" model info "$tiny/model.gguf" --format json
+holds "memory in every precision" python3 -c '
+import json, sys
+f = json.load(open(sys.argv[1]))
+f32, three, one = (f["weights in memory, " + p] for p in ("f32", "bf16x3", "bf16"))
+assert f32 == three == 2 * one > 0 and f["bfloat16 unit"] in ("none", "vector", "matrix")' "$work/out"
 holds "typed JSON" python3 -c 'import json,sys; m=json.load(open(sys.argv[1])); assert m["layers"] == 2 and len(m["sha256"]) == 64' "$work/out"
 check "model sites" 0 -- "$sonde" model sites "$tiny" --format csv
 holds "every site of a block" grep -q '^blocks.\*.hook_resid_post,2,"\[positions, 16\]"$' "$work/out"
