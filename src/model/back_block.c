@@ -10,8 +10,6 @@ static sn_trace *trace_of(const sn_pass *p) { return &p->back->trace[p->stage - 
 
 /* ---- queries, keys, values ---- */
 
-enum { MOST_PAIRS = 4096 };   /* as in block.c */
-
 /* A rotation's transpose: the same angles the other way round. */
 static void rotate_row_back(const sn_pass *p, int32_t row, int set)
 {
@@ -19,7 +17,7 @@ static void rotate_row_back(const sn_pass *p, int32_t row, int set)
 	int64_t width = sn_qkv_width(s), half = s->n_rot / 2;
 	int32_t n = sn_row_length(p->batch, row);
 	bool own = sn_rope_depends_on_length(s, n);
-	float cosine[MOST_PAIRS], sine[MOST_PAIRS];
+	float cosine[SN_MOST_PAIRS], sine[SN_MOST_PAIRS];
 	for (int32_t pos = p->now.from[row]; pos < n; pos++) {
 		float *x = p->back->dqkv + (p->now.off[row] + pos - p->now.from[row]) * width;
 		if (own) sn_rope_angles(s, set, n, pos, cosine, sine);

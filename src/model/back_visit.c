@@ -31,33 +31,12 @@ static void seed_dots(const sn_pass *p, sn_site_kind kind, const sn_slots *v)
 
 /* ---- edits ---- */
 
-/* out = alpha V U' dy, or alpha dy. */
-static void project_back(const sn_edit *e, float alpha, const float *dy, int64_t width, double *coefficient, float *out)
-{
-	if (!e->U) {
-		for (int64_t j = 0; j < width; j++) out[j] = alpha * dy[j];
-		return;
-	}
-	int64_t k = e->U->dim[1];
-	const float *U = e->U->data, *V = e->V->data;
-	const int64_t *us = e->U->stride, *vs = e->V->stride;
-	for (int64_t i = 0; i < k; i++) {
-		coefficient[i] = 0;
-		for (int64_t j = 0; j < width; j++) coefficient[i] += (double)U[j * us[0] + i * us[1]] * dy[j];
-	}
-	for (int64_t j = 0; j < width; j++) {
-		double sum = 0;
-		for (int64_t i = 0; i < k; i++) sum += (double)V[j * vs[0] + i * vs[1]] * coefficient[i];
-		out[j] = (float)(alpha * sum);
-	}
-}
-
 static float *slot_of(const sn_pass *p, const sn_slots *v, int32_t row, int32_t pos)
 {
 	return sn_at_slot(v, sn_slot(p, &p->now, row, pos));
 }
 
-/* moved: what flows to the value that the edit moves towards. */
+/* moved, zero before: what flows to the value that the edit moves towards. */
 static void place_back(sn_pass *p, const sn_slots *v, const sn_edit_place *place, double *coefficient, float *moved)
 {
 	const sn_edit *e = &p->c->plan->edit[place->edit];
@@ -66,7 +45,7 @@ static void place_back(sn_pass *p, const sn_slots *v, const sn_edit_place *place
 	sn_site_columns(p->model, &e->at, &c0, &c1);
 	if (alpha == 0 || e->op == SN_OP_ADD || e->op == SN_OP_NOISE) return;
 	float *dy = slot_of(p, v, place->row, place->pos) + c0;
-	project_back(e, alpha, dy, c1 - c0, coefficient, moved);
+	sn_edit_add_projected(e, true, moved, dy, alpha, c1 - c0, coefficient);
 	for (int64_t j = 0; j < c1 - c0; j++) dy[j] -= moved[j];
 }
 

@@ -9,8 +9,6 @@
 
 /* ---- queries, keys, values ---- */
 
-enum { MOST_PAIRS = 4096 };   /* half of the largest head size that a shape may have */
-
 static void rotate_head(const sn_pass *p, float *x, const float *cosine, const float *sine)
 {
 	const sn_shape *s = &p->model->shape;
@@ -24,7 +22,7 @@ static void rotate_row(const sn_pass *p, int32_t row, int set)
 	int64_t width = sn_qkv_width(s), half = s->n_rot / 2;
 	int32_t n = sn_row_length(p->batch, row);
 	bool own = sn_rope_depends_on_length(s, n);
-	float angles[2][MOST_PAIRS];
+	float angles[2][SN_MOST_PAIRS];
 	for (int32_t pos = p->now.from[row]; pos < n; pos++) {
 		float *x = p->qkv + (p->now.off[row] + pos - p->now.from[row]) * width;
 		if (own) sn_rope_angles(s, set, n, pos, angles[0], angles[1]);

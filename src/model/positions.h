@@ -4,6 +4,8 @@
 
 #include "model/model.h"
 
+enum { SN_MOST_PAIRS = 4096 };   /* half of the largest head size that a shape may have */
+
 /* Writes cosines and sines, [n_rot / 2] each, of one position in a row of length tokens under a set of angles. */
 void sn_rope_angles(const sn_shape *shape, int set, int64_t length, int64_t pos, float *cosine, float *sine);
 /* Returns whether a row of that many tokens has angles of its own (dynamic and long scalings, beyond the original

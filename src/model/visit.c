@@ -101,17 +101,17 @@ static void fill_noise(const sn_pass *p, const sn_edit_place *place, const sn_ed
 	}
 }
 
-/* y += alpha * U V' delta, or y += alpha * delta. coefficient: room for U's columns. */
-static void add_projected(const sn_edit *e, float *y, const float *delta, float alpha, int64_t width,
-                          double *coefficient)
+void sn_edit_add_projected(const sn_edit *e, bool transposed, float *y, const float *delta, float alpha, int64_t width,
+                           double *coefficient)
 {
 	if (!e->U) {
 		for (int64_t j = 0; j < width; j++) y[j] += alpha * delta[j];
 		return;
 	}
 	int64_t k = e->U->dim[1];
-	const float *U = e->U->data, *V = e->V->data;
-	const int64_t *us = e->U->stride, *vs = e->V->stride;
+	const sn_tensor *left = transposed ? e->V : e->U, *right = transposed ? e->U : e->V;
+	const float *U = left->data, *V = right->data;
+	const int64_t *us = left->stride, *vs = right->stride;
 	for (int64_t i = 0; i < k; i++) {
 		coefficient[i] = 0;
 		for (int64_t j = 0; j < width; j++) coefficient[i] += (double)V[j * vs[0] + i * vs[1]] * delta[j];
@@ -150,7 +150,7 @@ static void apply(const sn_pass *p, const sn_edit_place *place, float *y, int64_
 	} else {
 		for (int64_t j = 0; j < width; j++) delta[j] = (target ? target[j] : 0) - y[j];
 	}
-	add_projected(e, y, delta, alpha, width, coefficient);
+	sn_edit_add_projected(e, false, y, delta, alpha, width, coefficient);
 }
 
 sn_status sn_edits_here(sn_pass *p, sn_site_kind kind, const sn_slots *v, const sn_edit_place ***out, int64_t *n)

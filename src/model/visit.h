@@ -20,6 +20,10 @@ SN_CHECKED sn_status sn_edits_here(sn_pass *p, sn_site_kind kind, const sn_slots
                                    int64_t *n);
 /* Returns an edit's alpha for a row. */
 float sn_edit_strength(const sn_edit *e, int32_t row);
+/* y += alpha U V' delta (transposed: alpha V U' delta), or alpha delta where the edit has no U. coefficient: room for
+ * U's columns. */
+void sn_edit_add_projected(const sn_edit *e, bool transposed, float *y, const float *delta, float alpha, int64_t width,
+                           double *coefficient);
 /* Returns the largest number of columns of any edit's U. */
 int64_t sn_most_columns(const sn_plan *plan);
 

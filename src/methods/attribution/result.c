@@ -48,12 +48,10 @@ static sn_status add_token(sn_result *out, sn_model *model, const sn_attribution
 {
 	sn_ctx *ctx = sn_result_ctx(out);
 	size_t size;
-	sn_mark mark = sn_arena_mark(sn_result_arena(out));
 	const char *text = sn_token_text(ctx, sn_model_tokenizer(model), item->token[i], sn_result_arena(out), &size);
 	bool own = item->span[i][0] >= 0;
 	if (!isfinite(score))
 		return sn_fail(ctx, SN_ENUMERIC, "row %lld: the score of token %d is not finite", (long long)item->number, i);
-	(void)mark;
 	return SN_ADD(out, SN_ATTRIBUTION_TOKENS, sn_int(item->number), sn_text(site), sn_int(i), sn_text(text ? text : ""),
 	              own ? sn_int(item->span[i][0]) : sn_none(), own ? sn_int(item->span[i][1]) : sn_none(),
 	              sn_num(score));
@@ -73,7 +71,7 @@ sn_status sn_attribution_add(sn_result *out, sn_model *model, const sn_attributi
 				  sn_num(total), sn_num(total - (sum.value - sum.baseline)), sn_int(sum.evaluations));
 }
 
-enum { TEXT_CELL = 2, VALUE_CELL = 7, BASELINE_CELL = 8, GAP_CELL = 10 };
+enum { VALUE_CELL = 7, BASELINE_CELL = 8, GAP_CELL = 10 };
 
 sn_status sn_attribution_say(sn_result *out, const char *method)
 {
