@@ -386,6 +386,7 @@ typedef struct sn_plan {
 	const sn_tap *tap;
 	const sn_goal *goal;
 	sn_rule rule;
+	bool whole;      /* all rows are one step, whatever their tokens: for a tap whose sink makes an edit's tensors */
 } sn_plan;
 
 /* ==== Models =================================================================================================== */

@@ -51,7 +51,7 @@ static sn_status join_readers(const sn_compiled *c, int32_t *link)
 
 static sn_status join_families(const sn_compiled *c, int32_t *link)
 {
-	for (int32_t b = 0; b < c->batch->n; b++) link[b] = b;
+	for (int32_t b = 0; b < c->batch->n; b++) link[b] = c->plan->whole ? 0 : b;
 	for (int32_t b = 0; b < c->batch->n; b++)
 		for (int64_t i = 0;; i++) {
 			int32_t from = sn_order_reads(c, b, i);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* One spot in one run: a tap in front of the edit collects the rows, and the last of them makes the edit. That works in
- * one pass because a site's taps come before its edits, and because rows of one family are computed together. */
+ * one pass because a site's taps come before its edits, and because the plan's rows are one step. */
 typedef struct bed {
 	sn_arena *scratch;
 	sn_scrub_fit *fit;
@@ -49,23 +49,15 @@ typedef struct run {
 	int64_t n;
 } run;
 
-/* The items outside the fold that have a label; each row a fork of the first that shares nothing with it, so that all
- * are computed together. */
+/* The items outside the fold that have a label. */
 static sn_status make_batch(run *r, const int64_t *which, int64_t n_which, int fold)
 {
 	int64_t *kept;
-	int32_t *parent, *fork;
 	SN_NEW(kept, r->arena, int64_t, n_which);
-	SN_NEW(parent, r->arena, int32_t, n_which);
-	SN_NEW(fork, r->arena, int32_t, n_which);
 	for (int64_t i = 0; i < n_which; i++)
 		if (r->items->item[which[i]].fold != fold && r->z[which[i]] != 0) kept[r->n++] = which[i];
-	for (int64_t i = 0; i < r->n; i++) parent[i] = i == 0 ? -1 : 0;
-	SN_TRY(sn_gather_batch(&r->batch, r->items, kept, r->n, r->arena));
-	r->batch.parent = parent;
-	r->batch.fork = fork;
 	r->which = kept;
-	return SN_OK;
+	return sn_gather_batch(&r->batch, r->items, kept, r->n, r->arena);
 }
 
 static sn_status list_places(bed *b, const run *r, const sn_spot *spot)
@@ -121,7 +113,7 @@ static sn_status run_fold(run *r, const sn_spot *spot, int n_spot, bed *b, sn_te
 							   .U = &tensor[3 * s + 1],
 							   .V = &tensor[3 * s + 2] };
 	}
-	sn_plan plan = { .size = sizeof plan, .n_edit = n, .edit = edit, .n_tap = n, .tap = tap };
+	sn_plan plan = { .size = sizeof plan, .n_edit = n, .edit = edit, .n_tap = n, .tap = tap, .whole = true };
 	return n == 0 ? SN_OK : sn_run(r->ctx, r->model, &r->batch, &plan, NULL, NULL);
 }
 

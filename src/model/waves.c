@@ -22,6 +22,9 @@ static void add_atom(const cutter *k, sn_cost *sum, int32_t atom)
 	for (int32_t i = o->atom[atom]; i < o->atom[atom + 1]; i++) sn_cost_add(k->c, sum, o->row[i]);
 }
 
+/* Families are not cut where a pass goes back through them, or where the plan wants all rows in one. */
+static bool uncut(const cutter *k) { return k->c->gradient || k->c->plan->whole; }
+
 static bool fits(const cutter *k, const sn_cost *sum, int64_t held)
 {
 	return k->taken + held + sn_cost_bytes(k->c, sum) <= k->most_bytes;
@@ -144,7 +147,7 @@ static sn_status smallest_of_family(const cutter *k, int32_t number, int64_t *sm
 		held += own - ended;
 	}
 	int64_t whole = sn_cost_bytes(k->c, &all);
-	if (all.tokens <= k->most_tokens && whole < most) most = whole;
+	if (uncut(k) || (all.tokens <= k->most_tokens && whole < most)) most = whole;
 	*smallest = SN_MAX(*smallest, k->taken + most);
 	sn_arena_reset(k->scratch, empty);
 	return SN_OK;
@@ -191,10 +194,10 @@ static sn_status place_family(cutter *k, int32_t number)
 	}
 	if (k->sum.tokens == 0 || (with.tokens <= k->most_tokens && fits(k, &with, 0))) alone = with;
 	else SN_TRY(close_wave(k, o->atom[o->family[number]]));
-	bool single = k->c->gradient || o->family[number + 1] == o->family[number] + 1;   /* not cut but for memory */
+	bool single = uncut(k) || o->family[number + 1] == o->family[number] + 1;   /* not cut but for memory */
 	if (fits(k, &alone, 0) && (alone.tokens <= k->most_tokens || single)) return k->sum = alone, SN_OK;
 	SN_TRY(close_wave(k, o->atom[o->family[number]]));
-	if (k->c->gradient) return too_small(k);
+	if (uncut(k)) return too_small(k);
 	return cut_family(k, number);
 }
 
