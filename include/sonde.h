@@ -268,7 +268,8 @@ typedef struct sn_batch {
 	const int32_t (*span)[2];       /* [n * n_span] roles: [first, last) token; absent is {-1, -1} */
 	int32_t n_span;
 	const int32_t *segment;         /* token types, as token; NULL: all 0 */
-	const struct sn_batch *enc;     /* encoder-decoders: the encoder's rows, which several rows may share */
+	const struct sn_batch *enc;     /* encoder-decoders: the encoder's rows, which several rows may share; NULL where
+	                                   every row is a fork of kept ones: the rows that those read */
 	const int32_t *enc_row;         /* [n] row of enc that each row reads; NULL: the row of the same number */
 } sn_batch;
 

@@ -13,9 +13,10 @@
 
 static int depth_of(const sn_pass *p, int32_t row)
 {
-	int depth = 2;   /* the row itself, a kept state */
-	for (; row >= 0; row = sn_parent_of(p->batch, row)) depth++;
-	return depth;
+	int depth = 1;
+	for (; sn_parent_of(p->batch, row) >= 0; row = sn_parent_of(p->batch, row)) depth++;
+	int32_t kept = sn_state_parent_of(p->batch, row);
+	return depth + (kept >= 0 ? sn_kept_pieces(&p->c->state->row[kept]) : 0);
 }
 
 static sn_segment own_segment(const sn_pass *p, int32_t row, int32_t first, int32_t end)
@@ -26,11 +27,17 @@ static sn_segment own_segment(const sn_pass *p, int32_t row, int32_t first, int3
 	return (sn_segment){ k, k + (int64_t)s->n_kv_head * s->d_head, width, first, end - first };
 }
 
-static sn_segment kept_segment(const sn_pass *p, int32_t kept, int32_t end)
+/* Puts the segments of a kept row's positions [0, end) in front of segment at; returns where they begin. */
+static int kept_segments(const sn_pass *p, int32_t kept, int32_t end, sn_segment *segment, int at)
 {
-	const sn_kept *row = &p->c->state->row[kept];
+	int l = p->stage - 1;
 	int64_t width = (int64_t)p->model->shape.n_kv_head * p->model->shape.d_head;
-	return (sn_segment){ row->k[p->stage - 1], row->v[p->stage - 1], width, 0, end };
+	for (const sn_piece *piece = p->c->state->row[kept].piece; end > 0; piece = piece->before) {
+		if (piece->first >= end) continue;
+		segment[--at] = (sn_segment){ piece->k[l], piece->v[l], width, piece->first, end - piece->first };
+		end = piece->first;
+	}
+	return at;
 }
 
 /* What an earlier wave has left of a row. */
@@ -72,7 +79,7 @@ sn_status sn_attention_history(const sn_attending *a, int32_t row, sn_history *o
 	}
 	if (end > 0) {
 		SN_ASSERT(sn_state_parent_of(p->batch, top) >= 0);
-		out->segment[--at] = kept_segment(p, sn_state_parent_of(p->batch, top), end);
+		at = kept_segments(p, sn_state_parent_of(p->batch, top), end, out->segment, at);
 	}
 	out->n = room - at;
 	memmove(out->segment, out->segment + at, (size_t)out->n * sizeof *out->segment);

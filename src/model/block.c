@@ -209,13 +209,6 @@ static sn_status parallel_block(sn_pass *p, const sn_layer *y)
 
 /* ---- kept state ---- */
 
-static void keep_position(const sn_pass *p, sn_kept *kept, int32_t pos, const float *k, const float *v)
-{
-	size_t width = (size_t)p->model->shape.n_kv_head * (size_t)p->model->shape.d_head;
-	memcpy(kept->k[p->stage - 1] + (size_t)pos * width, k, width * sizeof *k);
-	memcpy(kept->v[p->stage - 1] + (size_t)pos * width, v, width * sizeof *v);
-}
-
 /* The kept row that has what no row of the step has: that of the parent, which is whole, or of the state before. */
 static const sn_kept *kept_before(const sn_pass *p, int32_t row)
 {
@@ -227,29 +220,28 @@ static void keep_keys_of_row(const sn_pass *p, int32_t row)
 {
 	const sn_shape *s = &p->model->shape;
 	int64_t k0 = (int64_t)s->n_head * s->d_head, width = (int64_t)s->n_kv_head * s->d_head;
-	for (int32_t pos = 0; pos < sn_row_length(p->batch, row); pos++) {
+	int l = p->stage - 1;
+	const sn_kept *to = &p->keep->row[row];
+	for (int32_t pos = to->own; pos < to->n; pos++) {
 		int64_t slot = sn_slot(p, &p->now, row, pos);
-		if (slot >= 0) {
-			const float *k = p->qkv + slot * sn_qkv_width(s) + k0;
-			keep_position(p, &p->keep->row[row], pos, k, k + width);
-		} else {
-			const sn_kept *from = kept_before(p, row);
-			keep_position(p, &p->keep->row[row], pos, from->k[p->stage - 1] + pos * width,
-			              from->v[p->stage - 1] + pos * width);
-		}
+		const float *k = slot >= 0 ? p->qkv + slot * sn_qkv_width(s) + k0
+		                           : sn_kept_keys(kept_before(p, row), l, pos, width);
+		const float *v = slot >= 0 ? k + width : sn_kept_values(kept_before(p, row), l, pos, width);
+		memcpy(sn_kept_keys(to, l, pos, width), k, (size_t)width * sizeof *k);
+		memcpy(sn_kept_values(to, l, pos, width), v, (size_t)width * sizeof *v);
 	}
 }
 
 void sn_keep_residual(const sn_pass *p, int boundary)
 {
-	size_t d = (size_t)p->model->shape.d_model;
+	int64_t d = p->model->shape.d_model;
 	for (int32_t i = 0; i < p->n_row; i++) {
 		int32_t row = p->row[i];
-		for (int32_t pos = 0; pos < sn_row_length(p->batch, row); pos++) {
+		const sn_kept *to = &p->keep->row[row];
+		for (int32_t pos = to->own; pos < to->n; pos++) {
 			int64_t slot = sn_slot(p, &p->now, row, pos);
-			const float *from = slot >= 0 ? p->x + (size_t)slot * d
-			                              : kept_before(p, row)->resid[boundary] + (size_t)pos * d;
-			memcpy(p->keep->row[row].resid[boundary] + (size_t)pos * d, from, d * sizeof *from);
+			const float *x = slot >= 0 ? p->x + slot * d : sn_kept_resid(kept_before(p, row), boundary, pos, d);
+			memcpy(sn_kept_resid(to, boundary, pos, d), x, (size_t)d * sizeof *x);
 		}
 	}
 }

@@ -23,6 +23,15 @@ static void list_rows(sn_pass *p)
 		if (c->n_row == 0 || c->row[c->n_row - 1] != c->row[i]) c->row[c->n_row++] = c->row[i];
 }
 
+/* Kept rows stand one behind the other, as in their batch. */
+static sn_status read_kept(sn_cross *c)
+{
+	for (int32_t r = 0; r < c->batch->n; r++) c->layout.off[r] = c->batch->start[r];
+	c->layout.m = c->batch->start[c->batch->n];
+	c->x = c->kept->memory;
+	return SN_OK;
+}
+
 sn_status sn_cross_gather(sn_pass *p)
 {
 	sn_cross *c = p->cross;
@@ -42,6 +51,7 @@ sn_status sn_cross_gather(sn_pass *p)
 		c->seen[c->row[i]] = true;
 		c->layout.m += sn_row_length(c->batch, c->row[i]);
 	}
+	if (c->kept) return read_kept(c);
 	int64_t room = sn_gemm_room(c->layout.m);
 	SN_NEW(c->x, p->arena, float, room * d);
 	SN_NEW(c->kv, p->arena, float, room * 2 * s->n_kv_head * s->d_head);
@@ -49,6 +59,16 @@ sn_status sn_cross_gather(sn_pass *p)
 		memcpy(c->x + c->layout.off[c->row[i]] * d, c->memory + c->batch->start[c->row[i]] * d,
 		       (size_t)(sn_row_length(c->batch, c->row[i]) * d) * sizeof *c->x);
 	return SN_OK;
+}
+
+static void keep_keys_values(const sn_pass *p)
+{
+	const sn_cross *c = p->cross;
+	size_t width = 2 * (size_t)p->model->shape.n_kv_head * (size_t)p->model->shape.d_head;
+	for (int32_t i = 0; i < c->n_row; i++)
+		memcpy(p->keep->encoder->kv[p->stage - 1] + (size_t)c->batch->start[c->row[i]] * width,
+		       c->kv + (size_t)c->layout.off[c->row[i]] * width,
+		       (size_t)sn_row_length(c->batch, c->row[i]) * width * sizeof *c->kv);
 }
 
 /* Keys and values of the encoder's rows; taps at them see those rows, each in the first step that reads it. */
@@ -65,7 +85,9 @@ static sn_status keys_values(sn_pass *p, const sn_layer *y)
 	rows.held = NULL;
 	rows.now = c->layout;
 	SN_TRY(sn_visit(&rows, SN_SITE_CROSS_K_IN, c->x, s->d_model));
-	SN_TRY(sn_affine_run(p, &y->cross_kv, c->x, c->layout.m, c->kv));
+	if (c->kept) c->kv = c->kept->kv[p->stage - 1];
+	else SN_TRY(sn_affine_run(p, &y->cross_kv, c->x, c->layout.m, c->kv));
+	if (p->keep && !c->kept) keep_keys_values(p);
 	SN_TRY(sn_visit(&rows, SN_SITE_CROSS_K, c->kv, 2 * width));
 	return sn_visit(&rows, SN_SITE_CROSS_V, c->kv + width, 2 * width);
 }

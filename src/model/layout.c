@@ -50,7 +50,7 @@ static const float *kept_residual(const sn_pass *p, int32_t row, int32_t pos)
 	while (sn_parent_of(p->batch, row) >= 0) row = sn_parent_of(p->batch, row);
 	int32_t kept = sn_state_parent_of(p->batch, row);
 	SN_ASSERT(kept >= 0 && p->stage >= 1);
-	return p->c->state->row[kept].resid[p->stage - 1] + pos * p->model->shape.d_model;
+	return sn_kept_resid(&p->c->state->row[kept], p->stage - 1, pos, p->model->shape.d_model);
 }
 
 sn_status sn_layout_move(sn_pass *p)

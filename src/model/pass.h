@@ -23,6 +23,7 @@ typedef struct sn_cross {
 	int32_t *unseen, n_unseen;   /* those of them that no step before has read */
 	bool *seen;                  /* [rows of batch] */
 	float *x, *kv;               /* [room, d_model]; [room, 2 kv heads * d_head] of the block at hand */
+	const sn_kept_encoder *kept; /* all of the above, where a kept state has it; or NULL */
 } sn_cross;
 
 typedef struct sn_back sn_back;   /* model/back.h */

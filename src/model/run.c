@@ -78,9 +78,8 @@ static int64_t bytes_beside(const sn_compiled *c, const job *j, const sn_state *
 {
 	int need = -1;
 	bool whole, logits = sn_needs_logits(c, &whole);
-	int64_t kept = keep ? c->batch->start[c->batch->n] : 0;
+	int64_t kept = (keep ? sn_state_tokens(keep) : 0) + (keep && c->state ? sn_state_tokens(c->state) : 0);
 	for (int32_t b = 0; b < c->batch->n; b++) need = SN_MAX(need, c->need[b]);
-	for (int32_t r = 0; keep && c->state && r < c->state->n; r++) kept += c->state->row[r].n;
 	int64_t bytes = (int64_t)sn_arena_bytes(c->arena) + sn_weight_bytes(c->model, need, logits) +
 		sn_state_bytes(&c->model->shape, kept);
 	if (j->cross) bytes += sn_weight_bytes(c->model->encoder, c->model->encoder->shape.n_layer, false);
@@ -187,6 +186,13 @@ static sn_status run_waves(const sn_compiled *c, const job *j, sn_state *keep)
 	return status;
 }
 
+static sn_status keep_encoder(sn_state *next, const job *j)
+{
+	if (!j->cross->kept) return sn_state_keep_encoder(next, j->model, j->cross->batch, j->cross->memory);
+	sn_state_share_encoder(next, j->keep);
+	return SN_OK;
+}
+
 static sn_status run_stack(sn_arena *arena, const job *j)
 {
 	sn_ctx *ctx = sn_arena_ctx(arena);
@@ -197,10 +203,11 @@ static sn_status run_stack(sn_arena *arena, const job *j)
 	                       j->output != NULL, j->memory != NULL, arena));
 	if (!keep) return run_waves(&c, j, NULL);
 	sn_state next = { .ctx = ctx };
-	sn_status status = sn_state_prepare(&next, j->model, j->batch);
+	sn_status status = sn_state_prepare(&next, &c);
+	if (status == SN_OK && j->cross) status = keep_encoder(&next, j);
 	if (status == SN_OK) status = run_waves(&c, j, &next);
 	if (status == SN_OK) sn_state_replace(keep, &next);
-	else sn_arena_close(next.arena);
+	else sn_state_clear(&next);
 	return status;
 }
 
@@ -234,11 +241,43 @@ static sn_status plan_of_part(sn_arena *arena, const sn_plan *plan, part which, 
 	return SN_OK;
 }
 
+/* Rows that go on from kept ones read the encoder's rows that those read. */
+static sn_status run_on(sn_arena *arena, const job *j)
+{
+	const sn_batch *b = j->batch;
+	const sn_state *state = j->keep;
+	int32_t *enc_row;
+	sn_plan plan;
+	SN_NEW(enc_row, arena, int32_t, b->n);
+	for (int32_t i = 0; i < b->n; i++) {
+		int32_t parent = b->parent[i];
+		if (parent >= i || parent == -1 || (parent < 0 && -2 - parent >= state->n))
+			return sn_fail(sn_arena_ctx(arena), SN_EARG, "row %d: without encoder rows (enc) every row goes on from "
+			               "a kept one; its parent is %d", i, parent);
+		enc_row[i] = parent >= 0 ? enc_row[parent] : state->row[-2 - parent].enc_row;
+	}
+	SN_TRY(plan_of_part(arena, j->plan, (part){ .values = true, .gradients = true }, &plan));
+	if (plan.n_edit < j->plan->n_edit || plan.n_tap < j->plan->n_tap)
+		return sn_fail(sn_arena_ctx(arena), SN_EARG, "an edit or tap is in the encoder, which does not run: its "
+		               "rows are kept ones");
+	sn_batch batch = *b;
+	batch.enc = &state->encoder->batch;
+	batch.enc_row = enc_row;
+	sn_cross cross = { .batch = batch.enc, .memory = state->encoder->memory, .kept = state->encoder };
+	SN_NEW(cross.seen, arena, bool, batch.enc->n);
+	job decoder = *j;
+	decoder.batch = &batch;
+	decoder.plan = &plan;
+	decoder.cross = &cross;
+	return run_stack(arena, &decoder);
+}
+
 static sn_status run_both(sn_arena *arena, const job *j)
 {
 	const sn_batch *enc = j->batch->enc;
 	sn_plan values, decoder_plan, gradients;
 	float *memory, *seed = NULL;
+	if (!enc && j->batch->parent && j->keep && j->keep->model == j->model && j->keep->encoder) return run_on(arena, j);
 	SN_TRY(sn_encoder_check(sn_arena_ctx(arena), j->model, j->batch));
 	SN_TRY(plan_of_part(arena, j->plan, (part){ .encoder = true, .values = true }, &values));
 	SN_TRY(plan_of_part(arena, j->plan, (part){ .values = true, .gradients = true }, &decoder_plan));
