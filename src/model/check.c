@@ -7,12 +7,15 @@
 
 /* ---- batch ---- */
 
+int64_t sn_longest_row(const sn_model *model)
+{
+	const sn_shape *s = &model->shape;
+	return sn_has(s, SN_PART_POS_EMBED) ? SN_MIN(s->n_ctx, s->n_position - s->form.position_offset) : s->n_ctx;
+}
+
 static sn_status check_row(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, int32_t b)
 {
-	int64_t n = batch->start[b + 1] - batch->start[b];
-	int64_t most = model->shape.n_ctx;
-	if (sn_has(&model->shape, SN_PART_POS_EMBED))
-		most = SN_MIN(most, model->shape.n_position - model->shape.form.position_offset);
+	int64_t n = batch->start[b + 1] - batch->start[b], most = sn_longest_row(model);
 	if (n < 1 || n > most)
 		return sn_fail(ctx, SN_EARG, "row %d has %lld tokens; the model takes 1 to %lld: cut the text", b, (long long)n,
 		               (long long)most);

@@ -7,6 +7,8 @@
 #include "model/state.h"
 
 SN_CHECKED sn_status sn_batch_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_state *state);
+/* Returns the number of tokens that a row may have. */
+int64_t sn_longest_row(const sn_model *model);
 /* n_place: places of the edit or goal in the batch. */
 SN_CHECKED sn_status sn_edit_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_edit *e, int i,
                                    int64_t n_place);

@@ -127,8 +127,8 @@ static void grow_and_compare(sn_ctx *ctx, const char *variant, int steps)
 
 static void grown_rows_equal_whole_ones(void **state)
 {
-	static const char *const variant[] = { "llama", "gpt2", "qwen2-window", "gemma2", "bloom", "falcon-7b", "bart",
-	                                         "t5" };
+	static const char *const variant[] = { "llama", "gpt2", "qwen2-window", "gemma2", "bloom", "falcon-7b",
+	                                       "falcon-rw", "bart", "t5" };
 	for (int i = 0; i < SN_COUNT(variant); i++) grow_and_compare(test_ctx(state), variant[i], 50);
 }
 
