@@ -70,6 +70,8 @@ typedef enum sn_precision { SN_F32_PRECISION = 0, SN_BF16X3_PRECISION, SN_BF16_P
 typedef void sn_progress_fn(void *payload, const char *what, int64_t done, int64_t total);
 /* A line for the user that is no result and no error. */
 typedef void sn_note_fn(void *payload, const char *text);
+/* A piece of a text that is being written, for someone who watches; "\n" ends it. */
+typedef void sn_stream_fn(void *payload, const char *text);
 
 /* Processes that share a run (ranks of MPI). All make the same calls and come to the same results; what is much work
  * is dealt out to them by its number. The three functions are called by all ranks at the same points; false: the others
@@ -95,7 +97,8 @@ typedef struct sn_options {
 	                               would take more is computed in waves, with the same results */
 	sn_progress_fn *progress;   /* NULL: silent */
 	sn_note_fn *note;           /* NULL: dropped */
-	void *payload;              /* for the two above */
+	sn_stream_fn *stream;       /* NULL: not shown */
+	void *payload;              /* for the three above */
 	void *(*alloc)(void *payload, size_t size);     /* NULL: the C library's; for tests that make allocations fail */
 	void (*dealloc)(void *payload, void *p);
 	void *alloc_payload;
@@ -594,11 +597,13 @@ typedef struct sn_input {
 
 typedef struct sn_result sn_result;
 
-enum { SN_NEEDS_MODEL = 1, SN_NEEDS_DATA = 2, SN_NEEDS_TOKENIZER = 4 };
+/* SN_TAKES_DATA: data may be given. */
+enum { SN_NEEDS_MODEL = 1, SN_NEEDS_DATA = 2, SN_NEEDS_TOKENIZER = 4, SN_TAKES_DATA = 8 };
 
 typedef struct sn_method {
 	const char *family, *name, *brief, *doc, *cite, *example;   /* family "": stands alone at the top */
 	uint32_t needs;
+	const char *operand;    /* parameter that may stand without its --NAME; NULL: the model */
 	const sn_param *param;
 	int n_param;
 	size_t param_size;

@@ -37,6 +37,8 @@ SN_CHECKED sn_status sn_poll(sn_ctx *ctx);
 void sn_progress(sn_ctx *ctx, const char *what, int64_t done, int64_t total);
 /* A line for the user. */
 void sn_note(sn_ctx *ctx, const char *format, ...) SN_PRINTF(2, 3);
+/* Shows a piece of a text that is being written, if someone watches. */
+void sn_stream(sn_ctx *ctx, const char *text);
 sn_precision sn_ctx_precision(const sn_ctx *ctx);
 int64_t sn_ctx_tokens_per_step(const sn_ctx *ctx);
 /* Returns the bytes that models and their runs may take. */

@@ -92,6 +92,11 @@ void sn_progress(sn_ctx *ctx, const char *what, int64_t done, int64_t total)
 	if (ctx->options.progress) ctx->options.progress(ctx->options.payload, what, done, total);
 }
 
+void sn_stream(sn_ctx *ctx, const char *text)
+{
+	if (ctx->options.stream) ctx->options.stream(ctx->options.payload, text);
+}
+
 void sn_note(sn_ctx *ctx, const char *format, ...)
 {
 	if (!ctx->options.note) return;

@@ -137,6 +137,7 @@ typedef struct sn_meter {
 sn_meter sn_meter_make(bool quiet);
 sn_progress_fn sn_meter_progress; /* payload: sn_meter */
 sn_note_fn sn_meter_note;
+sn_stream_fn sn_meter_stream;
 /* Takes the line away. */
 void sn_meter_clear(sn_meter *meter);
 

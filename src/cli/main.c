@@ -132,10 +132,14 @@ static sn_status check_words(const sn_parser *p, const found *f)
 	return SN_OK;
 }
 
-/* A method's model may stand without its --model: `sonde model check MODEL`. */
-static sn_status take_model(const sn_parser *p, const found *f, sn_method_input *input)
+/* A method's model may stand without its --model: `sonde model check MODEL`; or a parameter that the method names. */
+static sn_status take_operand(const sn_parser *p, const found *f, sn_method_input *input)
 {
 	if (f->command || p->n_operand == 0) return SN_OK;
+	if (f->method->operand) {
+		const sn_param *param = sn_param_find(&p->target[0].table, f->method->operand);
+		return sn_param_set(p->ctx, param, p->operand[0], p->arena, p->target[0].values);
+	}
 	if (input->model)
 		return sn_fail(p->ctx, SN_EARG, "two models: \"%s\" and --model %s; name one", p->operand[0], input->model);
 	input->model = p->operand[0];
@@ -164,6 +168,7 @@ static sn_status run_found(sn_cli *cli, const found *f, const sn_method_input *i
 						   .precision = precision_named(cli->common.precision),
 						   .progress = sn_meter_progress,
 						   .note = sn_meter_note,
+						   .stream = sn_meter_stream,
 						   .payload = meter };
 	if (f->method) options.team = cli->team; /* other commands have no work for several: rank 0 does it */
 	if (options.threads == 0 && f->method) options.threads = sn_ranks_threads(&cli->team);
@@ -211,7 +216,7 @@ static sn_status parse_and_run(sn_cli *cli, const found *f, int argc, char **arg
 	sn_parser p = make_parser(cli, f, full, param, &input);
 	SN_TRY(sn_parse_words(&p, argc, argv));
 	if (cli->common.help) return print_help(cli, f);
-	SN_TRY(take_model(&p, f, &input));
+	SN_TRY(take_operand(&p, f, &input));
 	SN_TRY(check_words(&p, f));
 	cli->param = param;
 	cli->method = f->method;

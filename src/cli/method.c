@@ -4,24 +4,28 @@
 
 #include <string.h>
 
-static const sn_param input_rows[] = {
-	{ .name = "model",
-	  .unit = "MODEL",
-	  .help = "GGUF file, Hugging Face folder, or ORG/NAME fetched by `sonde model pull`; also without --model",
-	  .type = SN_TYPE_TEXT,
-	  .off = offsetof(sn_method_input, model),
-	  .required = true },
-	{ .name = "data",
-	  .unit = "FILE",
-	  .help = "JSONL, CSV, TSV, CoNLL-U or plain lines; - is standard input",
-	  .type = SN_TYPE_TEXT,
-	  .off = offsetof(sn_method_input, data),
-	  .required = true },
-};
+#define MODEL_ROW                                                                                                      \
+	{ .name = "model",                                                                                                 \
+	  .unit = "MODEL",                                                                                                 \
+	  .help = "GGUF file, Hugging Face folder, or ORG/NAME fetched by `sonde model pull`; also without --model",       \
+	  .type = SN_TYPE_TEXT,                                                                                            \
+	  .off = offsetof(sn_method_input, model),                                                                         \
+	  .required = true }
+#define DATA_ROW(is_required)                                                                                          \
+	{ .name = "data",                                                                                                  \
+	  .unit = "FILE",                                                                                                  \
+	  .help = "JSONL, CSV, TSV, CoNLL-U or plain lines; - is standard input",                                          \
+	  .type = SN_TYPE_TEXT,                                                                                            \
+	  .off = offsetof(sn_method_input, data),                                                                          \
+	  .required = (is_required) }
+
+static const sn_param input_rows[] = { MODEL_ROW, DATA_ROW(true) };
+static const sn_param free_data_rows[] = { MODEL_ROW, DATA_ROW(false) };
 
 sn_param_table sn_method_input_table(const sn_method *m)
 {
 	bool model = m->needs & SN_NEEDS_MODEL, data = m->needs & SN_NEEDS_DATA;
+	if (m->needs & SN_TAKES_DATA) return (sn_param_table){ free_data_rows, SN_COUNT(free_data_rows) };
 	return (sn_param_table){ input_rows + (model ? 0 : 1), model + data };
 }
 

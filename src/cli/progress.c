@@ -30,6 +30,15 @@ void sn_meter_note(void *payload, const char *text)
 	fprintf(stderr, "sonde: %s\n", text);
 }
 
+void sn_meter_stream(void *payload, const char *text)
+{
+	sn_meter *meter = payload;
+	if (meter->quiet || !meter->terminal) return;
+	sn_meter_clear(meter);
+	fputs(text, stderr);
+	fflush(stderr);
+}
+
 static void format_time(char *buf, size_t size, double seconds)
 {
 	long s = (long)(seconds + 0.5);

@@ -7,6 +7,8 @@
 #define METHODS(X)                                                                                                    \
 	X(sn_method_localize)                                                                                             \
 	X(sn_method_capture)                                                                                              \
+	X(sn_method_run_plan)                                                                                             \
+	X(sn_method_generate)                                                                                             \
 	X(sn_method_behaviour_pairs)                                                                                      \
 	X(sn_method_behaviour_surprisal)                                                                                  \
 	X(sn_method_behaviour_cloze)                                                                                      \

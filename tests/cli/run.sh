@@ -52,6 +52,20 @@ while read -r command; do
 	check "bad choice of $command" 2 'one of table\|json\|csv' -- "$sonde" $command --format xml
 done <<<"$commands"
 
+tiny=$(dirname "$0")/../golden/tiny/gqa-tied
+echo '{"texts": ["the keys", "the key"], "edits": [{"op": "zero", "at": "blocks.0.hook_attn_out", "where": "last", "rows": [1]}],
+ "goals": [{"metric": "loss", "where": "all"}]}' >"$work/plan.json"
+check "a plan runs" 0 -- "$sonde" run "$work/plan.json" --model "$tiny" --format json
+holds "a plan's goals are JSON" python3 -c "import json; r=json.load(open('$work/out')); assert [g[2] for g in r['tables'][0]['rows']] == [False, True]"
+check "a plan from standard input" 2 'standard input' -- "$sonde" run - --model "$tiny"
+sed 's/zero/nil/' "$work/plan.json" >"$work/bad.json"
+check "a wrong plan" 2 'bad.json: edits\[0\].op: "nil" is none of' -- "$sonde" run "$work/bad.json" --model "$tiny"
+check "text is generated" 0 -- "$sonde" generate --model "$tiny" --text "the keys" --max-tokens 5 --eos none --format json
+holds "generated tokens are JSON" python3 -c "import json; r=json.load(open('$work/out')); assert len(r['tables'][1]['rows']) == 5"
+check "steered text is generated" 0 -- "$sonde" generate --model "$tiny" --plan "$work/plan.json" --max-tokens 5 --beams 3 --n 2
+check "no prompt" 2 'either --text TEXT or --data' -- "$sonde" generate --model "$tiny"
+check "filters without draws" 2 'add --sample' -- "$sonde" generate --model "$tiny" --text a --top-k 3
+
 check "items are made" 0 -- "$sonde" data make en/number-agreement --items 300 --seed 3
 holds "items are JSONL" python3 -c "import json,sys; rows=[json.loads(l) for l in open('$work/out')]; sys.exit(not (300 <= len(rows) < 450 and {r['use'] for r in rows} == {'probe','main','attractor','placebo'}))"
 mv "$work/out" "$work/items.jsonl"
