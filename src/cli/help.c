@@ -153,9 +153,12 @@ void sn_help_method(sn_buf *buf, const sn_method *m)
 {
 	sn_param_table own = { m->param, m->n_param }, input = sn_method_input_table(m);
 	title(buf, m->family, m->name, m->brief, NULL);
-	for (int i = 0; i < input.n; i++) sn_buf_format(buf, " --%s %s", input.param[i].name, input.param[i].unit);
+	if (m->operand) sn_buf_format(buf, " %s", sn_param_find(&own, m->operand)->unit);
+	for (int i = 0; i < input.n; i++)
+		if (input.param[i].required) sn_buf_format(buf, " --%s %s", input.param[i].name, input.param[i].unit);
 	for (int i = 0; i < own.n; i++)
-		if (own.param[i].required) sn_buf_format(buf, " --%s …", own.param[i].name);
+		if (own.param[i].required && !(m->operand && strcmp(own.param[i].name, m->operand) == 0))
+			sn_buf_format(buf, " --%s …", own.param[i].name);
 	sn_buf_puts(buf, " [options]\n");
 	if (m->doc) {
 		sn_buf_puts(buf, "\n");

@@ -61,9 +61,26 @@ void sn_text_table(sn_buf *buf, const char *const *header, const bool *right, in
 
 static bool shown(const sn_col *c) { return c->role != SN_LOW && c->role != SN_HIGH; }
 
+/* What would move the cursor, or command the terminal, is shown instead: a model may write anything. */
+static void add_visible(sn_buf *buf, const char *text)
+{
+	for (const char *c = text; *c; c++) {
+		unsigned char first = (unsigned char)c[0], second = (unsigned char)c[1];
+		bool c1 = first == 0xc2 && second >= 0x80 && second < 0xa0; /* U+0080 to U+009F */
+		if (*c == '\n') sn_buf_puts(buf, "↵");
+		else if (*c == '\t') sn_buf_puts(buf, "⇥");
+		else if (first < ' ' || first == 127 || c1) sn_buf_puts(buf, "�");
+		else sn_buf_add(buf, c, 1);
+		c += c1;
+	}
+}
+
 static sn_status take_text(sn_buf *buf, sn_arena *arena, const char **out)
 {
-	*out = buf->failed ? NULL : sn_arena_string(arena, buf->data ? buf->data : "");
+	sn_buf shown = { .ctx = sn_arena_ctx(arena) };
+	add_visible(&shown, buf->data ? buf->data : "");
+	*out = buf->failed || shown.failed ? NULL : sn_arena_string(arena, shown.data ? shown.data : "");
+	sn_buf_free(&shown);
 	sn_buf_free(buf);
 	return *out ? SN_OK : SN_ENOMEM;
 }

@@ -175,7 +175,7 @@ static sn_status run(sn_ctx *ctx, const sn_input *input, const void *p, sn_resul
 	}
 	SN_TRY(SN_ADD(out, EXAMPLES,
 				  sn_text("Yesterday the keys to the cabinet probably | are / is <script>alert(1)</script>"),
-				  sn_text("mismatch"), sn_num(2.31)));
+				  sn_text("mis\nmatch\033[2J\xc2\x9b"), sn_num(2.31)));
 	SN_TRY(SN_ADD(out, EXAMPLES, sn_text("Вчера сёстры брата уже | пришли / пришла"), sn_text("match"), sn_num(4.02)));
 	SN_TRY(sn_result_say(out, "SmolLM2-135M-Instruct chooses by number (accuracy 0.93 [0.90, 0.95]), reads it at the "
 							  "subject up to layer 16 and at the last token from layer 18 on."));
@@ -346,6 +346,7 @@ static void the_terminal_shows_grids_and_bounds(void **state)
 										"#: holds for any model",
 										"A: neither",
 										"?: undetermined",
+										"mis↵match�[2J�",
 										"248 rows (in the report" };
 	for (int i = 0; i < SN_COUNT(said); i++)
 		if (!strstr(text.data, said[i])) fail_msg("the terminal lacks %s", said[i]);
