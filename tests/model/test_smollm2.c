@@ -1,4 +1,5 @@
 /* SmolLM2 against transformers: ids, losses, activations, BLiMP accuracies. */
+#include "common/golden.h"
 #include "common/precision.h"
 #include "common/test.h"
 
@@ -7,6 +8,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { GRADIENT_STRIDE = 37 };
 
 #define MODEL SN_MODELS "/SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -93,6 +96,40 @@ static void activations_are_the_reference(void **state)
 	}
 }
 
+/* The summed loss by what each block reads, every 37th number (tests/oracles/gradients.py). */
+static void gradients_are_the_reference(void **state)
+{
+	fixture *f = *state;
+	json_t *text = json_array_get(json_object_get(f->golden->root, "texts"), 0);
+	sn_tokens t = tokenize(f, json_string_value(json_object_get(text, "text")));
+	sn_batch batch = { .n = 1, .token = t.id, .start = (int64_t[]){ 0, t.n } };
+	const sn_model_info *info = sn_model_get_info(f->model);
+	sn_tensor_file *file = golden_open(f->ctx, "smollm2/gradients.safetensors");
+	sn_keep *keep = SN_TAKE(f->arena, sn_keep, info->n_layer);
+	sn_tap *tap = SN_TAKE(f->arena, sn_tap, info->n_layer);
+	for (int l = 0; l < info->n_layer; l++) {
+		keep[l] = (sn_keep){ SN_TAKE(f->arena, float, t.n * info->d_model), t.n, info->d_model };
+		tap[l] = (sn_tap){ .at = { .kind = SN_SITE_RESID_PRE, .layer = (int16_t)l }, .where = { .sel = SN_ALL },
+			               .what = SN_GRAD, .sink = &sn_sink_keep, .state = &keep[l] };
+	}
+	sn_goal goal = { .metric = SN_LOSS, .where = { .sel = SN_ALL } };
+	sn_plan plan = { .size = sizeof plan, .n_goal = 1, .goal = &goal, .n_tap = info->n_layer, .tap = tap };
+	double loss, worst = 0;
+	assert_ok(f->ctx, sn_run(f->ctx, f->model, &batch, &plan, NULL, &loss));
+	for (int l = 0; l < info->n_layer; l++) {
+		char name[64];
+		snprintf(name, sizeof name, "loss/row0/blocks.%d.hook_resid_pre", l);
+		const sn_stored *expected = sn_tensor_file_find(file, name);
+		assert_non_null(expected);
+		assert_int_equal(expected->count, (t.n * info->d_model + GRADIENT_STRIDE - 1) / GRADIENT_STRIDE);
+		for (int64_t i = 0; i < expected->count; i++) keep[l].x[i] = keep[l].x[i * GRADIENT_STRIDE];
+		worst = fmax(worst, test_relative_error(keep[l].x, (const float *)expected->data, expected->count));
+	}
+	print_message("largest relative error of a gradient %.1e\n", worst);
+	assert_true(worst < 1e-4);
+	sn_tensor_file_close(file);
+}
+
 static double blimp_accuracy(fixture *f, const char *paradigm)
 {
 	char path[512];
@@ -138,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ids_and_losses_are_the_reference),
 		cmocka_unit_test(activations_are_the_reference),
+		cmocka_unit_test(gradients_are_the_reference),
 		cmocka_unit_test(precisions_keep_the_logits),
 		cmocka_unit_test(blimp_accuracies_are_the_reference),
 	};
