@@ -428,6 +428,77 @@ static void logsumexp(const float *x, int64_t n, float *maximum, double *sum)
 	*sum += fold_double(partial);
 }
 
+/* LANES logits, those beyond n at -inf. */
+static inline void spread_block(const float *x, int n, float max, double *all, double *moment)
+{
+	float below[LANES], e[LANES];
+	for (int i = 0; i < LANES; i++) below[i] = -INFINITY;
+	memcpy(below, x, (size_t)n * sizeof *x);
+	for (int i = 0; i < LANES; i++) e[i] = below[i] -= max;
+	exp_block(e);
+	for (int i = 0; i < LANES; i++) {
+		float term = e[i] > 0 ? e[i] * below[i] : 0;
+		all[i] += (double)e[i];
+		moment[i] += (double)term;
+	}
+}
+
+static void spread(const float *x, int64_t n, sn_spread *s)
+{
+	float max = maximum_of(x, n);
+	if (max == -INFINITY) return;
+	if (max > s->max) {
+		double delta = (double)max - s->max, factor = exp(-delta);   /* the first time: 0, of empty sums */
+		s->moment = s->all > 0 ? factor * (s->moment - delta * s->all) : 0;
+		s->all *= factor;
+		s->max = max;
+	}
+	double all[LANES] = { 0 }, moment[LANES] = { 0 };
+	for (int64_t i = 0; i < n; i += LANES)
+		spread_block(x + i, (int)SN_MIN(n - i, (int64_t)LANES), s->max, all, moment);
+	s->all += fold_double(all);
+	s->moment += fold_double(moment);
+}
+
+static void exp_less(float *y, const float *x, float shift, int64_t n)
+{
+	for (int64_t i = 0; i < n; i += LANES) {
+		float e[LANES] = { 0 };
+		size_t size = (size_t)SN_MIN(n - i, (int64_t)LANES) * sizeof *y;
+		memcpy(e, x + i, size);
+		for (int j = 0; j < LANES; j++) e[j] -= shift;
+		exp_block(e);
+		memcpy(y + i, e, size);
+	}
+}
+
+static double weighted_gap(const float *p, const float *a, const float *b, int64_t n)
+{
+	double sum[LANES] = { 0 };
+	int64_t i = 0;
+	for (; i + LANES <= n; i += LANES)
+		for (int j = 0; j < LANES; j++) {
+			float term = p[i + j] * (a[i + j] - b[i + j]);
+			sum[j] += p[i + j] > 0 ? (double)term : 0;
+		}
+	for (int j = 0; i < n; i++, j++) sum[j] += p[i] > 0 ? (double)(p[i] * (a[i] - b[i])) : 0;
+	return fold_double(sum);
+}
+
+static int64_t count_above(const float *x, int64_t n, float threshold)
+{
+	int64_t sum = 0;
+	while (n > 0) {
+		int32_t some = 0;
+		int64_t m = SN_MIN(n, (int64_t)1 << 20);
+		for (int64_t i = 0; i < m; i++) some += x[i] > threshold;
+		sum += some;
+		x += m;
+		n -= m;
+	}
+	return sum;
+}
+
 static int64_t next_above(const float *x, int64_t from, int64_t n, float threshold)
 {
 	for (; from + PARTIAL <= n; from += PARTIAL) {
@@ -499,6 +570,7 @@ const sn_kernels NAME(SN_KERNEL_LEVEL) = {
 	.softcap = softcap, .activate = activate, .activate_back = activate_back,
 	.accumulate = accumulate, .turn = turn, .scores = scores,
 	.softmax = softmax,
-	.logsumexp = logsumexp, .next_above = next_above, .softmax_columns = softmax_columns,
+	.logsumexp = logsumexp, .spread = spread, .exp_less = exp_less, .weighted_gap = weighted_gap,
+	.count_above = count_above, .next_above = next_above, .softmax_columns = softmax_columns,
 	.softmax_curve = softmax_curve,
 };

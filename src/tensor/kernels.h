@@ -11,6 +11,10 @@
 typedef enum sn_act { SN_ACT_SILU, SN_ACT_GELU, SN_ACT_GELU_TANH, SN_ACT_RELU, SN_ACT_NONE, SN_ACT_TANH,
                       SN_ACTS } sn_act;
 
+/* Of numbers seen so far, relative to the greatest: sum e^(x - max) and sum e^(x - max) (x - max). Begins as
+ * { -INFINITY, 0, 0 }. */
+typedef struct sn_spread { float max; double all, moment; } sn_spread;
+
 /* Rows that are multiplied together, and columns that lie together in what they are multiplied with. */
 enum { SN_TILE_ROWS = 4, SN_PANEL = 32 };
 
@@ -59,6 +63,14 @@ typedef struct sn_kernels {
 	void (*softmax)(float *x, int64_t n);
 	/* Takes n more logits into a running (maximum, sum of exp(x - maximum)). */
 	void (*logsumexp)(const float *x, int64_t n, float *maximum, double *sum);
+	/* Takes n more logits into a spread, from which log-sum-exp and entropy follow; one of -inf has no share. */
+	void (*spread)(const float *x, int64_t n, sn_spread *s);
+	/* y = exp(x - shift). */
+	void (*exp_less)(float *y, const float *x, float shift, int64_t n);
+	/* Returns sum p (a - b), in double; terms where p is 0 count nothing. */
+	double (*weighted_gap)(const float *p, const float *a, const float *b, int64_t n);
+	/* Returns how many of n numbers are above threshold. */
+	int64_t (*count_above)(const float *x, int64_t n, float threshold);
 	/* Returns the first index from `from` on whose number is above threshold; n if there is none. */
 	int64_t (*next_above)(const float *x, int64_t from, int64_t n, float threshold);
 	/* Softmax down the columns of x [k, n] (distance ld between its rows), in place; log_sum [n]: log Σ exp. */

@@ -60,6 +60,35 @@ static void check_norm(const sn_kernels *k, const float *x, int64_t n)
 	for (int64_t i = 0; i < n; i++) assert_near(y[i], (x[i] - sum / (double)n) / scale);
 }
 
+/* A spread in two pieces, the second from further on; what a divergence is summed from; counts. */
+static void check_distribution(const sn_kernels *k, const float *x, const float *w, int64_t n)
+{
+	sn_spread s = { .max = -INFINITY };
+	double all = 0, moment = 0, top = -INFINITY, gap = 0;
+	float y[N];
+	int64_t above = 0;
+	k->spread(x, n / 3, &s);
+	k->spread(x + n / 3, n - n / 3, &s);
+	for (int64_t i = 0; i < n; i++) top = fmax(top, x[i]);
+	for (int64_t i = 0; i < n; i++) {
+		all += exp(x[i] - top);
+		moment += exp(x[i] - top) * (x[i] - top);
+		gap += exp(x[i] - top) * ((double)x[i] - w[i]);
+		above += x[i] > x[n / 2];
+	}
+	assert_true(s.max == (float)top);
+	assert_near(s.all, all);
+	assert_near(s.moment, moment);
+	k->exp_less(y, x, s.max, n);
+	for (int64_t i = 0; i < n; i++) assert_near(y[i], exp(x[i] - top));
+	assert_true(fabs(k->weighted_gap(y, x, w, n) - gap) <= 1e-5 * (1 + fabs(gap)));
+	assert_int_equal(k->count_above(x, n, x[n / 2]), above);
+	float lone[2] = { -INFINITY, 3 };
+	s = (sn_spread){ .max = -INFINITY };
+	k->spread(lone, 2, &s);
+	assert_true(s.max == 3 && s.all == 1 && s.moment == 0);
+}
+
 static void check_level(const sn_kernels *k, int64_t n)
 {
 	float x[N], w[N], y[N];
@@ -74,6 +103,7 @@ static void check_level(const sn_kernels *k, int64_t n)
 	assert_near(k->rms_scale(x, n, 1e-5), sqrt(square / (double)n + 1e-5));
 	check_activations(k, x, w, n);
 	check_norm(k, x, n);
+	check_distribution(k, x, w, n);
 	float m = -INFINITY;
 	double sum = 0, expected = 0;
 	k->logsumexp(x, n / 2, &m, &sum);
