@@ -1,5 +1,5 @@
-/* Blocks of vectors, chunk by chunk of the vocabulary. Where ranks are asked for, the chunks that hold wanted tokens are
- * multiplied first: what stands above a logit can be counted only once the logit is known, to the last bit. */
+/* Blocks of vectors, chunk by chunk of the vocabulary. Where ranks are asked for, the chunks that hold wanted tokens
+ * are multiplied first: what stands above a logit can be counted only once the logit is known, to the last bit. */
 #include "model/vocabulary.h"
 
 #include "model/model.h"

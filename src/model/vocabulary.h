@@ -1,4 +1,4 @@
-/* Vectors multiplied with the unembedding, and what the products say of each: logits exist a chunk of the vocabulary at
+/* Vectors multiplied with the unembedding, and what the products say of each. Logits exist a chunk of the vocabulary at
  * a time, so nothing here is as large as vectors x vocabulary. */
 #ifndef SN_MODEL_VOCABULARY_H
 #define SN_MODEL_VOCABULARY_H
@@ -8,7 +8,7 @@
 /* Asked of n vectors; an array that is NULL is not computed. Logarithms are natural. */
 typedef struct sn_vocabulary {
 	int64_t n;
-	const float *x;       /* [room of n, d_head_out] what the unembedding reads; room: sn_gemm_room in tensor/gemm.h */
+	const float *x;       /* [sn_gemm_room(n), d_head_out] what the unembedding reads */
 	bool bare;            /* products alone, without the unembedding's bias and the soft cap */
 	int n_want;
 	const int32_t *want;  /* [n, n_want] token ids */

@@ -54,6 +54,26 @@ double sn_mcc(const sn_confusion *c)
 	return product > 0 ? (c->tp * c->tn - c->fp * c->fn) / sqrt(product) : NAN;
 }
 
+void sn_clustered_add(sn_clustered *c, double sum, double count)
+{
+	c->n += count > 0;
+	c->sum += sum;
+	c->count += count;
+	c->sum2 += sum * sum;
+	c->cross += sum * count;
+	c->count2 += count * count;
+}
+
+double sn_clustered_mean(const sn_clustered *c) { return c->count > 0 ? c->sum / c->count : NAN; }
+
+sn_interval sn_clustered_interval(const sn_clustered *c, double level)
+{
+	if (c->n < 2) return (sn_interval){ NAN, NAN };
+	double mean = c->sum / c->count, square = c->sum2 - 2 * mean * c->cross + mean * mean * c->count2;
+	double half = sn_t_quantile((1 + level) / 2, c->n - 1) * sqrt(c->n / (c->n - 1) * fmax(square, 0)) / c->count;
+	return (sn_interval){ mean - half, mean + half };
+}
+
 /* A value and where it came from, for sorting. */
 typedef struct ranked {
 	double value;

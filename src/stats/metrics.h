@@ -30,6 +30,17 @@ typedef struct sn_interval { double low, high; } sn_interval;
  * confidence level e.g. 0.95. NaN, NaN for n <= 0. */
 sn_interval sn_wilson(double share, double n, double level);
 
+/* Sums over clusters (texts) whose values are not independent, for the mean over values: a ratio of sums. Zeros: no
+ * cluster yet. */
+typedef struct sn_clustered { double n, sum, count, sum2, cross, count2; } sn_clustered;
+/* Takes one cluster's `count` values, which add up to `sum`; a cluster without values counts nothing. */
+void sn_clustered_add(sn_clustered *c, double sum, double count);
+/* Returns the mean over all values; NaN without any. */
+double sn_clustered_mean(const sn_clustered *c);
+/* Returns the interval of that mean over clusters: of a ratio of sums by its linear part (Cochran 1977, eq. 6.10), with
+ * Student's t. NaN, NaN for fewer than two clusters. */
+sn_interval sn_clustered_interval(const sn_clustered *c, double level);
+
 /* Standard normal and Student t: distribution function and its inverse (p in (0, 1), df > 0). Relative error below
  * 1e-10. */
 double sn_normal_cdf(double x);

@@ -147,9 +147,35 @@ static void small_cases_by_hand(void **state)
 	sn_arena_close(arena);
 }
 
+/* Of clusters of one value each it is the mean with Student's interval; a cluster twice as large counts twice. */
+static void clustered_means_are_ratios_with_intervals(void **state)
+{
+	(void)state;
+	const double x[] = { 1, 4, 2, 7, 3.5 };
+	sn_clustered single = { 0 }, none = { 0 }, uneven = { 0 };
+	double mean = 3.5, square = 0;
+	for (int i = 0; i < 5; i++) {
+		sn_clustered_add(&single, x[i], 1);
+		square += (x[i] - mean) * (x[i] - mean);
+	}
+	sn_clustered_add(&single, 0, 0);
+	double half = sn_t_quantile(0.975, 4) * sqrt(square / 4 / 5);
+	sn_interval i = sn_clustered_interval(&single, 0.95);
+	assert_near(sn_clustered_mean(&single), mean, 1e-14);
+	assert_near(i.low, mean - half, 1e-12);
+	assert_near(i.high, mean + half, 1e-12);
+	sn_clustered_add(&uneven, 6, 2);
+	assert_true(isnan(sn_clustered_mean(&none)) && isnan(sn_clustered_interval(&uneven, 0.95).low));
+	sn_clustered_add(&uneven, 0, 1);
+	assert_near(sn_clustered_mean(&uneven), 2, 1e-14);
+	/* residuals 6 - 2 * 2 and 0 - 2 */
+	assert_near(sn_clustered_interval(&uneven, 0.95).high, 2 + sn_t_quantile(0.975, 1) * sqrt(2 * 8) / 3, 1e-12);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(clustered_means_are_ratios_with_intervals),
 		cmocka_unit_test(metrics_equal_scikit_learns),
 		cmocka_unit_test(distributions_equal_scipys),
 		cmocka_unit_test(quantiles_equal_numpys),

@@ -302,22 +302,15 @@ static sn_status read_all(job *k, const sn_passage *passage, int64_t n)
 
 /* ---- summary ---- */
 
-/* Mean over words, with an interval over rows: of a ratio of sums, by its linear part. */
+/* Mean over words, with an interval over rows. */
 static sn_status say_mean(const job *k)
 {
-	double total = 0, words = (double)k->scored, square = 0, rows = 0;
-	for (int64_t i = 0; i < k->data->n; i++) total += k->row_bits[i];
-	double mean = total / words;
-	for (int64_t i = 0; i < k->data->n; i++) {
-		double rest = k->row_bits[i] - mean * (double)k->row_words[i];
-		rows += k->row_words[i] > 0;
-		square += rest * rest;
-	}
+	sn_clustered all = { 0 };
+	for (int64_t i = 0; i < k->data->n; i++) sn_clustered_add(&all, k->row_bits[i], (double)k->row_words[i]);
+	double mean = sn_clustered_mean(&all), rows = all.n;
+	sn_interval i95 = sn_clustered_interval(&all, 0.95);
 	char interval[64] = "";
-	if (rows > 1) {
-		double half = sn_t_quantile(0.975, rows - 1) * sqrt(rows / (rows - 1) * square) / words;
-		sn_format(interval, sizeof interval, " [%.2f, %.2f]", mean - half, mean + half);
-	}
+	if (rows > 1) sn_format(interval, sizeof interval, " [%.2f, %.2f]", i95.low, i95.high);
 	SN_TRY(sn_result_say(k->out, "A word has %.2f bits%s of surprisal on average: %lld words, rows: %lld.", mean,
 						 interval, (long long)k->scored, (long long)rows));
 	return sn_result_say(k->out, "A word has %.3f tokens; %.1f %% of the words have more than one.",
