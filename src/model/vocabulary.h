@@ -14,7 +14,7 @@ typedef struct sn_vocabulary {
 	const int32_t *want;  /* [n, n_want] token ids */
 	const uint8_t *set;   /* [vocabulary] 1: the token is of the set; or NULL */
 	int top;              /* how many of the largest and of the smallest */
-	int64_t group;        /* with kl: vectors come in groups of so many, and the last of each is the group's reference */
+	int64_t group;        /* with kl: vectors come in groups of so many; the last is its group's reference */
 	double *lse;          /* [n] log-sum-exp of the logits; a log-probability is a logit less this */
 	double *logit;        /* [n, n_want] */
 	int64_t *rank;        /* [n, n_want] 1 + how many tokens have a greater logit */
