@@ -1,6 +1,7 @@
 /* Gradients of every architecture's tiny model (tests/golden/arch) against torch's autograd through transformers
  * (tests/oracles/gradients.py): loss, log-probability, logit difference, KL and a projection, at every site the file
- * has, all of a goal's in one backward pass.
+ * has, all of a goal's in one backward pass; and the rules of CP-LRP and AttnLRP against stop-gradients put into some of
+ * these models (tests/oracles/lrp.py).
  *
  * usage: test_gradient_oracle [VARIANT ...]   without variants every folder that has a file */
 #include "common/site_oracle.h"
@@ -48,6 +49,7 @@ typedef struct fixture {
 	sn_tensor_file *file;
 	taken *tap;
 	int n_tap;
+	sn_rule rule;
 } fixture;
 
 static bool of_encoder(const char *site)
@@ -116,7 +118,8 @@ static void check_goal(fixture *f, const char *name, const sn_goal *goal, double
 	for (int i = 0; i < f->n_tap; i++)
 		taps[i] = (sn_tap){ .at = f->tap[i].site, .where = { .sel = SN_ALL }, .what = SN_GRAD, .sink = &sink,
 		                    .state = &f->tap[i] };
-	sn_plan plan = { .size = sizeof plan, .n_tap = f->n_tap, .tap = taps, .n_goal = 1, .goal = goal };
+	sn_plan plan = { .size = sizeof plan, .n_tap = f->n_tap, .tap = taps, .n_goal = 1, .goal = goal,
+	                 .rule = f->rule };
 	assert_ok(f->o.ctx, sn_run(f->o.ctx, f->o.model, &f->o.batch, &plan, NULL, score));
 	for (int i = 0; i < f->n_tap; i++)
 		for (int r = 0; r < f->o.batch.n; r++) compare(f, name, &f->tap[i], r, worst);
@@ -167,9 +170,40 @@ static int check_goals(fixture *f, double *worst)
 	return n;
 }
 
+static void check_rules(fixture *f, double *worst)
+{
+	static const struct { const char *name; sn_rule rule; } rules[] = { { "cp-lrp/", SN_RULE_CP_LRP },
+		                                                                { "attn-lrp/", SN_RULE_ATTN_LRP } };
+	static const int32_t want = WANT;
+	const sn_goal goal = { .metric = SN_LOGIT, .where = { .sel = SN_LAST }, .want = &want, .n_want = 1 };
+	for (int i = 0; i < SN_COUNT(rules); i++) {
+		f->rule = rules[i].rule;
+		check_goal(f, rules[i].name, &goal, worst);
+		assert_true(f->n_tap > 8);
+	}
+}
+
+/* Returns whether the folder has a file of rules. */
+static bool check_relevance(sn_ctx *ctx, const char *variant, const char *folder)
+{
+	fixture f = { .n_tap = 0 };
+	char path[544];
+	double worst = 0;
+	snprintf(path, sizeof path, "%s/lrp.safetensors", folder);
+	if (access(path, R_OK) != 0) return false;
+	site_oracle_open(&f.o, ctx, folder, "");
+	f.tap = SN_TAKE(f.o.arena, taken, MAX_TAPS);
+	assert_ok(ctx, sn_tensor_file_open(&f.file, ctx, path));
+	check_rules(&f, &worst);
+	print_message("%s: CP-LRP and AttnLRP, largest relative error %.1e\n", variant, worst);
+	sn_tensor_file_close(f.file);
+	site_oracle_close(&f.o);
+	return true;
+}
+
 static void check_file(sn_ctx *ctx, const char *variant, const char *folder, const char *file)
 {
-	fixture f;
+	fixture f = { .n_tap = 0 };
 	char path[544];
 	double worst = 0;
 	site_oracle_open(&f.o, ctx, folder, file);
@@ -183,7 +217,8 @@ static void check_file(sn_ctx *ctx, const char *variant, const char *folder, con
 	site_oracle_close(&f.o);
 }
 
-static void check_folder(sn_ctx *ctx, const char *variant)
+/* Returns whether its rules were checked too. */
+static bool check_folder(sn_ctx *ctx, const char *variant)
 {
 	static const char *const files[] = { "config.json", "model.gguf" };
 	char folder[512], path[544];
@@ -192,21 +227,22 @@ static void check_folder(sn_ctx *ctx, const char *variant)
 		snprintf(path, sizeof path, "%s/%s", folder, files[i]);
 		if (access(path, R_OK) == 0) check_file(ctx, variant, folder, i ? files[i] : "");
 	}
+	return check_relevance(ctx, variant, folder);
 }
 
 static void gradients_are_autograds(void **state)
 {
 	DIR *dir = opendir(SN_TESTS "/golden/arch");
-	int n = 0;
+	int n = 0, n_relevance = 0;
 	assert_non_null(dir);
 	for (const struct dirent *entry; !n_wanted && (entry = readdir(dir)) != NULL;) {
 		if (entry->d_name[0] == '.') continue;
-		check_folder(test_ctx(state), entry->d_name);
+		n_relevance += check_folder(test_ctx(state), entry->d_name);
 		n++;
 	}
 	closedir(dir);
 	for (int i = 0; i < n_wanted; i++) check_folder(test_ctx(state), wanted[i]);
-	assert_true(n_wanted || n >= 54);
+	assert_true(n_wanted || (n >= 54 && n_relevance >= 8));
 }
 
 int main(int argc, char **argv)
