@@ -1,7 +1,7 @@
 /* Gradients of every architecture's tiny model (tests/golden/arch) against torch's autograd through transformers
  * (tests/oracles/gradients.py): loss, log-probability, logit difference, KL and a projection, at every site the file
- * has, all of a goal's in one backward pass; and the rules of CP-LRP and AttnLRP against stop-gradients put into some of
- * these models (tests/oracles/lrp.py).
+ * has, all of a goal's in one backward pass; and the rules of CP-LRP and AttnLRP against stop-gradients put into some
+ * of these models (tests/oracles/lrp.py).
  *
  * usage: test_gradient_oracle [VARIANT ...]   without variants every folder that has a file */
 #include "common/site_oracle.h"

@@ -1,0 +1,156 @@
+"""Attributions by captum on tiny models: saliency, gradient x input, integrated gradients at equal steps, the same of a layer.
+
+attribution/captum.json: per case the method and options as `sonde attribute` takes them, and per row text, target, foil and
+each token's score. Llama (tiny/gqa-tied); BERT and T5 (arch/) under the tokenizer of behaviour/. Computed in float64.
+
+usage: tests/oracles/run.sh attribution_captum.py
+"""
+import warnings
+
+import torch
+import transformers
+from captum.attr import InputXGradient, IntegratedGradients, LayerIntegratedGradients, Saliency
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
+
+from common import GOLDEN, versions, write_json
+
+STEPS = 20
+RULES = {"gauss-legendre": "gausslegendre", "midpoint": "riemann_middle"}
+BASELINE = "a"   # one token in each vocabulary
+CAUSAL = [("The keys to the cabinet", "are", "is"), ("A key", "is", "are"), ("The door of the keys", "is", "a")]
+MASKED = [("the old key [MASK] near the table", "is", "are"), ("the key and the boat [MASK] green", "are", "is")]
+PAIRS = [("the old key is near the table", "the", "a"), ("a boat", "is", "are")]
+
+
+class Llama:
+    kind, folder, rows, add, space = "llama", "tiny/gqa-tied", CAUSAL, False, "Ġ"
+
+    def __init__(self):
+        self.model = AutoModelForCausalLM.from_pretrained(GOLDEN / self.folder, attn_implementation="eager")
+        self.tokenizer = Tokenizer.from_file(str(GOLDEN / self.folder / "tokenizer.json"))
+        self.embed, self.layer = self.model.model.embed_tokens, self.model.model.layers[1]
+
+    def place(self, ids):
+        return len(ids) - 1
+
+    def call(self, ids, **inputs):
+        return self.model(**inputs).logits
+
+
+class Bert(Llama):
+    kind, folder, rows, add, space = "bert", "arch/bert", MASKED, True, ""
+
+    def __init__(self):
+        self.model = AutoModelForMaskedLM.from_pretrained(GOLDEN / self.folder, attn_implementation="eager")
+        self.tokenizer = Tokenizer.from_file(str(GOLDEN / "behaviour" / "tokenizer.json"))
+        self.embed, self.layer = self.model.bert.embeddings.word_embeddings, self.model.bert.encoder.layer[1]
+
+    def place(self, ids):
+        return ids.index(self.tokenizer.token_to_id("[MASK]"))
+
+
+class T5(Bert):
+    """The target's first token, after the decoder's start."""
+    kind, folder, rows = "t5", "arch/t5", PAIRS
+
+    def __init__(self):
+        self.model = AutoModelForSeq2SeqLM.from_pretrained(GOLDEN / self.folder, attn_implementation="eager")
+        self.tokenizer = Tokenizer.from_file(str(GOLDEN / "behaviour" / "tokenizer.json"))
+        self.embed, self.layer = self.model.encoder.embed_tokens, self.model.encoder.block[1]
+
+    def place(self, ids):
+        return 0
+
+    def call(self, ids, **inputs):
+        n = len(next(iter(inputs.values())))
+        start = torch.full((n, 1), self.model.config.decoder_start_token_id)
+        return self.model(decoder_input_ids=start, **inputs).logits
+
+
+def metric(subject, ids, want, foil, kind):
+    """f of a batch of embeddings, or of ids."""
+    def f(x):
+        inputs = {"inputs_embeds": x} if x.is_floating_point() else {"input_ids": x}
+        logits = subject.call(ids, **inputs)[:, subject.place(ids)]
+        if kind == "logit-diff":
+            return logits[:, want] - logits[:, foil]
+        return logits[:, want] if kind == "logit" else logits.log_softmax(-1)[:, want]
+    return f
+
+
+def integrated(subject, f, ids, embeds, baseline, rule):
+    zero = {"zero": torch.zeros_like(embeds), "mean": embeds.mean(1, keepdim=True).expand_as(embeds)}
+    base = zero[baseline] if baseline in zero else subject.embed(torch.full_like(ids, token(subject, baseline)))
+    return IntegratedGradients(f).attribute(embeds, base.detach(), n_steps=STEPS, method=RULES[rule])
+
+
+def token(subject, word):
+    found = subject.tokenizer.token_to_id(word)
+    assert found is not None, f"{subject.kind}: {word} is no token"
+    return found
+
+
+def scores(subject, name, options, text, target, foil):
+    ids = subject.tokenizer.encode(text, add_special_tokens=subject.add).ids
+    want, unwanted = (token(subject, subject.space + word) for word in (target, foil))
+    f = metric(subject, ids, want, unwanted, options["metric"])
+    tensor = torch.tensor([ids])
+    embeds = subject.embed(tensor).detach()
+    if name == "saliency":
+        signed = options["norm"] == "signed"
+        gradient = Saliency(f).attribute(embeds, abs=not signed)
+        return ids, f, (gradient.norm(dim=-1) if options["norm"] == "l2" else gradient.sum(-1))[0]
+    if name == "gradient-x-input":
+        return ids, f, InputXGradient(f).attribute(embeds).sum(-1)[0]
+    if "sites" in options:
+        layer = LayerIntegratedGradients(f, subject.layer)
+        base = torch.full_like(tensor, token(subject, options["baseline"]))
+        found = layer.attribute(tensor, base, n_steps=STEPS, method=RULES[options["rule"]], attribute_to_layer_input=True)
+        return ids, f, (found[0] if isinstance(found, tuple) else found).sum(-1)[0]
+    return ids, f, integrated(subject, f, tensor, embeds, options["baseline"], options["rule"]).sum(-1)[0]
+
+
+def cases(subject):
+    """BERT norms its embeddings: their gradient sums to 0. A layer's baseline is the same at all positions only where
+    positions are not added to the embeddings."""
+    yield "saliency", {"norm": "l1", "metric": "logprob"}
+    yield "saliency", {"norm": "l2", "metric": "logit-diff"}
+    if subject.kind != "bert":
+        yield "saliency", {"norm": "signed", "metric": "logit"}
+    yield "gradient-x-input", {"metric": "logit-diff"}
+    yield "gradient-x-input", {"metric": "logprob"}
+    for rule in RULES:
+        for baseline in ("mean", "zero", BASELINE):
+            yield "integrated-gradients", {"rule": rule, "baseline": baseline, "metric": "logprob", "steps": str(STEPS)}
+    if subject.kind == "llama":
+        yield "integrated-gradients", {"rule": "gauss-legendre", "baseline": BASELINE, "metric": "logit-diff",
+                                       "steps": str(STEPS), "sites": "blocks.1.hook_resid_pre"}
+
+
+def case(subject, name, options):
+    rows = []
+    for text, target, foil in subject.rows:
+        ids, f, found = scores(subject, name, options, text, target, foil)
+        rows.append({"text": text, "target": target, "foil": foil, "value": f(torch.tensor([ids])).item(),
+                     "score": [float(f"{x:.8g}") for x in found.tolist()]})
+    return {"model": subject.kind, "method": name, "options": options, "rows": rows}
+
+
+def main():
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")   # captum asks for gradients by itself, and says so
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    all_cases = []
+    for kind in (Llama, Bert):
+        subject = kind()
+        subject.model = subject.model.double().eval()
+        all_cases += [case(subject, name, options) for name, options in cases(subject)]
+    write_json(GOLDEN / "attribution" / "captum.json", {
+        "made_by": "tests/oracles/attribution_captum.py", "versions": versions("captum", "torch", "transformers", "tokenizers"),
+        "cases": all_cases})
+
+
+if __name__ == "__main__":
+    main()
