@@ -102,7 +102,7 @@ void behaviour_check_words(behaviour *b, json_t *text, const char *key, int colu
 		const sn_value *found = sn_result_row(b->result, 0, *row + (int64_t)i);
 		if (json_is_null(value))
 			assert_true(isnan(found[column].f));
-		else if (!(fabs(found[column].f - json_number_value(value)) < 1e-4))
+		else if (!(fabs(found[column].f - json_number_value(value)) < 1e-4 * fmax(1, json_number_value(value))))
 			fail_msg("%s, word %zu: %g, expected %g", key, i, found[column].f, json_number_value(value));
 	}
 	*row += (int64_t)json_array_size(expected);

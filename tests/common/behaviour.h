@@ -26,8 +26,8 @@ void behaviour_open_arch(behaviour *b, sn_ctx *ctx, const char *variant, json_t 
 /* Runs behaviour NAME anew. */
 sn_status behaviour_status(behaviour *b, const char *name, const void *param);
 void behaviour_run(behaviour *b, const char *name, const void *param);
-/* Compares a column of the words of a text with its golden list (null: missing), to 1e-4 bits; *row: the first word,
- * advanced past them. */
+/* Compares a column of the words of a text with its golden list (null: missing), to 1e-4 of a bit, or of the value if
+ * that is more; *row: the first word, advanced past them. */
 void behaviour_check_words(behaviour *b, json_t *text, const char *key, int column, int64_t *row);
 void behaviour_close(behaviour *b);
 

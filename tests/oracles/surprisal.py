@@ -9,6 +9,7 @@ adds the end-of-sequence token, and is computed here from transformers' logits."
 import json
 import math
 import os
+import subprocess
 import sys
 import tempfile
 import warnings
@@ -172,7 +173,5 @@ seq2seq(tokenizer)
 causal("causal", GOLDEN / "tiny" / "gqa-tied", ["The keys to the cabinet are on the table.", "A cat, it seems, doesn't run; they do.",
                                                 "Ключи лежат на столе.", "one", "Is the end near? No!"], 5)
 with tempfile.TemporaryDirectory() as folder:
-    sys.path.insert(0, str(ROOT / "bench"))
-    import peer
-    peer.prepare(str(SMOLLM2), folder)
+    subprocess.run([sys.executable, ROOT / "bench" / "peers" / "convert.py", SMOLLM2, folder], check=True)
     causal("smollm2", folder, sentences(200), 20)
