@@ -148,6 +148,11 @@ sn_status sn_passages_make(sn_passage **out, int64_t *n, sn_ctx *ctx, const sn_d
 	return status;
 }
 
+int64_t sn_visible(const char *text, const int64_t span[2])
+{
+	return (int64_t)run_end(text, (size_t)span[1], (size_t)span[0], true);
+}
+
 bool sn_token_continues(const char *text, const sn_tokens *tokens, int64_t i)
 {
 	size_t before = (size_t)tokens->span[i][0], at = before, end = (size_t)tokens->span[i][1];

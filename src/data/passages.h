@@ -36,6 +36,8 @@ SN_CHECKED sn_status sn_passages_make(sn_passage **out, int64_t *n, sn_ctx *ctx,
 const sn_column *sn_text_column(sn_ctx *ctx, const sn_dataset *data, const char *name, const char *const *usual,
 								int n_usual);
 
+/* Returns where a token of a text begins, white space before it not counted; its end if it is white space alone. */
+int64_t sn_visible(const char *text, const int64_t span[2]);
 /* Whether token i > 0 of a text continues the word of the one before: of the same piece that the pre-tokenizer cuts,
  * and without white space between. False for tokens that were added. */
 bool sn_token_continues(const char *text, const sn_tokens *tokens, int64_t i);

@@ -75,20 +75,12 @@ sn_status sn_reader_make(sn_reader *out, sn_ctx *ctx, sn_model *model, const cha
 
 /* ---- tokens and words ---- */
 
-/* Where a token's first visible character stands; its end if it has none. */
-static int64_t visible(const char *text, const int64_t span[2])
-{
-	size_t at = (size_t)span[0], next = at;
-	while (at < (size_t)span[1] && sn_is_space(sn_utf8_next(text, (size_t)span[1], &next))) at = next;
-	return (int64_t)at;
-}
-
 static void assign(sn_reading *r)
 {
 	const sn_passage *p = r->passage;
 	int64_t u = 0;
 	for (int64_t t = 0; t < r->token.n; t++) {
-		int64_t at = visible(p->text, r->token.span[t]);
+		int64_t at = sn_visible(p->text, r->token.span[t]);
 		while (u < p->n && p->unit[u].span[1] <= at) u++;
 		r->unit[t] = u < p->n ? (int32_t)u : -1;
 	}
