@@ -1,0 +1,219 @@
+"""Attention as transformers (eager) yields it, and what numpy, networkx and scipy make of it.
+
+attention/maps.json      patterns between words, traits of heads, rollout (the matrix product), flow (networkx), of the tiny
+                         Llama and BERT; alignment error rates of the tiny T5's cross-attention
+attention/kendall.json   Kendall's tau-b and its p-value, by scipy
+"""
+import json
+import math
+import sys
+import warnings
+
+import networkx as nx
+import numpy as np
+import scipy.stats
+import torch
+import transformers
+from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer,
+                          PreTrainedTokenizerFast)
+
+from common import GOLDEN, versions, write_json
+
+torch.set_num_threads(1)
+transformers.logging.set_verbosity_error()
+warnings.filterwarnings("ignore")
+OUT = GOLDEN / "attention"
+ABOUT = dict(made_by="tests/oracles/attention.py",
+             versions=versions("torch", "transformers", "numpy", "scipy", "networkx"))
+
+
+def rounded(x, digits=7):
+    return np.round(np.asarray(x, dtype=np.float64), digits).tolist()
+
+
+def word_spans(text):
+    spans, start = [], None
+    for i, c in enumerate(text + " "):
+        if c.isspace() and start is not None:
+            spans.append((start, i))
+            start = None
+        elif not c.isspace() and start is None:
+            start = i
+    return spans
+
+
+def word_numbers(text, offsets):
+    """For each token the word in which it begins, white space before not counted; -1: none."""
+    found = []
+    for a, b in offsets:
+        a += len(text[a:b]) - len(text[a:b].lstrip())
+        found.append(next((w for w, (s, e) in enumerate(word_spans(text)) if s <= a < e and a < b), -1))
+    return found
+
+
+def groups(words):
+    """Units: neighbouring tokens of one word; a token of no word alone."""
+    out = []
+    for t, w in enumerate(words):
+        if out and w >= 0 and words[out[-1][-1]] == w:
+            out[-1].append(t)
+        else:
+            out.append([t])
+    return out
+
+
+def between(a, query, key, shift=0):
+    """[queries' tokens, keys' tokens] -> units: keys summed, queries averaged. Units before the first row are NaN."""
+    summed = np.stack([a[:, k].sum(1) for k in key], 1)
+    return np.stack([summed[[t - shift for t in q]].mean(0) if min(q) >= shift else np.full(len(key), np.nan)
+                     for q in query])
+
+
+def traits(a, skip):
+    rows = [q for q in range(len(a)) if q not in skip]
+    safe = np.where(a > 0, a, 1)
+    at = np.arange(a.shape[1])
+    return [float(np.mean([f(q) for q in rows])) for f in (
+        lambda q: a[q].max(), lambda q: -(safe[q] * np.log2(safe[q]))[a[q] > 0].sum(),
+        lambda q: (a[q] * np.abs(at - q)).sum(), lambda q: a[q, q], lambda q: a[q, 0])]
+
+
+def rollout(mixed):
+    out = [mixed[0]]
+    for a in mixed[1:]:
+        out.append(a @ out[-1])
+    return out
+
+
+def flow(mixed, top, query):
+    graph = nx.DiGraph()
+    n = len(mixed[0])
+    for layer, a in enumerate(mixed[:top + 1]):
+        for i in range(n):
+            for j in range(n):
+                if a[i, j] > 0:
+                    graph.add_edge((layer + 1, i), (layer, j), capacity=float(a[i, j]))
+    return [nx.maximum_flow_value(graph, (top + 1, query), (0, j)) if (0, j) in graph and
+            nx.has_path(graph, (top + 1, query), (0, j)) else 0.0 for j in range(n)]
+
+
+@torch.no_grad()
+def attentions(model, ids):
+    return np.stack([a[0].double().numpy() for a in model(torch.tensor([ids]), output_attentions=True).attentions])
+
+
+def self_maps(model, text, encoded, causal, unit):
+    ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+    a = attentions(model, ids)
+    added = [s == e for s, e in offsets]
+    words = [-1 if x else w for x, w in zip(added, word_numbers(text, offsets))]
+    cut = groups(words) if unit == "word" else [[t] for t in range(len(ids))]
+    skip = {u for u, tokens in enumerate(cut) if added[tokens[0]]} | ({0} if causal else set())
+    mixed = [(m + np.eye(len(m))) / 2 for m in a.mean(1)]
+    query = max(u for u, tokens in enumerate(cut) if not added[tokens[0]]) if causal else 0
+    by_flow = []
+    for layer in range(len(a)):
+        f = np.sum([flow(mixed, layer, t) for t in cut[query]], 0)
+        f = np.array([f[k].sum() for k in cut])
+        by_flow.append(f / f.sum())
+    return dict(text=text, unit=unit, traits=[[rounded(traits(between(h, cut, cut), skip)) for h in l] for l in a],
+                last_mean=rounded(between(a[-1].mean(0), cut, cut)),
+                last_head1=rounded(between(a[-1][1], cut, cut)),
+                raw=rounded([between(m, cut, cut)[query] for m in a.mean(1)]),
+                rollout=rounded([between(m, cut, cut)[query] for m in rollout(mixed)]), flow=rounded(by_flow))
+
+
+def read_links(text):
+    links = []
+    for link in text.split():
+        kind = next(c for c in "-?p" if c in link)
+        i, j = link.split(kind)
+        links.append((int(i), int(j), kind == "-"))
+    return links
+
+
+def aer(guess, given):
+    sure = {(i, j) for i, j, s in given if s}
+    possible = {(i, j) for i, j, _ in given}
+    return len(guess & sure), len(guess & possible), len(guess), len(sure)
+
+
+@torch.no_grad()
+def cross(model, tokenizer, rows, when):
+    shift = int(when == "predicted")
+    counts, entropy, words = {}, {}, 0
+    for source, target, links in rows:
+        s, t = (tokenizer(x, return_offsets_mapping=True) for x in (source, target))
+        out = model(input_ids=torch.tensor([s["input_ids"]]), decoder_input_ids=torch.tensor([[0] + t["input_ids"]]),
+                    output_attentions=True)
+        a = np.stack([x[0].double().numpy() for x in out.cross_attentions])
+        mine = [-1] + [-1 if x == y else w for (x, y), w in zip(t["offset_mapping"], word_numbers(target, t["offset_mapping"]))]
+        theirs = [-1 if x == y else w for (x, y), w in zip(s["offset_mapping"], word_numbers(source, s["offset_mapping"]))]
+        q, k = groups(mine), groups(theirs)
+        key_words = [theirs[u[0]] for u in k]
+        for layer, heads in enumerate(a):
+            for name, h in [(str(i), h) for i, h in enumerate(heads)] + [("mean", heads.mean(0))]:
+                m = between(h, q, k, shift)
+                guess = set()
+                for u, tokens in enumerate(q):
+                    if mine[tokens[0]] < 0:
+                        continue
+                    real = [x for x, w in enumerate(key_words) if w >= 0]
+                    guess.add((key_words[max(real, key=lambda x: m[u, x])], mine[tokens[0]]))
+                    entropy[layer, name] = entropy.get((layer, name), 0) - float((m[u] * np.log2(m[u])).sum())
+                c = aer(guess, read_links(links))
+                counts[layer, name] = [x + y for x, y in zip(counts.get((layer, name), [0] * 4), c)]
+        words += len(word_spans(target))
+    return [dict(layer=layer, head=name, aer=1 - (c[0] + c[1]) / (c[2] + c[3]), precision=c[1] / c[2], recall=c[0] / c[3],
+                 entropy=entropy[layer, name] / words) for (layer, name), c in counts.items()]
+
+
+def tokenizer_of_forty():
+    return PreTrainedTokenizerFast(tokenizer_file=str(GOLDEN / "behaviour" / "tokenizer.json"), unk_token="[UNK]",
+                                   pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]")
+
+
+PAIRS = [("the cat sleeps", "a dog runs", "0-0 1-1 2-2 1?2"),
+         ("keys on the table", "the old boathouse is near", "0p2 2-0 3-1 3-4"),
+         ("the cats are near", "not greenish", "0?0 1-1")]
+TEXTS = ["The keys to the cabinet are on the table.", "A cat, it seems, doesn't run; they do."]
+MASKED = ["the old boathouse are lighted", "unlightful boats are oldest in the lighthouse"]
+
+
+def maps():
+    folder = GOLDEN / "tiny" / "gqa-tied"
+    llama = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    fast = AutoTokenizer.from_pretrained(folder)
+    bert = AutoModelForMaskedLM.from_pretrained(GOLDEN / "arch" / "bert", dtype=torch.float32,
+                                                attn_implementation="eager").eval()
+    forty = tokenizer_of_forty()
+    t5 = AutoModelForSeq2SeqLM.from_pretrained(GOLDEN / "arch" / "t5", dtype=torch.float32,
+                                               attn_implementation="eager").eval()
+    causal = [self_maps(llama, t, fast(t, return_offsets_mapping=True, add_special_tokens=False), True, unit)
+              for unit in ("token", "word") for t in TEXTS]
+    masked = [self_maps(bert, t, forty(t, return_offsets_mapping=True), False, unit)
+              for unit in ("token", "word") for t in MASKED]
+    write_json(OUT / "maps.json", dict(
+        **ABOUT, traits=["confidence", "entropy", "distance", "self", "first"], causal=causal, masked=masked,
+        pairs=[dict(source=s, target=t, alignment=l) for s, t, l in PAIRS],
+        predicted=cross(t5, forty, PAIRS, "predicted"), read=cross(t5, forty, PAIRS, "read")))
+
+
+def kendall():
+    rng = np.random.default_rng(5)
+    cases = []
+    for n in (2, 3, 5, 8, 12, 20, 33, 40):
+        for ties in (False, True):
+            x = rng.permutation(n).astype(float)
+            y = 0.5 * x + rng.normal(size=n) * n / 3
+            if ties:
+                x, y = np.floor(x / 2), np.round(y)
+            found = scipy.stats.kendalltau(x, y)
+            cases.append(dict(x=x.tolist(), y=rounded(y), tau=None if math.isnan(found.statistic) else float(found.statistic),
+                              p=None if math.isnan(found.pvalue) else float(found.pvalue)))
+    write_json(OUT / "kendall.json", dict(**ABOUT, cases=cases))
+
+
+PARTS = dict(maps=maps, kendall=kendall)
+for part in sys.argv[1:] or PARTS:
+    PARTS[part]()
