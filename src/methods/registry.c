@@ -23,6 +23,7 @@
 	X(sn_method_attribute_integrated_gradients)                                                                       \
 	X(sn_method_attribute_occlusion)                                                                                  \
 	X(sn_method_attribute_leave_one_out)                                                                              \
+	X(sn_method_attention_maps)                                                                                       \
 	X(sn_method_model_check)
 
 #define DECLARE(row) extern const sn_method row;
