@@ -1,6 +1,7 @@
 /* What-if edits: texts with slots, and how each word put into a slot moves the probability of given words. */
 #include "data/passages.h"
 #include "data/result.h"
+#include "data/template.h"
 #include "methods/behaviour/target.h"
 #include "stats/metrics.h"
 
@@ -83,170 +84,38 @@ static const sn_table tables[] = {
 				"Every text that the template stands for; no target: the log-probability of the whole text.", true },
 };
 
-/* ---- a template ---- */
+/* ---- a template's texts ---- */
 
-enum { MOST_PARTS = 64, MOST_TEXTS = 4096 };
-
-/* A piece of a template: text as it is, or alternatives of which one stands there. */
-typedef struct part {
-	const char **word;
-	int n;
-	bool slot, target;
-} part;
-
-typedef struct template
-{
-	int64_t row;
-	part part[MOST_PARTS];
-	int n, target;     /* parts; which of them is the target, -1: the whole text */
-	int64_t n_text;    /* combinations */
-	const char **text; /* [n_text] */
-	sn_target *answer; /* [n_text] */
-	double *logprob;   /* [n_text] */
-}
-template;
+typedef struct asked {
+	sn_template of;
+	const char **text; /* [of.n_text] */
+	sn_target *answer; /* [of.n_text] */
+	double *logprob;   /* [of.n_text] */
+} asked;
 
 typedef struct job {
 	sn_ctx *ctx;
 	const sn_dataset *data;
 	const templates_param *param;
 	sn_model *model;
-	const sn_column *text, *from, *to, *continuation;
+	sn_template_columns columns;
 	sn_result *out;
 	int64_t missing, behind;
 } job;
 
-static sn_status bad_row(const job *k, int64_t row, const char *what)
-{
-	return sn_fail(k->ctx, SN_EPARSE, "%s: row %lld: %s", k->data->source, (long long)row + 1, what);
-}
-
-/* Splits "a|b|c"; an alternative may be empty. */
-static sn_status split(part *p, const char *list, size_t size, sn_arena *arena)
-{
-	int n = 1;
-	for (size_t i = 0; i < size; i++) n += list[i] == '|';
-	SN_NEW(p->word, arena, const char *, n);
-	for (size_t at = 0; at <= size;) {
-		const char *bar = memchr(list + at, '|', size - at);
-		size_t end = bar ? (size_t)(bar - list) : size;
-		if (!(p->word[p->n++] = sn_arena_copy(arena, list + at, end - at))) return SN_ENOMEM;
-		at = end + 1;
-	}
-	return SN_OK;
-}
-
-static sn_status add_part(const job *k, template *t, const char *list, size_t size, char kind, sn_arena *arena)
-{
-	if (t->n == MOST_PARTS) return bad_row(k, t->row, "too many slots");
-	part *p = &t->part[t->n];
-	*p = (part){ .slot = kind == '{', .target = kind == '[' };
-	if (p->target && t->target >= 0) return bad_row(k, t->row, "two targets; write one [target]");
-	if (p->target) t->target = t->n;
-	t->n++;
-	if (kind) return split(p, list, size, arena);
-	p->n = 1;
-	SN_NEW(p->word, arena, const char *, 1);
-	p->word[0] = sn_arena_copy(arena, list, size);
-	return p->word[0] ? SN_OK : SN_ENOMEM;
-}
-
-/* {name} stands for the list in the column of that name. */
-static sn_status add_slot(const job *k, template *t, const char *inside, size_t size, char kind, sn_arena *arena)
-{
-	char *name = sn_arena_copy(arena, inside, size);
-	if (!name) return SN_ENOMEM;
-	const sn_column *column = kind == '{' && !strchr(name, '|') ? sn_dataset_column(k->data, name) : NULL;
-	if (!column) return add_part(k, t, inside, size, kind, arena);
-	if (column->type != SN_TYPE_TEXT || !column->s[t->row])
-		return sn_fail(k->ctx, SN_EPARSE, "%s: row %lld: the slot {%s} has no text in its column", k->data->source,
-					   (long long)t->row + 1, name);
-	return add_part(k, t, column->s[t->row], strlen(column->s[t->row]), kind, arena);
-}
-
-static sn_status parse(const job *k, template *t, const char *text, sn_arena *arena)
-{
-	for (const char *at = text; *at;) {
-		size_t plain = strcspn(at, "{[");
-		if (plain) SN_TRY(add_part(k, t, at, plain, 0, arena));
-		at += plain;
-		if (!*at) break;
-		size_t size = strcspn(at + 1, *at == '{' ? "}" : "]");
-		if (!at[1 + size]) return bad_row(k, t->row, "a slot { or target [ is not closed");
-		SN_TRY(add_slot(k, t, at + 1, size, *at, arena));
-		at += size + 2;
-	}
-	return t->n ? SN_OK : bad_row(k, t->row, "an empty text");
-}
-
-/* The text with the swap written as a slot: "the nurse slept", nurse, nurses -> "the {nurse|nurses} slept". */
-static sn_status with_swap(const job *k, int64_t row, const char **text, sn_arena *arena)
-{
-	const char *from = k->from ? k->from->s[row] : NULL, *to = k->to ? k->to->s[row] : NULL;
-	if (!from || !to) return SN_OK;
-	const char *at = strstr(*text, from);
-	if (!at)
-		return sn_fail(k->ctx, SN_EPARSE, "%s: row %lld: \"%.40s\" does not stand in \"%.60s\"", k->data->source,
-					   (long long)row + 1, from, *text);
-	*text = sn_arena_format(arena, "%.*s{%s|%s}%s", (int)(at - *text), *text, from, to, at + strlen(from));
-	return *text ? SN_OK : SN_ENOMEM;
-}
-
-static sn_status read_template(const job *k, template *t, int64_t row, sn_arena *arena)
-{
-	*t = (template){ .row = row, .target = -1, .n_text = 1 };
-	const char *text = k->text->s[row], *after = k->continuation ? k->continuation->s[row] : NULL;
-	if (!text) return bad_row(k, row, "there is no text");
-	SN_TRY(with_swap(k, row, &text, arena));
-	SN_TRY(parse(k, t, text, arena));
-	if (after && t->target >= 0) return bad_row(k, row, "a [target] in the text, and a column target; leave one out");
-	if (after) {
-		size_t size = strlen(text);
-		if (!strchr(" \t", text[size - 1])) SN_TRY(add_part(k, t, " ", 1, 0, arena));
-		SN_TRY(add_part(k, t, after, strlen(after), '[', arena));
-	}
-	for (int i = 0; i < t->n; i++)
-		if ((t->n_text *= t->part[i].n) > MOST_TEXTS) return bad_row(k, row, "more than 4096 combinations");
-	return SN_OK;
-}
-
-/* ---- its texts ---- */
-
-/* Which alternative of part i combination c has; the last part changes fastest. */
-static int choice(const template *t, int64_t c, int i)
-{
-	for (int j = t->n - 1; j > i; j--) c /= t->part[j].n;
-	return (int)(c % t->part[i].n);
-}
-
-static sn_status write_text(const template *t, int64_t c, sn_buf *buf, int64_t span[2])
-{
-	buf->size = 0;
-	for (int i = 0; i < t->n; i++) {
-		if (i == t->target) span[0] = (int64_t)buf->size;
-		sn_buf_puts(buf, t->part[i].word[choice(t, c, i)]);
-		if (i == t->target) span[1] = (int64_t)buf->size;
-	}
-	if (t->target < 0) {
-		span[0] = 0;
-		span[1] = (int64_t)buf->size;
-	}
-	return buf->failed ? SN_ENOMEM : SN_OK;
-}
-
-static sn_status ask_texts(const job *k, template *t, sn_targets *targets)
+static sn_status ask_texts(const job *k, asked *t, sn_targets *targets)
 {
 	sn_buf buf = { .ctx = k->ctx };
 	sn_status status = SN_OK;
-	SN_NEW(t->text, targets->arena, const char *, t->n_text);
-	SN_NEW(t->answer, targets->arena, sn_target, t->n_text);
-	SN_NEW(t->logprob, targets->arena, double, t->n_text);
-	for (int64_t c = 0; c < t->n_text && status == SN_OK; c++) {
+	SN_NEW(t->text, targets->arena, const char *, t->of.n_text);
+	SN_NEW(t->answer, targets->arena, sn_target, t->of.n_text);
+	SN_NEW(t->logprob, targets->arena, double, t->of.n_text);
+	for (int64_t c = 0; c < t->of.n_text && status == SN_OK; c++) {
 		int64_t span[2];
-		status = write_text(t, c, &buf, span);
+		status = sn_template_write(&t->of, c, &buf, span);
 		if (status != SN_OK) break;
 		t->text[c] = sn_arena_copy(targets->arena, buf.size ? buf.data : "", buf.size);
-		status = t->text[c] ? sn_target_add(targets, t->text[c], span, t->target < 0, &t->answer[c]) : SN_ENOMEM;
+		status = t->text[c] ? sn_target_add(targets, t->text[c], span, t->of.target < 0, &t->answer[c]) : SN_ENOMEM;
 	}
 	sn_buf_free(&buf);
 	return status;
@@ -254,51 +123,53 @@ static sn_status ask_texts(const job *k, template *t, sn_targets *targets)
 
 /* ---- rows of the result ---- */
 
-static const char *target_of(const template *t, int64_t c)
+static const char *target_of(const asked *t, int64_t c)
 {
-	return t->target < 0 ? NULL : t->part[t->target].word[choice(t, c, t->target)];
+	return t->of.target < 0 ? NULL : t->of.part[t->of.target].word[sn_template_choice(&t->of, c, t->of.target)];
 }
 
-static sn_status add_texts(job *k, template *t, const sn_predict *found)
+static sn_status add_texts(job *k, asked *t, const sn_predict *found)
 {
-	for (int64_t c = 0; c < t->n_text; c++) {
+	for (int64_t c = 0; c < t->of.n_text; c++) {
 		double logprob = t->logprob[c] = sn_target_logprob(&t->answer[c], found);
 		k->missing += isnan(logprob);
-		SN_TRY(SN_ADD(k->out, TEXTS, sn_int(t->row + 1), sn_text(t->text[c]), sn_text(target_of(t, c)),
+		SN_TRY(SN_ADD(k->out, TEXTS, sn_int(t->of.row + 1), sn_text(t->text[c]), sn_text(target_of(t, c)),
 					  sn_int(t->answer[c].n), sn_num(logprob), sn_num(exp(logprob))));
 	}
 	return SN_OK;
 }
 
 /* Mean log-probability over the texts that have alternative a in part i, and (target >= 0) that target word. */
-static double mean_of(const template *t, int i, int a, int target, int64_t *n)
+static double mean_of(const asked *t, int i, int a, int target, int64_t *n)
 {
 	double sum = 0;
 	*n = 0;
-	for (int64_t c = 0; c < t->n_text; c++) {
-		if (choice(t, c, i) != a || (target >= 0 && choice(t, c, t->target) != target)) continue;
+	for (int64_t c = 0; c < t->of.n_text; c++) {
+		if (sn_template_choice(&t->of, c, i) != a ||
+			(target >= 0 && sn_template_choice(&t->of, c, t->of.target) != target))
+			continue;
 		sum += t->logprob[c];
 		(*n)++;
 	}
 	return sum / (double)*n;
 }
 
-static sn_status add_edits(job *k, const template *t)
+static sn_status add_edits(job *k, const asked *t)
 {
-	int slot = 0, n_target = t->target < 0 ? 1 : t->part[t->target].n;
-	for (int i = 0; i < t->n; i++) {
-		if (!t->part[i].slot) continue;
+	int slot = 0, n_target = t->of.target < 0 ? 1 : t->of.part[t->of.target].n;
+	for (int i = 0; i < t->of.n; i++) {
+		if (!t->of.part[i].slot) continue;
 		slot++;
-		k->behind += t->target >= 0 && i > t->target;
-		for (int a = 1; a < t->part[i].n; a++) {
+		k->behind += t->of.target >= 0 && i > t->of.target;
+		for (int a = 1; a < t->of.part[i].n; a++) {
 			for (int w = 0; w < n_target; w++) {
 				int64_t n;
-				double before = mean_of(t, i, 0, t->target < 0 ? -1 : w, &n);
-				double after = mean_of(t, i, a, t->target < 0 ? -1 : w, &n);
-				SN_TRY(SN_ADD(k->out, EDITS, sn_int(t->row + 1), sn_int(slot), sn_text(t->part[i].word[0]),
-							  sn_text(t->part[i].word[a]), sn_text(t->target < 0 ? NULL : t->part[t->target].word[w]),
-							  sn_num(before), sn_num(after), sn_num(after - before), sn_num((after - before) / log(2)),
-							  sn_int(n)));
+				double before = mean_of(t, i, 0, t->of.target < 0 ? -1 : w, &n);
+				double after = mean_of(t, i, a, t->of.target < 0 ? -1 : w, &n);
+				SN_TRY(SN_ADD(k->out, EDITS, sn_int(t->of.row + 1), sn_int(slot), sn_text(t->of.part[i].word[0]),
+							  sn_text(t->of.part[i].word[a]),
+							  sn_text(t->of.target < 0 ? NULL : t->of.part[t->of.target].word[w]), sn_num(before),
+							  sn_num(after), sn_num(after - before), sn_num((after - before) / log(2)), sn_int(n)));
 			}
 		}
 	}
@@ -310,10 +181,10 @@ static sn_status add_edits(job *k, const template *t)
 static sn_status run_template(job *k, int64_t row, sn_arena *arena)
 {
 	sn_targets targets;
-	template *t;
+	asked *t;
 	sn_predict ask = { 0 };
-	SN_NEW(t, arena, template, 1);
-	SN_TRY(read_template(k, t, row, arena));
+	SN_NEW(t, arena, asked, 1);
+	SN_TRY(sn_template_read(&t->of, k->ctx, k->data, &k->columns, row, arena));
 	SN_TRY(sn_targets_make(&targets, k->ctx, k->model, strcmp(k->param->pll, "original") != 0, arena));
 	sn_status status = ask_texts(k, t, &targets);
 	if (status == SN_OK && !(ask.logprob = SN_TAKE(arena, double, targets.asks.n_place))) status = SN_ENOMEM;
@@ -432,16 +303,17 @@ static sn_status find_columns(job *k)
 {
 	static const char *const usual[] = { "text", "template", "sentence" };
 	static const char *const name[] = { "from", "to", "target" };
-	const sn_column **column[] = { &k->from, &k->to, &k->continuation };
-	if (!(k->text = sn_text_column(k->ctx, k->data, k->param->column, usual, SN_COUNT(usual)))) return SN_ENOTFOUND;
+	sn_template_columns *c = &k->columns;
+	const sn_column **column[] = { &c->from, &c->to, &c->target };
+	if (!(c->text = sn_text_column(k->ctx, k->data, k->param->column, usual, SN_COUNT(usual)))) return SN_ENOTFOUND;
 	for (int i = 0; i < SN_COUNT(name); i++) {
 		*column[i] = sn_dataset_column(k->data, name[i]);
 		if (*column[i] && (*column[i])->type != SN_TYPE_TEXT)
 			return sn_fail(k->ctx, SN_EPARSE, "%s: column %s is not text", k->data->source, name[i]);
 	}
-	if (!k->from == !k->to) return SN_OK;
+	if (!c->from == !c->to) return SN_OK;
 	return sn_fail(k->ctx, SN_ENOTFOUND, "%s: a column %s without %s; a swap needs both", k->data->source,
-				   k->from ? "from" : "to", k->from ? "to" : "from");
+				   c->from ? "from" : "to", c->from ? "to" : "from");
 }
 
 static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
