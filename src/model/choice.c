@@ -69,6 +69,43 @@ sn_status sn_choice_goals(sn_ctx *ctx, const sn_items *items, const int64_t *ite
 	return SN_OK;
 }
 
+/* All alternatives of form i at each row, one after the other. */
+static sn_status list_forms(const sn_items *items, int k, int i, const int64_t *item, int32_t n, sn_arena *arena,
+							const int32_t **form, const int64_t **start)
+{
+	int n_form = 1 + items->choice[k].n_more[i];
+	int32_t *id;
+	int64_t *from;
+	SN_NEW(id, arena, int32_t, (int64_t)n * n_form);
+	SN_NEW(from, arena, int64_t, n + 1);
+	for (int32_t b = 0; b < n; b++) {
+		int set = n_set(items) == 1 ? 0 : items->item[item[b]].choice_set;
+		for (int a = 0; a < n_form; a++)
+			id[b * n_form + a] = alternative(&items->choice[set * items->n_choice + k], i, a);
+		from[b + 1] = from[b] + n_form;
+	}
+	*form = id;
+	*start = from;
+	return SN_OK;
+}
+
+sn_status sn_choice_sum(sn_ctx *ctx, const sn_items *items, const int64_t *item, int32_t n, int64_t n_vocab,
+						sn_arena *arena, sn_goal **goal)
+{
+	float *weight;
+	SN_TRY(check_choices(ctx, items, n_vocab));
+	SN_NEW(*goal, arena, sn_goal, items->n_choice);
+	SN_NEW(weight, arena, float, n);
+	for (int32_t b = 0; b < n; b++) weight[b] = 1 / (float)items->n_choice;
+	for (int k = 0; k < items->n_choice; k++) {
+		sn_goal *g = &(*goal)[k];
+		*g = (sn_goal){ .metric = SN_LOGIT_DIFF, .where = { .sel = SN_LAST }, .n_want = n, .weight = weight };
+		SN_TRY(list_forms(items, k, 0, item, n, arena, &g->want, &g->want_start));
+		SN_TRY(list_forms(items, k, 1, item, n, arena, &g->foil, &g->foil_start));
+	}
+	return SN_OK;
+}
+
 /* log(e^x0 + e^x1 + ...) for x0 = first and the others score[a * stride], negated or not, shifted by first. */
 static double log_sum(double first, const double *score, int64_t stride, int n, double sign, double shift)
 {

@@ -12,6 +12,10 @@ int sn_choice_goal_count(const sn_items *items);
  * n_vocab. */
 SN_CHECKED sn_status sn_choice_goals(sn_ctx *ctx, const sn_items *items, const int64_t *item, int32_t n,
 									 int64_t n_vocab, sn_arena *arena, sn_goal **goal);
+/* The same as goals whose scores add up to LD, one a choice pair, alternatives summed inside: what gradients need.
+ * *goal has items->n_choice of them. */
+SN_CHECKED sn_status sn_choice_sum(sn_ctx *ctx, const sn_items *items, const int64_t *item, int32_t n, int64_t n_vocab,
+								   sn_arena *arena, sn_goal **goal);
 
 /* Turns a row's scores, score[goal * stride], into each [items->n_choice]: LD = log of the summed probabilities of the
  * +1 forms less that of the -1 forms, nats (log p(themselves) - logsumexp(log p(himself), log p(herself))). */

@@ -32,6 +32,22 @@ void pair_items_load(pair_items *p, const json_t *root)
 						   .pair = p->pair };
 }
 
+void pair_items_unequal(pair_items *p, const json_t *unequal, int32_t (*span)[2])
+{
+	const json_t *source = json_object_get(unequal, "source"), *places = json_object_get(unequal, "places");
+	int n_role = (int)json_array_size(places), n = (int)p->start[1], longer = (int)json_array_size(source);
+	assert_true(longer > n && n + longer <= 2 * PAIR_ITEMS_MOST);
+	read_tokens(source, p->token + n);
+	p->start[2] = n + longer;
+	for (int i = 0; i < 2 * n_role; i++) {
+		const json_t *place = json_array_get(places, (size_t)(i % n_role));
+		span[i][0] = (int32_t)json_integer_value(json_array_get(place, (size_t)(i / n_role)));
+		span[i][1] = span[i][0] + 1;
+	}
+	p->items.n_role = n_role;
+	p->items.span = (const int32_t(*)[2])span;
+}
+
 double pair_items_difference(const json_t *logits)
 {
 	return json_real_value(json_array_get(logits, 0)) - json_real_value(json_array_get(logits, 1));

@@ -18,6 +18,8 @@ typedef struct pair_items {
 } pair_items;
 
 void pair_items_load(pair_items *p, const json_t *root);
+/* Makes the source the longer prefix of "unequal", and each of its places a role of one token; span [2 * roles]. */
+void pair_items_unequal(pair_items *p, const json_t *unequal, int32_t (*span)[2]);
 /* Returns the first minus the second of two logits. */
 double pair_items_difference(const json_t *logits);
 

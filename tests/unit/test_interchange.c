@@ -113,25 +113,6 @@ static void whole_residual_is_the_source(void **state)
 	close_world(&w);
 }
 
-/* Makes the source the longer prefix of the golden file, and each of its places a role of one token. */
-static void make_unequal(world *w, int32_t (*span)[2])
-{
-	const json_t *unequal = json_object_get(w->json->root, "unequal"), *source = json_object_get(unequal, "source");
-	const json_t *places = json_object_get(unequal, "places");
-	int n_role = (int)json_array_size(places), longer = (int)json_array_size(source);
-	assert_true(longer > w->n && w->n + longer <= 2 * PAIR_ITEMS_MOST);
-	for (int i = 0; i < longer; i++)
-		w->p.token[w->n + i] = (int32_t)json_integer_value(json_array_get(source, (size_t)i));
-	w->p.start[2] = w->n + longer;
-	for (int i = 0; i < 2 * n_role; i++) {
-		const json_t *place = json_array_get(places, (size_t)(i % n_role));
-		span[i][0] = (int32_t)json_integer_value(json_array_get(place, (size_t)(i / n_role)));
-		span[i][1] = span[i][0] + 1;
-	}
-	w->p.items.n_role = n_role;
-	w->p.items.span = (const int32_t(*)[2])span;
-}
-
 static void check_unequal(world *w, const char *hook, const json_t *grid)
 {
 	sn_patch patch[16];
@@ -160,8 +141,8 @@ static void lengths_may_differ_at_last_tokens(void **state)
 		json_t *grid;
 		int32_t span[32][2];
 		open_world(&w, state, variant[v]);
-		make_unequal(&w, span);
 		const json_t *unequal = json_object_get(w.json->root, "unequal");
+		pair_items_unequal(&w.p, unequal, span);
 		json_object_foreach(json_object_get(unequal, "grids"), hook, grid) check_unequal(&w, hook, grid);
 		sn_patch patch[3];
 		for (int i = 0; i < 3; i++) patch[i] = patch_at(&w, "hook_resid_pre", 0, -1, 1);
