@@ -7,10 +7,14 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_BYTES = 256 << 20, MOST_TOKENS = 4096 };   /* of one run */
+enum { MOST_BYTES = 256 << 20, MOST_TOKENS = 4096 }; /* of one run */
 
 /* A whole site, of which spots may be heads or units: values of the members, derivatives at the rows that have them. */
-typedef struct tapped { sn_site at; int64_t d; float *x, *g; } tapped;
+typedef struct tapped {
+	sn_site at;
+	int64_t d;
+	float *x, *g;
+} tapped;
 
 typedef struct estimate {
 	sn_ctx *ctx;
@@ -18,12 +22,12 @@ typedef struct estimate {
 	const sn_items *items;
 	const sn_pair *pair;
 	const sn_spot *spot;
-	int n_spot, n_site, steps, *site_of;   /* [n_spot] */
+	int n_spot, n_site, steps, *site_of; /* [n_spot] */
 	tapped *site;
 	int64_t longest;
-	int32_t *row_of;   /* [items->n] row among the chunk's members, -1 */
+	int32_t *row_of; /* [items->n] row among the chunk's members, -1 */
 	sn_exchange *out;
-	sn_arena *arena;   /* of one chunk */
+	sn_arena *arena; /* of one chunk */
 } estimate;
 
 /* One run: pairs [first, first + n), their members without repetition, and the places that spots name in them. */
@@ -31,8 +35,8 @@ typedef struct chunk {
 	int64_t first, n, *which;
 	int32_t n_member;
 	sn_batch batch;
-	int64_t n_place, *place, *number;   /* flat tokens; [tokens] their numbers, -1 */
-	double *ld;                         /* [n_member] */
+	int64_t n_place, *place, *number; /* flat tokens; [tokens] their numbers, -1 */
+	double *ld;                       /* [n_member] */
 } chunk;
 
 /* ---- sites ---- */
@@ -60,7 +64,7 @@ static sn_status open_sites(estimate *e, sn_arena *arena)
 		if (e->site[e->site_of[s]].d > 0) continue;
 		sn_site_format(&e->spot[s].site, name, sizeof name);
 		return sn_fail(e->ctx, SN_EARG, "%s has no vectors; estimates need residual streams, outputs, q, k, v or z",
-		               name);
+					   name);
 	}
 	SN_NEW(e->row_of, arena, int32_t, e->items->n);
 	for (int64_t i = 0; i < e->items->n; i++) e->row_of[i] = -1;
@@ -149,7 +153,7 @@ static sn_status take_pairs(estimate *e, chunk *c, int64_t n_pair)
 
 /* Taps of values, derivatives or both at the listed places of a batch. */
 static sn_status make_taps(estimate *e, const int64_t *place, int64_t n, bool values, bool slopes, sn_tap **tap,
-                           int *n_tap)
+						   int *n_tap)
 {
 	sn_where where = { .sel = SN_LIST, .list = place, .n_list = n };
 	sn_keep *keep;
@@ -214,7 +218,7 @@ static void put_pair(estimate *e, const chunk *c, int64_t p, const int64_t *slop
 		if (n > 0) *to = c->ld[base];
 		for (int i = 0; i < n; i++)
 			*to += dot(t, c->number[c->batch.start[base] + pos[0][i]], c->number[c->batch.start[source] + pos[1][i]],
-			           slope[pos[0][i]], c0, c1);
+					   slope[pos[0][i]], c0, c1);
 	}
 }
 
@@ -244,7 +248,7 @@ static sn_status at_base(estimate *e, chunk *c)
 
 /* Rows between base and source: step k of a path has the embeddings x_s + (k + 1/2) / steps (x_b - x_s). */
 typedef struct paths {
-	int64_t n, *of_pair;   /* [pairs of the chunk] */
+	int64_t n, *of_pair; /* [pairs of the chunk] */
 	sn_batch batch;
 	int64_t *item, *number, n_place;
 	float *embed;
@@ -342,8 +346,8 @@ static sn_status read_members(estimate *e, chunk *c, sn_keep *embed)
 	sn_tap *tap;
 	SN_NEW(embed->x, e->arena, float, embed->m * embed->d);
 	SN_TRY(make_taps(e, c->place, c->n_place, true, false, &tap, &plan.n_tap));
-	tap[plan.n_tap++] = (sn_tap){ .at = { .kind = SN_SITE_EMBED }, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep,
-	                              .state = embed };
+	tap[plan.n_tap++] =
+		(sn_tap){ .at = { .kind = SN_SITE_EMBED }, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = embed };
 	plan.tap = tap;
 	return run(e, &c->batch, c->which, &plan, c->ld);
 }
@@ -405,23 +409,30 @@ static sn_status take_arrays(sn_exchange *out, const sn_items *items, int64_t n_
 	*out = (sn_exchange){ .n_pair = n_pair, .n_patch = n_spot, .n_choice = items->n_choice };
 	SN_NEW(out->base, arena, double, n_pair);
 	SN_NEW(out->source, arena, double, n_pair);
-	SN_NEW(out->ld, arena, double, n_pair * n_spot);
+	SN_NEW(out->ld, arena, double, n_pair *n_spot);
 	for (int64_t p = 0; p < n_pair; p++) out->base[p] = out->source[p] = NAN;
 	for (int64_t i = 0; i < n_pair * n_spot; i++) out->ld[i] = NAN;
 	return SN_OK;
 }
 
 sn_status sn_interchange_estimate(sn_exchange *out, sn_ctx *ctx, sn_model *model, const sn_items *items,
-                                  const sn_pair *pair, int64_t n_pair, const sn_spot *spot, int n_spot, int steps,
-                                  sn_arena *arena)
+								  const sn_pair *pair, int64_t n_pair, const sn_spot *spot, int n_spot, int steps,
+								  sn_arena *arena)
 {
-	estimate e = { .ctx = ctx, .model = model, .items = items, .pair = pair, .spot = spot, .n_spot = n_spot,
-	               .steps = steps, .longest = sn_items_longest(items), .out = out };
+	estimate e = { .ctx = ctx,
+				   .model = model,
+				   .items = items,
+				   .pair = pair,
+				   .spot = spot,
+				   .n_spot = n_spot,
+				   .steps = steps,
+				   .longest = sn_items_longest(items),
+				   .out = out };
 	SN_TRY(take_arrays(out, items, n_pair, n_spot, arena));
 	for (int64_t p = 0; p < n_pair; p++)
 		if (pair[p].base < 0 || pair[p].base >= items->n || pair[p].source < 0 || pair[p].source >= items->n)
 			return sn_fail(ctx, SN_EARG, "%s: pair %lld names an item that does not exist (%lld items)", items->source,
-			               (long long)p, (long long)items->n);
+						   (long long)p, (long long)items->n);
 	SN_TRY(sn_arena_open(&e.arena, ctx));
 	sn_arena *kept;
 	sn_status status = sn_arena_open(&kept, ctx);

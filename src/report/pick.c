@@ -210,12 +210,21 @@ sn_measure sn_measure_of(const sn_table *t, int measure)
 	return m;
 }
 
+static bool has_values(const sn_source *s, int col)
+{
+	for (int64_t r = 0; r < s->n_row; r++)
+		if (!sn_value_missing(s->table->col[col].type, sn_source_at(s, r, col))) return true;
+	return false;
+}
+
+/* Measures that this result lacks everywhere make no empty panels. */
 static sn_status pick_measures(sn_pick *p, sn_arena *arena)
 {
 	const sn_table *t = p->source.table;
 	SN_NEW(p->measure, arena, sn_measure, t->n_col);
 	for (int i = 0; i < p->source.n_col; i++)
-		if (t->col[i].role == SN_MEASURE) p->measure[p->n_measure++] = sn_measure_of(t, i);
+		if (t->col[i].role == SN_MEASURE && has_values(&p->source, i))
+			p->measure[p->n_measure++] = sn_measure_of(t, i);
 	return SN_OK;
 }
 

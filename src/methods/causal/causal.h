@@ -44,6 +44,29 @@ SN_CHECKED sn_status sn_causal_units(const sn_causal *c, const int64_t *item, in
 /* The same for pairs: the base's lemmas; of placebo pairs both subjects'. */
 SN_CHECKED sn_status sn_causal_pair_units(const sn_causal *c, const sn_pair *pair, int64_t n, sn_boot_items *out);
 
+/* What interchanges move, of one kind of pairs: cells are x's patches. */
+typedef struct sn_effects {
+	sn_reps d, effect,
+		nats;       /* d: D of each cell's frames, or one cell for all; effect: shares of D; nats: numerators */
+	sn_band d_main; /* D of all main pairs, nats */
+	bool chooses;   /* its lower bound is above 0.2 nats: below that the model makes no such choice */
+} sn_effects;
+
+/* effect = mean n_b (LD_b - LD_{b<-s}) / D, D = mean n_b (LD_b - LD_s) of the main pairs that have the place (placebo
+ * pairs: root mean square, over the D of all main pairs; attractor pairs: over the D of main pairs with an attractor,
+ * which are run). From c's arena. */
+SN_CHECKED sn_status sn_causal_effects(sn_effects *out, const sn_causal *c, sn_pair_kind kind, const sn_pair *pair,
+									   int64_t n_pair, const sn_exchange *x);
+/* Says what D is, or that the model makes no such choice. */
+SN_CHECKED sn_status sn_causal_say_d(sn_result *out, const sn_effects *e);
+/* Returns spot s as pairs are patched there: where pairs of unequal lengths are kept, a role's last token, which has a
+ * counterpart in every pair, so that a cell means the same in all of them. */
+sn_spot sn_causal_aligned(const sn_causal *c, int s);
+/* Says so, if there are such pairs. */
+SN_CHECKED sn_status sn_causal_limit_lengths(sn_result *out, const sn_items *items);
+/* Returns "main", "attractor", "placebo" as a kind. */
+sn_pair_kind sn_causal_kind(const char *name);
+
 /* Activations of the probe prefixes at one spot: x [n, d], one row a position, and whose it is. */
 typedef struct sn_acts {
 	int64_t n, d, *item;

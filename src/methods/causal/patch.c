@@ -12,12 +12,8 @@ typedef struct patch_run {
 	sn_pair *pair;
 	int64_t n_pair;
 	sn_exchange x;
-	sn_reps d, effect, nats; /* d: one cell, or the effects' cells */
-	sn_band d_main;          /* D over all frames */
-	bool chooses;
+	sn_effects effects;
 } patch_run;
-
-static const double least_d = 0.2; /* nats: below it the model makes no such choice */
 
 /* ---- running ---- */
 
@@ -58,91 +54,9 @@ static sn_status run_patches(patch_run *r)
 	sn_patch *patch;
 	SN_TRY(sn_causal_pairs(c, r->kind, r->param->pairs, &r->pair, &r->n_pair));
 	SN_NEW(patch, c->arena, sn_patch, c->n_spot);
-	for (int s = 0; s < c->n_spot; s++) {
-		patch[s].spot = c->spot[s];
-		/* the last token has a counterpart in every pair, so that a cell means the same in all of them */
-		if (c->items->n_unequal > 0 && patch[s].spot.place == SN_PLACE_ROLE) patch[s].spot.place = SN_PLACE_ROLE_LAST;
-	}
+	for (int s = 0; s < c->n_spot; s++) patch[s].spot = sn_causal_aligned(c, s);
 	if (strcmp(r->param->subspace, "leace") == 0) SN_TRY(fit_subspaces(r, patch));
 	return sn_interchange(&r->x, c->ctx, c->model, c->items, r->pair, r->n_pair, patch, c->n_spot, false, c->arena);
-}
-
-/* ---- effects ---- */
-
-/* The sign that makes an effect positive: the feature of the base that the pair flips. Placebo pairs flip none. */
-static double sign_of(const patch_run *r, int64_t p)
-{
-	const sn_item *base = &r->c.items->item[r->pair[p].base];
-	return r->kind == SN_PAIR_ATTRACTOR ? base->attractor_n : base->n;
-}
-
-/* Numerators n_b (LD_b - LD_{b<-s}), squared for placebo pairs, and for main pairs each cell's own n_b (LD_b - LD_s),
- * which exists where the numerator does. */
-static sn_status fill_values(const patch_run *r, float **numerator, float **denominator)
-{
-	int n_spot = r->c.n_spot;
-	SN_NEW(*numerator, r->c.arena, float, r->n_pair * n_spot);
-	SN_NEW(*denominator, r->c.arena, float, r->n_pair * n_spot);
-	for (int64_t p = 0; p < r->n_pair; p++)
-		for (int s = 0; s < n_spot; s++) {
-			double change = sign_of(r, p) * (r->x.base[p] - r->x.ld[p * n_spot + s]),
-				   whole = sign_of(r, p) * (r->x.base[p] - r->x.source[p]);
-			(*numerator)[p * n_spot + s] = (float)(r->kind == SN_PAIR_PLACEBO ? change * change : change);
-			(*denominator)[p * n_spot + s] = isnan(change) ? NAN : (float)whole;
-		}
-	return SN_OK;
-}
-
-/* Keeps the pairs whose prefixes have an attractor, if any do. */
-static int64_t keep_attracted(const sn_items *items, sn_pair *pair, int64_t n)
-{
-	int64_t kept = 0;
-	for (int64_t p = 0; p < n; p++) kept += items->item[pair[p].base].attractor >= 0;
-	if (kept == 0) return n;
-	kept = 0;
-	for (int64_t p = 0; p < n; p++)
-		if (items->item[pair[p].base].attractor >= 0) pair[kept++] = pair[p];
-	return kept;
-}
-
-/* D of main pairs: the unit of placebo effects, of attractor effects where there is an attractor, and what decides
- * whether there is a choice. */
-static sn_status measure_d(patch_run *r, sn_reps *d)
-{
-	sn_causal *c = &r->c;
-	sn_pair *main = r->pair;
-	int64_t n = r->n_pair;
-	sn_exchange x = r->x;
-	sn_boot_items units;
-	float *value;
-	if (r->kind != SN_PAIR_MAIN) {
-		SN_TRY(sn_causal_pairs(c, SN_PAIR_MAIN, 0, &main, &n));
-		if (r->kind == SN_PAIR_ATTRACTOR) n = keep_attracted(c->items, main, n);
-		SN_TRY(sn_interchange(&x, c->ctx, c->model, c->items, main, n, NULL, 0, false, c->arena));
-	}
-	SN_NEW(value, c->arena, float, n);
-	for (int64_t p = 0; p < n; p++) value[p] = (float)(c->items->item[main[p].base].n * (x.base[p] - x.source[p]));
-	SN_TRY(sn_causal_pair_units(c, main, n, &units));
-	SN_TRY(sn_boot_mean(d, c->arena, c->boot, &units, value, 1, 0));
-	SN_TRY(sn_reps_bands(&r->d_main, c->arena, d, 0.95, NULL));
-	r->chooses = r->d_main.low > least_d;
-	return SN_OK;
-}
-
-static sn_status measure_effects(patch_run *r)
-{
-	sn_causal *c = &r->c;
-	sn_boot_items units;
-	float *numerator, *denominator;
-	SN_TRY(fill_values(r, &numerator, &denominator));
-	SN_TRY(measure_d(r, &r->d));
-	SN_TRY(sn_causal_pair_units(c, r->pair, r->n_pair, &units));
-	SN_TRY(sn_boot_mean(&r->nats, c->arena, c->boot, &units, numerator, c->n_spot, 0));
-	if (r->kind == SN_PAIR_PLACEBO) sn_reps_sqrt(&r->nats);
-	if (r->kind == SN_PAIR_MAIN) SN_TRY(sn_boot_mean(&r->d, c->arena, c->boot, &units, denominator, c->n_spot, 0));
-	SN_TRY(sn_reps_copy(&r->effect, c->arena, &r->nats));
-	sn_reps_divide(&r->effect, &r->d);
-	return SN_OK;
 }
 
 /* ---- rows ---- */
@@ -175,8 +89,8 @@ static sn_status write_cells(patch_run *r, sn_result *out, const sn_band *effect
 		int64_t n_flip = 0, n = count_pairs(r, s);
 		double flips = r->kind == SN_PAIR_MAIN ? flip_share(r, s, &n_flip) : NAN;
 		const sn_band *e = &effect[s], *a = &nats[s];
-		double share = r->chooses ? e->point : NAN, low = r->chooses ? e->sim_low : NAN,
-			   high = r->chooses ? e->sim_high : NAN;
+		double share = r->effects.chooses ? e->point : NAN, low = r->effects.chooses ? e->sim_low : NAN,
+			   high = r->effects.chooses ? e->sim_high : NAN;
 		SN_TRY(SN_ADD(out, 0, sn_text(c->site_name[s / c->n_place]), sn_text(c->place_name[s % c->n_place]),
 					  sn_num(share), sn_num(low), sn_num(high), sn_num(a->point), sn_num(a->sim_low),
 					  sn_num(a->sim_high), sn_num(flips), sn_int(n_flip), sn_int(n)));
@@ -188,21 +102,10 @@ static sn_status say(const patch_run *r, sn_result *out, const sn_band *effect)
 {
 	const sn_causal *c = &r->c;
 	int best = -1;
-	const sn_band *d = &r->d_main;
-	if (isnan(d->low))
-		return sn_result_say(
-			out,
-			"D is %.3f nats, on too few words for an interval: whether the model makes the choice is open, and no "
-			"shares are given; use more pairs.",
-			d->point);
-	if (!r->chooses)
-		return sn_result_say(
-			out, "The model makes no such choice: D is %.3f nats [%.3f, %.3f], not above %.1f; no shares are given.",
-			d->point, d->low, d->high, least_d);
+	SN_TRY(sn_causal_say_d(out, &r->effects));
+	if (!r->effects.chooses) return SN_OK;
 	for (int s = 0; s < c->n_spot; s++)
 		if (isfinite(effect[s].point) && (best < 0 || effect[s].point > effect[best].point)) best = s;
-	SN_TRY(sn_result_say(out, "Changing the whole prefix moves the choice by D = %.3f nats [%.3f, %.3f].", d->point,
-						 d->low, d->high));
 	if (best < 0) return SN_OK;
 	return sn_result_say(out, "The largest share of D passes at %s, %s: %.3f [%.3f, %.3f].",
 						 c->site_name[best / c->n_place], c->place_name[best % c->n_place], effect[best].point,
@@ -212,29 +115,17 @@ static sn_status say(const patch_run *r, sn_result *out, const sn_band *effect)
 static sn_status report(patch_run *r, sn_result *out)
 {
 	sn_band *effect, *nats;
-	SN_TRY(measure_effects(r));
+	SN_TRY(sn_causal_effects(&r->effects, &r->c, r->kind, r->pair, r->n_pair, &r->x));
 	SN_NEW(effect, r->c.arena, sn_band, r->c.n_spot);
 	SN_NEW(nats, r->c.arena, sn_band, r->c.n_spot);
-	SN_TRY(sn_reps_bands(effect, r->c.arena, &r->effect, 0.95, NULL));
-	SN_TRY(sn_reps_bands(nats, r->c.arena, &r->nats, 0.95, NULL));
+	SN_TRY(sn_reps_bands(effect, r->c.arena, &r->effects.effect, 0.95, NULL));
+	SN_TRY(sn_reps_bands(nats, r->c.arena, &r->effects.nats, 0.95, NULL));
 	SN_TRY(write_cells(r, out, effect, nats));
-	SN_TRY(SN_ADD(out, 1, sn_text("D"), sn_num(r->d_main.point), sn_num(r->d_main.low), sn_num(r->d_main.high),
-				  sn_text("nats")));
-	if (r->c.items->n_unequal > 0)
-		SN_TRY(
-			sn_result_limit(out,
-							"In %lld of the items' %lld directed pairs the members differ in their number of tokens: "
-							"every role is patched at its last token, other places in the rest only.",
-							(long long)r->c.items->n_unequal, (long long)r->c.items->n_pair));
+	const sn_band *d = &r->effects.d_main;
+	SN_TRY(SN_ADD(out, 1, sn_text("D"), sn_num(d->point), sn_num(d->low), sn_num(d->high), sn_text("nats")));
+	SN_TRY(sn_causal_limit_lengths(out, r->c.items));
 	if (r->x.n_choice < 6) SN_TRY(sn_result_limit(out, "Only %d choice words are scored.", r->x.n_choice));
 	return say(r, out, effect);
-}
-
-static sn_pair_kind kind_of(const char *name)
-{
-	return strcmp(name, "main") == 0        ? SN_PAIR_MAIN
-		   : strcmp(name, "attractor") == 0 ? SN_PAIR_ATTRACTOR
-											: SN_PAIR_PLACEBO;
 }
 
 sn_status sn_causal_patch(sn_ctx *ctx, sn_model *model, const sn_items *items, const sn_patch_param *param,
@@ -242,7 +133,7 @@ sn_status sn_causal_patch(sn_ctx *ctx, sn_model *model, const sn_items *items, c
 {
 	sn_arena *arena;
 	SN_TRY(sn_arena_open(&arena, ctx));
-	patch_run r = { .param = param, .kind = kind_of(param->kind) };
+	patch_run r = { .param = param, .kind = sn_causal_kind(param->kind) };
 	const char *places = strcmp(param->by, "position") == 0 ? "position" : param->places;
 	sn_status status = sn_causal_open(&r.c, ctx, model, items, param->sites, (int)param->every, places,
 									  strcmp(param->subspace, "none") == 0, (int)param->resamples, arena);
@@ -267,38 +158,7 @@ static sn_status run(sn_ctx *ctx, const sn_input *input, const void *param, sn_r
 
 #define AT(field) offsetof(sn_patch_param, field)
 static const sn_param params[] = {
-	{ .name = "sites",
-	  .help = "sites to patch, * for every layer or head",
-	  .type = SN_TYPE_TEXT,
-	  .off = AT(sites),
-	  .def = "blocks.0.hook_resid_pre,blocks.*.hook_resid_post" },
-	{ .name = "every",
-	  .unit = "layers",
-	  .help = "take every n-th layer of sites named with *",
-	  .type = SN_TYPE_INT,
-	  .off = AT(every),
-	  .def = "1",
-	  .min = 1,
-	  .max = 1000 },
-	{ .name = "by",
-	  .help = "patch the items' roles, or single positions counted from the end",
-	  .type = SN_TYPE_TEXT,
-	  .off = AT(by),
-	  .def = "role",
-	  .choices = "role|position" },
-	{ .name = "places",
-	  .help = "roles to patch, 'other' (all positions after the subject that no role holds), 'onward' (all from the "
-			  "subject on), or all",
-	  .type = SN_TYPE_TEXT,
-	  .off = AT(places),
-	  .def = "all" },
-	{ .name = "pair-kind",
-	  .help = "main: the controller's feature is flipped; attractor: the attractor's; placebo: the lemma is swapped, "
-			  "every feature held",
-	  .type = SN_TYPE_TEXT,
-	  .off = AT(kind),
-	  .def = "main",
-	  .choices = "main|attractor|placebo" },
+	SN_PATCH_PARAMS(AT),
 	{ .name = "subspace",
 	  .help = "patch the whole vector, or only what LEACE finds of the label",
 	  .type = SN_TYPE_TEXT,
@@ -309,29 +169,6 @@ static const sn_param params[] = {
 	  .help = "label whose subspace is patched; default: the controller's feature",
 	  .type = SN_TYPE_TEXT,
 	  .off = AT(label) },
-	{ .name = "pairs",
-	  .unit = "pairs",
-	  .help = "directed pairs to run, the same share of every frame; 0: all",
-	  .type = SN_TYPE_INT,
-	  .off = AT(pairs),
-	  .def = "0",
-	  .min = 0,
-	  .max = 1e9 },
-	{ .name = "lengths",
-	  .help =
-		  "pairs whose members differ in their number of tokens: dropped (equal), or kept (any), and then every role "
-		  "is patched at its last token",
-	  .type = SN_TYPE_TEXT,
-	  .off = AT(lengths),
-	  .def = "equal",
-	  .choices = "equal|any" },
-	{ .name = "resamples",
-	  .help = "bootstrap resamples of lemmas",
-	  .type = SN_TYPE_INT,
-	  .off = AT(resamples),
-	  .def = "2000",
-	  .min = 100,
-	  .max = 100000 },
 };
 
 static const sn_col cell_columns[] = {
