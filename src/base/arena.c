@@ -69,7 +69,7 @@ void *sn_arena_take(sn_arena *arena, size_t size)
 		(void)sn_fail(arena->ctx, SN_ENOMEM, "out of memory: an impossible size was asked for");
 		return NULL;
 	}
-	size = (size + 63) / 64 * 64;
+	size = (size + SN_ARENA_GRAIN - 1) / SN_ARENA_GRAIN * SN_ARENA_GRAIN;
 	block *b = arena->newest;
 	if (!b || b->room - b->used < size) b = add_block(arena, size);
 	if (!b) return NULL;

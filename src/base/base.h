@@ -68,6 +68,7 @@ size_t sn_size3(size_t a, size_t b, size_t c);
 
 /* A point to return to: everything taken after the mark is given back by the reset. */
 typedef struct sn_mark { void *block; size_t used; } sn_mark;
+enum { SN_ARENA_GRAIN = 64 };   /* sizes are rounded up to it */
 sn_mark sn_arena_mark(const sn_arena *arena);
 void sn_arena_reset(sn_arena *arena, sn_mark mark);
 sn_ctx *sn_arena_ctx(const sn_arena *arena);

@@ -3,22 +3,19 @@
 
 #include <string.h>
 
-enum { MOST_TRACE_BYTES = 1 << 30 };   /* beyond it blocks are computed twice instead of saved */
-
 /* ---- room for what is saved ---- */
 
 typedef struct need { float **at; int64_t width; bool encoder; } need;   /* encoder: a row for each of its slots */
 
 enum { TRACE_NEEDS = 20 };
 
-static int list_needs(const sn_pass *p, sn_trace *t, need *out)
+static int list_needs(const sn_shape *s, sn_trace *t, need *out)
 {
-	const sn_shape *s = &p->model->shape;
 	bool layer = s->form.norm == SN_NORM_LAYER;
 	int64_t heads = (int64_t)s->n_head * s->d_head, kv = (int64_t)s->n_kv_head * s->d_head;
 	int n = 0;
 	for (int i = 0; i < SN_SAVED_IN_BLOCK; i++) {
-		if (i == SN_SAVED_CROSS && !p->cross) continue;
+		if (i == SN_SAVED_CROSS && !s->form.cross) continue;
 		if ((i == SN_SAVED_ATTN_POST || i == SN_SAVED_MLP_POST) && !s->form.branch_norm) continue;
 		out[n++] = (need){ &t->norm[i].x, s->d_model, false };
 		out[n++] = (need){ &t->norm[i].scale, 1, false };
@@ -27,8 +24,8 @@ static int list_needs(const sn_pass *p, sn_trace *t, need *out)
 	if (s->form.qk_norm) out[n++] = (need){ &t->raw, sn_qkv_width(s), false };
 	out[n++] = (need){ &t->qkv, sn_qkv_width(s), false };
 	out[n++] = (need){ &t->wide, s->form.gated ? 2 * s->d_mlp : s->d_mlp, false };
-	if (p->cross) out[n++] = (need){ &t->cross_q, heads, false };
-	if (p->cross) out[n++] = (need){ &t->cross_kv, 2 * kv, true };
+	if (s->form.cross) out[n++] = (need){ &t->cross_q, heads, false };
+	if (s->form.cross) out[n++] = (need){ &t->cross_kv, 2 * kv, true };
 	return n;
 }
 
@@ -37,27 +34,27 @@ static int64_t encoder_slots(const sn_pass *p) { return p->cross ? p->cross->lay
 static sn_status take_trace(const sn_pass *p, int64_t m, sn_trace *t)
 {
 	need needs[TRACE_NEEDS];
-	int n = list_needs(p, t, needs);
+	int n = list_needs(&p->model->shape, t, needs);
 	for (int i = 0; i < n; i++)
 		SN_NEW(*needs[i].at, p->arena, float, (needs[i].encoder ? encoder_slots(p) : m) * needs[i].width);
 	return SN_OK;
 }
 
-static int64_t trace_bytes(const sn_pass *p, int64_t m)
+int64_t sn_trace_bytes(const sn_shape *s, int64_t m, int64_t encoder)
 {
 	sn_trace t;
 	need needs[TRACE_NEEDS];
-	int n = list_needs(p, &t, needs);
+	int n = list_needs(s, &t, needs);
 	int64_t floats = 0;
-	for (int i = 0; i < n; i++) floats += (needs[i].encoder ? encoder_slots(p) : m) * needs[i].width;
-	return floats * (int64_t)sizeof(float);
+	for (int i = 0; i < n; i++) floats += (needs[i].encoder ? encoder : m) * needs[i].width;
+	return floats * (int64_t)sizeof(float) + n * (int64_t)SN_ARENA_GRAIN;
 }
 
 static sn_status take_traces(sn_pass *p, int64_t m)
 {
 	sn_back *b = p->back;
-	int n_layer = p->model->shape.n_layer, saved = n_layer + 1 - SN_MAX(p->c->first_back, 1);
-	b->twice = trace_bytes(p, m) * SN_MAX(saved, 0) > MOST_TRACE_BYTES;
+	int n_layer = p->model->shape.n_layer;
+	b->twice = p->twice;
 	SN_NEW(b->trace, p->arena, sn_trace, n_layer);
 	SN_NEW(b->stream, p->arena, float *, n_layer);
 	for (int l = SN_MAX(p->c->first_back, 1) - 1; l < n_layer; l++) {

@@ -36,6 +36,11 @@ struct sn_back {
 	float *dqkv;                /* [room, qkv] */
 };
 
+enum { SN_BACK_QUERIES = 32 };   /* queries whose attention is taken back together */
+
+/* Returns the bytes that a block's values take for m positions, and encoder ones that cross-attention reads. */
+int64_t sn_trace_bytes(const sn_shape *shape, int64_t m, int64_t encoder);
+
 /* ---- on the way up ---- */
 
 /* Saves the input x [m, d] of the norm that has this site, its means (or NULL) and the scales in p->scale. */

@@ -8,8 +8,6 @@
 #include <omp.h>
 #include <string.h>
 
-enum { QUERIES = 32 };   /* taken together */
-
 /* Where derivatives of one attention go. */
 typedef struct down {
 	sn_attending a;
@@ -144,13 +142,13 @@ static void pattern_of(const down *b, const head *h, int32_t pos, sn_extent e, f
 	b->a.p->model->kernels->softmax(out + e.lo, e.hi - e.lo);
 }
 
-/* room: 2 QUERIES + 1 rows of keys. */
+/* room: 2 SN_BACK_QUERIES + 1 rows of keys. */
 static void head_back(const down *b, const head *h, float *room)
 {
 	int64_t ld = h->keys;
-	float *pattern = room, *d = room + QUERIES * ld, *capped = d + QUERIES * ld;
-	for (int32_t pos = 0; pos < h->n; pos += QUERIES) {
-		int32_t n = SN_MIN(QUERIES, h->n - pos);
+	float *pattern = room, *d = room + SN_BACK_QUERIES * ld, *capped = d + SN_BACK_QUERIES * ld;
+	for (int32_t pos = 0; pos < h->n; pos += SN_BACK_QUERIES) {
+		int32_t n = SN_MIN(SN_BACK_QUERIES, h->n - pos);
 		for (int32_t i = 0; i < n; i++)
 			pattern_of(b, h, pos + i, sn_attention_extent(&b->a, h->row, pos + i), pattern + i * ld);
 		values_back(b, h, pos, n, ld, pattern, d);
@@ -179,7 +177,7 @@ static sn_status plain_back(const down *b)
 	const sn_pass *p = b->a.p;
 	const sn_shape *s = &p->model->shape;
 	int threads = b->a.cross ? 1 : sn_ctx_threads(p->ctx), group = s->n_head / s->n_kv_head;
-	int64_t width = (2 * QUERIES + 1) * (int64_t)most_keys(b), n_task = (int64_t)p->n_row * s->n_kv_head;
+	int64_t width = (2 * SN_BACK_QUERIES + 1) * (int64_t)most_keys(b), n_task = (int64_t)p->n_row * s->n_kv_head;
 	float *room;
 	SN_NEW(room, p->arena, float, width * threads);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)

@@ -4,7 +4,7 @@
 #include "model/pass.h"
 #include "model/site.h"
 
-enum { BLOCK = 64 };   /* what an arena rounds up to */
+enum { BLOCK = SN_ARENA_GRAIN };
 
 /* ---- rows ---- */
 
@@ -162,7 +162,8 @@ static int64_t split_bytes(const sn_compiled *c)
 
 int64_t sn_cost_bytes(const sn_compiled *c, const sn_cost *sum)
 {
-	return sn_activation_bytes(&c->model->shape, SN_MAX(sum->tokens, 1)) + attention_bytes(c, sum) +
+	int64_t back = c->gradient ? sn_cost_back(c, sum) : 0;
+	return back + sn_activation_bytes(&c->model->shape, SN_MAX(sum->tokens, 1)) + attention_bytes(c, sum) +
 		edit_bytes(c, sum) + tap_bytes(c) + result_bytes(c, sum) + finish_bytes(c, sum) + cross_bytes(c, sum) +
 		split_bytes(c);
 }
@@ -175,7 +176,7 @@ static int64_t packed(const sn_model *m, sn_part part)
 	return has ? sn_part_rows(&m->shape, part) * sn_part_columns(&m->shape, part) : 0;
 }
 
-int64_t sn_weight_bytes(const sn_model *m, int stage, bool logits)
+int64_t sn_weight_bytes(const sn_model *m, int stage, bool logits, bool gradient)
 {
 	static const sn_part in_block[] = { SN_PART_Q, SN_PART_K, SN_PART_V, SN_PART_O, SN_PART_CROSS_Q, SN_PART_CROSS_K,
 	                                    SN_PART_CROSS_V, SN_PART_CROSS_O, SN_PART_GATE, SN_PART_UP, SN_PART_DOWN };
@@ -185,7 +186,7 @@ int64_t sn_weight_bytes(const sn_model *m, int stage, bool logits)
 	most = SN_MAX(packed(m, SN_PART_Q) + packed(m, SN_PART_K) + packed(m, SN_PART_V),
 	              packed(m, SN_PART_GATE) + packed(m, SN_PART_UP));
 	int blocks = SN_MIN(SN_MAX(stage, 0), s->n_layer), groups = blocks ? sn_group_of(s, blocks - 1) + 1 : 0;
-	int64_t sum = groups * block + packed(m, SN_PART_PROJECT) + packed(m, SN_PART_HEAD);
+	int64_t sum = (groups * block + packed(m, SN_PART_PROJECT) + packed(m, SN_PART_HEAD)) * (gradient ? 2 : 1);
 	if (logits) sum += s->n_logit * s->d_head_out;
 	return sum * bytes + most * (int64_t)sizeof(float);
 }

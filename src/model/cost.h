@@ -18,15 +18,20 @@ typedef struct sn_cost {
 
 /* Adds a row. */
 void sn_cost_add(const sn_compiled *c, sn_cost *sum, int32_t row);
-/* Returns the bytes that a step with these rows takes: activations, attention, edits, logits, taps. */
+/* Returns the bytes that a step with these rows takes: activations, attention, edits, logits, taps; with gradients, if
+ * every block is computed twice. */
 int64_t sn_cost_bytes(const sn_compiled *c, const sn_cost *sum);
+/* Returns the bytes that saving every block until the way down takes beside those. 0 without gradients. */
+int64_t sn_cost_saving(const sn_compiled *c, const sn_cost *sum);
+/* Returns those of sn_cost_bytes that are for the way down. */
+int64_t sn_cost_back(const sn_compiled *c, const sn_cost *sum);
 /* Returns the positions that a row computes in its busiest stage. */
 int64_t sn_cost_tokens(const sn_compiled *c, int32_t row);
 /* Returns the bytes of the activations of a step of m tokens, without logits. */
 int64_t sn_activation_bytes(const sn_shape *shape, int64_t m);
 /* Returns the bytes of a model's packed weights up to a stage (n_layer + 1: with the unembedding where logits are
- * needed whole), and what packing takes on the way. */
-int64_t sn_weight_bytes(const sn_model *model, int stage, bool logits);
+ * needed whole), and what packing takes on the way. gradient: packed transposed too. */
+int64_t sn_weight_bytes(const sn_model *model, int stage, bool logits, bool gradient);
 /* Returns the bytes of rows kept for later batches. */
 int64_t sn_state_bytes(const sn_shape *shape, int64_t tokens);
 /* Returns whether distributions are computed at all, and whether logits are needed whole. */

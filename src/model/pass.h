@@ -52,6 +52,7 @@ typedef struct sn_pass {
 	sn_back *back;               /* what the backward pass needs, or NULL */
 	const float *seed;           /* [tokens of batch, d_model] derivative of what the stack yields, or NULL */
 	float *memory;               /* gathers that of the encoder's output, or NULL */
+	bool twice;                  /* blocks are computed once more on the way down, where saving them takes too much */
 	bool silent;                 /* computed once more, for the backward pass: nothing is read or scored */
 	double *score;
 } sn_pass;

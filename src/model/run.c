@@ -80,9 +80,9 @@ static int64_t bytes_beside(const sn_compiled *c, const job *j, const sn_state *
 	bool whole, logits = sn_needs_logits(c, &whole);
 	int64_t kept = (keep ? sn_state_tokens(keep) : 0) + (keep && c->state ? sn_state_tokens(c->state) : 0);
 	for (int32_t b = 0; b < c->batch->n; b++) need = SN_MAX(need, c->need[b]);
-	int64_t bytes = (int64_t)sn_arena_bytes(c->arena) + sn_weight_bytes(c->model, need, logits) +
+	int64_t bytes = (int64_t)sn_arena_bytes(c->arena) + sn_weight_bytes(c->model, need, logits, c->gradient) +
 		sn_state_bytes(&c->model->shape, kept);
-	if (j->cross) bytes += sn_weight_bytes(c->model->encoder, c->model->encoder->shape.n_layer, false);
+	if (j->cross) bytes += sn_weight_bytes(c->model->encoder, c->model->encoder->shape.n_layer, false, false);
 	return bytes;
 }
 
@@ -147,6 +147,7 @@ static sn_status run_wave(runner *r, const sn_wave *wave)
 	p->n_row = wave->n;
 	p->kin = row + wave->kin;
 	p->n_kin = wave->n_kin;
+	p->twice = wave->twice;
 	SN_TRY(open_held(r, wave));
 	SN_TRY(make_room(r, wave));
 	sn_mark mark = sn_arena_mark(p->arena);

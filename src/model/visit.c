@@ -268,6 +268,7 @@ static void run_dots(sn_pass *p, sn_site_kind kind, const sn_slots *v)
 sn_status sn_visit_slab(sn_pass *p, sn_site_kind kind, float *x, int64_t stride, int64_t slot0, int64_t slot1)
 {
 	uint8_t touched = sn_touched(p->c, kind, p->stage);
+	if (p->silent) touched &= SN_TOUCH_EDIT;
 	if (!touched && !p->held) return SN_OK;
 	sn_slots v = { x, stride, slot0, slot1 };
 	sn_hold_site(p, kind, SN_BEFORE, x, stride);

@@ -53,8 +53,10 @@ static sn_status close_wave(cutter *k, int32_t end)
 	k->sum = (sn_cost){ 0 };
 	k->first = end;
 	if (end == first) return SN_OK;
+	int64_t bytes = sn_cost_bytes(k->c, &sum), saved = bytes + sn_cost_saving(k->c, &sum);
+	bool twice = k->taken + saved > k->most_bytes;
 	return push_wave(k, (sn_wave){ .first = first, .n = end - first, .tokens = sum.tokens,
-	                               .bytes = sn_cost_bytes(k->c, &sum) });
+	                               .bytes = twice ? bytes : saved, .twice = twice });
 }
 
 /* ---- a family that is too large for one wave ---- */

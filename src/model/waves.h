@@ -11,6 +11,7 @@ typedef struct sn_wave {
 	int32_t first, n, kin, n_kin;
 	int64_t tokens, bytes;   /* what the step computes in its busiest stage, and takes */
 	int64_t held;            /* bytes at most that are held beside it */
+	bool twice;              /* gradients: there is no room to save every block until the way down */
 } sn_wave;
 
 typedef struct sn_waves {

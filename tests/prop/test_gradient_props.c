@@ -1,7 +1,8 @@
 /* What must hold for gradients in every form that the generic block can take: along a random direction the derivative
- * is the central difference of the score, at every site and through every kind of edit; taps change nothing; a block
- * computed twice gives what a saved one gives. */
+ * is the central difference of the score, at every site and through every kind of edit; taps change nothing; the memory
+ * budget is kept and changes nothing, whether blocks are saved or computed twice. */
 #include "common/forms.h"
+#include "common/outcome.h"
 
 #include "model/site.h"
 
@@ -9,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CASES = 150, ROWS = 4, LEN = 7, SITES = 6 };
+enum { CASES = 150, ROWS = 4, LEN = 7, SITES = 6, MEMORY_CASES = 60 };
 
 static sn_batch make_rows(forms_case *f)
 {
@@ -257,8 +258,104 @@ static void derivatives_are_differences(void **state)
 	}
 }
 
+/* ---- memory ---- */
+
+/* Memory that a context has now, and had at most. */
+typedef struct counter { int64_t now, peak; } counter;
+
+static void *count_alloc(void *payload, size_t size)
+{
+	counter *c = payload;
+	char *p = aligned_alloc(64, size + 64);
+	if (!p) return NULL;
+	memcpy(p, &size, sizeof size);
+	c->now += (int64_t)size;
+	c->peak = SN_MAX(c->peak, c->now);
+	return p + 64;
+}
+
+static void count_free(void *payload, void *p)
+{
+	size_t size;
+	memcpy(&size, (char *)p - 64, sizeof size);
+	((counter *)payload)->now -= (int64_t)size;
+	free((char *)p - 64);
+}
+
+static void run_within(forms_case *f, int64_t memory, const sn_batch *batch, const sn_plan *plan, outcome *out,
+                       counter *c)
+{
+	sn_options o = { .size = sizeof o, .threads = 1, .seed = 1, .memory = memory, .alloc = count_alloc,
+	                 .dealloc = count_free, .alloc_payload = c };
+	sn_ctx *ctx;
+	*c = (counter){ 0 };
+	assert_int_equal(sn_ctx_open(&ctx, &o), SN_OK);
+	outcome_run(f, ctx, batch, plan, NULL, out);
+	if (out->status == SN_ENOMEM) assert_non_null(strstr(sn_error(ctx), "--memory"));
+	sn_ctx_close(ctx);
+}
+
+/* A random plan with gradients for its taps. */
+static void differentiate(random_plan *p, forms_case *f, sn_rng *rng)
+{
+	for (int t = 0; t < RANDOM_TAPS; t++)
+		p->tap[t] = (sn_tap){ .at = forms_random_site(f, rng, true), .where = { .sel = SN_ALL }, .what = SN_GRAD };
+	p->plan.tap = p->tap;
+	p->plan.n_tap = RANDOM_TAPS;
+}
+
+/* Budgets from the smallest that works on, in small steps, so that some leave no room to save blocks. Returns how many
+ * took less than the run without a limit. */
+static int check_budgets(forms_case *f, const random_rows *rows, const sn_plan *plan, const outcome *expected,
+                         int64_t most)
+{
+	outcome out;
+	counter c;
+	int less = 0, budgets = 0;
+	char text[256];
+	for (int64_t memory = 150000; budgets < 4; memory += memory / 16) {
+		run_within(f, memory, &rows->batch, plan, &out, &c);
+		if (out.status == SN_ENOMEM) continue;
+		assert_int_equal(out.status, SN_OK);
+		if (outcome_difference(plan, rows->batch.n, &out, expected, 1e-4, text, sizeof text))
+			fail_msg("case %d, %lld bytes: %s", (int)f->number, (long long)memory, text);
+		if (c.peak > memory + (1 << 18))
+			fail_msg("case %d: %lld bytes, budget %lld", (int)f->number, (long long)c.peak, (long long)memory);
+		budgets++;
+		less += c.peak < most;
+	}
+	return less;
+}
+
+static void the_budget_is_kept_and_changes_nothing(void **state)
+{
+	int checked = 0, less = 0;
+	for (uint64_t number = 1; number <= MEMORY_CASES; number++) {
+		forms_case f;
+		random_rows rows;
+		random_plan p;
+		outcome free;
+		counter c;
+		forms_open(&f, test_ctx(state), number, number % 3 == 0);
+		sn_rng rng = sn_rng_make(number, 77);
+		random_rows_make(&rows, &f, &rng);
+		random_plan_make(&p, &f, &rows, &rng);
+		differentiate(&p, &f, &rng);
+		outcome_run(&f, f.ctx, &rows.batch, &p.plan, NULL, &free);   /* packs, in the model's own context */
+		run_within(&f, 0, &rows.batch, &p.plan, &free, &c);
+		if (free.status == SN_OK) {
+			less += check_budgets(&f, &rows, &p.plan, &free, c.peak);
+			checked++;
+		}
+		forms_close(&f);
+	}
+	print_message("%d plans, %d budgets of %d took less\n", checked, less, 4 * checked);
+	assert_true(checked > MEMORY_CASES / 2 && less > checked);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(derivatives_are_differences) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(derivatives_are_differences),
+		                                cmocka_unit_test(the_budget_is_kept_and_changes_nothing) };
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }
