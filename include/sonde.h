@@ -555,6 +555,7 @@ typedef enum sn_role {
 	SN_MARK,       /* TEXT, one or two characters written into the cell of a heat map */
 	SN_HATCH,      /* BOOL: true where the value holds for any model (of NULL: all measures): hatched, out of the colour
 	                  scale */
+	SN_LABEL,      /* TEXT that stands in the cells of HEAT in the place of the numbers of the measure `of` */
 	SN_ROLES
 } sn_role;
 typedef enum sn_view { SN_VIEW_TABLE, SN_VIEW_LINE, SN_VIEW_HEAT, SN_VIEW_TEXT, SN_VIEW_BAR, SN_VIEW_TOKENS,

@@ -109,7 +109,7 @@ static void json_provenance(sn_buf *buf, const sn_result *r)
 static const char *role_name(sn_role role)
 {
 	static const char *const name[] = { "dim",  "measure", "low",  "high", "count",
-										"text", "facet",   "base", "mark", "hatch" };
+										"text", "facet",   "base", "mark", "hatch", "label" };
 	return (unsigned)role < SN_COUNT(name) ? name[role] : "text";
 }
 

@@ -1,6 +1,6 @@
 /* Heat maps: a map for each measure and facet, first dimension across, second down. Numbers stand in the cells, so that
- * no colour need be read; cells that hold for any model are hatched. A TEXT measure makes a map of categories with
- * marks. */
+ * no colour need be read, or words that a LABEL column has; cells that hold for any model are hatched. A TEXT measure
+ * makes a map of categories with marks. */
 #include "base/write.h"
 #include "report/svg.h"
 
@@ -90,6 +90,14 @@ static void cell_words(sn_buf *buf, const heat *h, double x, double y, const cha
 	if (mark) sn_svg_text(buf, x + h->cell - 2, y + 9, &small, mark);
 }
 
+/* As much of a word as fits. */
+static void cell_label(sn_buf *buf, const heat *h, double x, double y, const char *text, const char *color)
+{
+	sn_words words = { 10, SN_MIDDLE, color, NULL };
+	if (h->cell >= NARROWEST_TEXT && text)
+		sn_svg_text_cut(buf, x + h->cell / 2, y + CELL_HEIGHT / 2.0 + 3.5, h->cell - 4, &words, text);
+}
+
 static void number_cell(sn_buf *buf, const heat *h, int64_t row, double x, double y, bool hatched)
 {
 	const sn_source *s = &h->pick->source;
@@ -106,6 +114,10 @@ static void number_cell(sn_buf *buf, const heat *h, int64_t row, double x, doubl
 	else
 		sn_format(paint, sizeof paint, "#%02x%02x%02x", c.r, c.g, c.b);
 	cell_rect(buf, h, x, y, paint);
+	if (h->measure->label >= 0) {
+		cell_label(buf, h, x, y, sn_source_at(s, row, h->measure->label)->s, hatched ? "#333333" : sn_color_text(c));
+		return;
+	}
 	if (s->table->col[h->measure->col].type == SN_TYPE_BOOL) sn_format(text, sizeof text, value > 0 ? "yes" : "no");
 	else short_number(text, sizeof text, value);
 	const char *mark = h->measure->mark >= 0 ? sn_source_at(s, row, h->measure->mark)->s : NULL;

@@ -195,7 +195,7 @@ static bool belongs(const sn_table *t, int col, int measure)
 
 sn_measure sn_measure_of(const sn_table *t, int measure)
 {
-	sn_measure m = { .col = measure, .low = -1, .high = -1, .count = -1, .hatch = -1, .mark = -1 };
+	sn_measure m = { .col = measure, .low = -1, .high = -1, .count = -1, .hatch = -1, .mark = -1, .label = -1 };
 	int n = SN_MIN(t->n_col, (int)SN_MOST_SHOWN);
 	for (int i = 0; i < n; i++) {
 		sn_role role = t->col[i].role;
@@ -205,6 +205,7 @@ sn_measure sn_measure_of(const sn_table *t, int measure)
 		if (role == SN_COUNT_OF) m.count = i;
 		if (role == SN_HATCH) m.hatch = i;
 		if (role == SN_MARK) m.mark = i;
+		if (role == SN_LABEL) m.label = i;
 		if (role == SN_BASE && m.n_base < SN_MOST_BASES) m.base[m.n_base++] = i;
 	}
 	return m;

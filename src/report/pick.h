@@ -19,7 +19,7 @@ typedef struct sn_source {
 enum { SN_MOST_BASES = 3 };
 /* A measure and the columns that belong to it; -1: none. */
 typedef struct sn_measure {
-	int col, low, high, count, hatch, mark;
+	int col, low, high, count, hatch, mark, label;
 	int base[SN_MOST_BASES], n_base;
 } sn_measure;
 

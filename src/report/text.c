@@ -192,6 +192,51 @@ static sn_status number_grids(sn_buf *buf, const sn_pick *p, const sn_measure *m
 	return SN_OK;
 }
 
+/* ---- words in the cells ---- */
+
+enum { MOST_WORDS = 12, MOST_LETTERS = 9, MOST_MAPS = 2 };
+
+static sn_status label_cell(const sn_pick *p, const sn_measure *m, int64_t row, sn_arena *arena, const char **out)
+{
+	const char *word = row < 0 ? NULL : sn_source_at(&p->source, row, m->label)->s;
+	size_t size = word ? strlen(word) : 0, end = 0;
+	if (size && sn_utf8_check(word, size) < 0)
+		for (int letters = 0; end < size && letters < MOST_LETTERS; letters++) (void)sn_utf8_next(word, size, &end);
+	*out = sn_arena_format(arena, "%.*s%s", (int)end, word ? word : "", end < size ? "…" : "");
+	return *out ? SN_OK : SN_ENOMEM;
+}
+
+/* As the figure has it: the first dimension across, the second down (thinned, the last always there). */
+static sn_status label_map(sn_buf *buf, const sn_pick *p, const sn_measure *m, int panel, sn_arena *arena)
+{
+	int n = SN_MIN(p->x.n, (int)MOST_WORDS) + 1, n_row = 0, step = (p->y.n + MOST_LINES - 1) / MOST_LINES;
+	const char *header[MOST_WORDS + 1], **cell;
+	bool right[MOST_WORDS + 1] = { false };
+	header[0] = p->y.n_col ? sn_col_title(&p->source.table->col[p->y.col[0]]) : "";
+	for (int x = 1; x < n; x++) SN_TRY(axis_text(&p->source, &p->x, x - 1, arena, &header[x]));
+	SN_NEW(cell, arena, const char *, (int64_t)n * p->y.n);
+	for (int y = 0; y < p->y.n; y++) {
+		if (y % step && y != p->y.n - 1) continue;
+		SN_TRY(axis_text(&p->source, &p->y, y, arena, &cell[n_row * n]));
+		for (int x = 1; x < n; x++)
+			SN_TRY(label_cell(p, m, sn_pick_at(p, panel, y, x - 1), arena, &cell[n_row * n + x]));
+		n_row++;
+	}
+	sn_text_table(buf, header, right, n, cell, n_row);
+	return SN_OK;
+}
+
+static sn_status label_maps(sn_buf *buf, const sn_pick *p, const sn_measure *m, sn_arena *arena)
+{
+	for (int panel = 0; panel < SN_MIN(p->panel.n, (int)MOST_MAPS); panel++) {
+		sn_axis_write(buf, &p->source, &p->panel, panel);
+		sn_buf_puts(buf, p->panel.n_col ? "\n" : "");
+		SN_TRY(label_map(buf, p, m, panel, arena));
+	}
+	if (p->panel.n > MOST_MAPS) sn_buf_format(buf, "… %d more\n", p->panel.n - MOST_MAPS);
+	return SN_OK;
+}
+
 /* ---- categories as a map of marks ---- */
 
 static const char *map_mark(const sn_pick *p, const sn_measure *m, const sn_categories *c, int64_t row)
@@ -254,18 +299,24 @@ static sn_status plain_rows(sn_buf *buf, const sn_source *s, int64_t max_rows, s
 	return SN_OK;
 }
 
-/* Maps of categories are short, so all are shown; of the figures with numbers the first alone, the others are named. */
+static bool numeric(const sn_source *s, const sn_measure *m)
+{
+	return s->table->col[m->col].type != SN_TYPE_TEXT && m->label < 0;
+}
+
+/* Maps of categories are short, so all are shown, and words for the first panels; of the figures with numbers the first alone, the others are named. */
 static sn_status figure(sn_buf *buf, const sn_source *s, int64_t max_rows, bool *shown, sn_arena *arena)
 {
 	sn_pick p;
 	SN_TRY(sn_pick_table(&p, s, arena));
 	if (p.y.n == 1 && p.panel.n == 1 && !*shown) return *shown = true, plain_rows(buf, s, max_rows, arena);
 	for (int i = 0; i < p.n_measure; i++)
-		if (s->table->col[p.measure[i].col].type == SN_TYPE_TEXT) SN_TRY(maps(buf, &p, &p.measure[i], arena));
+		if (p.measure[i].label >= 0) SN_TRY(label_maps(buf, &p, &p.measure[i], arena));
+		else if (!numeric(s, &p.measure[i])) SN_TRY(maps(buf, &p, &p.measure[i], arena));
 	for (int i = 0; i < p.n_measure && !*shown; i++)
-		if (s->table->col[p.measure[i].col].type != SN_TYPE_TEXT) SN_TRY(number_grids(buf, &p, &p.measure[i], arena));
+		if (numeric(s, &p.measure[i])) SN_TRY(number_grids(buf, &p, &p.measure[i], arena));
 	bool numbers = false;
-	for (int i = 0; i < p.n_measure; i++) numbers |= s->table->col[p.measure[i].col].type != SN_TYPE_TEXT;
+	for (int i = 0; i < p.n_measure; i++) numbers |= numeric(s, &p.measure[i]);
 	if (numbers && *shown)
 		sn_buf_format(buf, "%lld rows (in the report of --out, and with --format csv or json)\n", (long long)s->n_row);
 	*shown |= numbers;

@@ -1,0 +1,46 @@
+/* What the lenses share: texts as tokens, batches of them, words that are one token, tokens for people. */
+#ifndef SN_METHODS_LENS_H
+#define SN_METHODS_LENS_H
+
+#include "data/result.h"
+
+typedef struct sn_lens_text {
+	int64_t row;       /* of the data */
+	const char *text;
+	sn_tokens token;   /* with those that the model's template adds; at most as many as the model takes */
+} sn_lens_text;
+
+typedef struct sn_lens_texts {
+	const char *source;
+	int64_t n, n_token;
+	int64_t n_cut;     /* texts that were longer than the model takes, and are cut there */
+	sn_lens_text *text;
+} sn_lens_texts;
+
+/* Tokenizes a column of the data (auto: text, sentence, prefix or sentence_good), at most limit rows (0: all). Rows
+ * without text are left out; SN_EPARSE where nothing is left. Everything from arena. */
+SN_CHECKED sn_status sn_lens_read(sn_lens_texts *out, sn_ctx *ctx, const sn_input *in, const char *column,
+                                  int64_t limit, sn_arena *arena);
+/* Texts [first, first + n) as a batch whose row b is text first + b; from arena. */
+SN_CHECKED sn_status sn_lens_batch(sn_batch *out, const sn_lens_texts *texts, int64_t first, int64_t n,
+                                   sn_arena *arena);
+/* Returns how many texts from `first` on have together at most n_token tokens; at least 1 where any is left. */
+int64_t sn_lens_fit(const sn_lens_texts *texts, int64_t first, int64_t n_token);
+/* Adds a limitation where texts were cut. */
+SN_CHECKED sn_status sn_lens_say_cut(sn_result *out, const sn_lens_texts *texts);
+/* SN_EARG where the model has no vocabulary to read vectors in, or is an encoder-decoder. */
+SN_CHECKED sn_status sn_lens_check(sn_ctx *ctx, const sn_model *model);
+
+/* Returns a token's text for people, from arena; NULL: no memory. */
+const char *sn_lens_token(sn_ctx *ctx, const sn_model *model, int32_t id, sn_arena *arena);
+/* Words as ids. */
+typedef struct sn_lens_words { int n; int32_t *id; } sn_lens_words;
+/* Reads words separated by '|'; one that begins with no space stands after one (not in masked models). SN_EARG for a
+ * word that is not one token: the text says which it is. */
+SN_CHECKED sn_status sn_lens_words_of(sn_lens_words *out, sn_ctx *ctx, const sn_model *model, const char *words,
+                                      sn_arena *arena);
+/* Returns tokens with their numbers as one text, best first: " is .31 · are .27"; number: which is written, or NULL. */
+const char *sn_lens_list(sn_ctx *ctx, const sn_model *model, const int32_t *id, const double *number, int n,
+                         sn_arena *arena);
+
+#endif

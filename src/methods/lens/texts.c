@@ -1,0 +1,144 @@
+/* Texts and words for the lenses. */
+#include "methods/lens/lens.h"
+
+#include "base/readable.h"
+#include "data/passages.h"
+
+#include <string.h>
+
+/* ---- texts ---- */
+
+static sn_status read_text(sn_lens_texts *out, sn_ctx *ctx, const sn_input *in, const char *text, int64_t row,
+                           sn_arena *arena)
+{
+	int64_t most = sn_model_get_info(in->model[0])->n_ctx;
+	sn_lens_text *t = &out->text[out->n];
+	*t = (sn_lens_text){ .row = row, .text = text };
+	if (!text || !*text) return SN_OK;
+	sn_status status = sn_tokenize(ctx, sn_model_tokenizer(in->model[0]), text, strlen(text),
+	                               SN_ADD_SPECIAL | SN_PARSE_SPECIAL, arena, &t->token);
+	if (status == SN_EPARSE)
+		return sn_fail(ctx, status, "%s: row %lld: %s", in->data[0]->source, (long long)row + 1, sn_error(ctx));
+	SN_TRY(status);
+	if (t->token.n == 0) return SN_OK;
+	if (most > 0 && t->token.n > most) {
+		t->token.n = most;
+		out->n_cut++;
+	}
+	out->n_token += t->token.n;
+	out->n++;
+	return SN_OK;
+}
+
+sn_status sn_lens_read(sn_lens_texts *out, sn_ctx *ctx, const sn_input *in, const char *column, int64_t limit,
+                       sn_arena *arena)
+{
+	static const char *const usual[] = { "text", "sentence", "prefix", "sentence_good" };
+	const sn_dataset *data = in->data[0];
+	const sn_column *c = sn_text_column(ctx, data, column, usual, SN_COUNT(usual));
+	if (!c) return SN_ENOTFOUND;
+	int64_t n = limit > 0 ? SN_MIN(limit, data->n) : data->n;
+	*out = (sn_lens_texts){ .source = data->source };
+	SN_NEW(out->text, arena, sn_lens_text, n);
+	for (int64_t row = 0; row < n; row++) SN_TRY(read_text(out, ctx, in, c->s[row], row, arena));
+	if (out->n > 0) return SN_OK;
+	return sn_fail(ctx, SN_EPARSE, "%s: column %s has no text in its first %lld rows", data->source, c->name,
+	               (long long)n);
+}
+
+sn_status sn_lens_batch(sn_batch *out, const sn_lens_texts *texts, int64_t first, int64_t n, sn_arena *arena)
+{
+	int64_t *start, *item;
+	int32_t *token;
+	SN_NEW(start, arena, int64_t, n + 1);
+	SN_NEW(item, arena, int64_t, n);
+	for (int64_t b = 0; b < n; b++) {
+		start[b + 1] = start[b] + texts->text[first + b].token.n;
+		item[b] = texts->text[first + b].row;
+	}
+	SN_NEW(token, arena, int32_t, start[n]);
+	for (int64_t b = 0; b < n; b++)
+		memcpy(token + start[b], texts->text[first + b].token.id, (size_t)(start[b + 1] - start[b]) * sizeof *token);
+	*out = (sn_batch){ .n = (int32_t)n, .token = token, .start = start, .item = item };
+	return SN_OK;
+}
+
+int64_t sn_lens_fit(const sn_lens_texts *texts, int64_t first, int64_t n_token)
+{
+	int64_t n = 0, sum = 0;
+	while (first + n < texts->n && (n == 0 || sum + texts->text[first + n].token.n <= n_token))
+		sum += texts->text[first + n++].token.n;
+	return n;
+}
+
+sn_status sn_lens_say_cut(sn_result *out, const sn_lens_texts *texts)
+{
+	if (texts->n_cut == 0) return SN_OK;
+	return sn_result_limit(out, "%lld texts are longer than the model takes and were cut there.",
+	                       (long long)texts->n_cut);
+}
+
+sn_status sn_lens_check(sn_ctx *ctx, const sn_model *model)
+{
+	const sn_model_info *info = sn_model_get_info(model);
+	if (!info->has_logits)
+		return sn_fail(ctx, SN_EARG, "%s has no language-model head: there is no vocabulary to read vectors in",
+		               info->path);
+	if (!info->n_layer_encoder) return SN_OK;
+	return sn_fail(ctx, SN_EARG, "%s is an encoder-decoder; lenses take decoders and masked models", info->path);
+}
+
+/* ---- words ---- */
+
+const char *sn_lens_token(sn_ctx *ctx, const sn_model *model, int32_t id, sn_arena *arena)
+{
+	size_t size;
+	const sn_tokenizer *tokenizer = sn_model_tokenizer(model);
+	bool known = tokenizer && id >= 0 && id < sn_tokenizer_size(tokenizer);
+	const char *text = known ? sn_token_text(ctx, tokenizer, id, arena, &size) : NULL;
+	return text ? sn_readable(arena, text, size) : sn_arena_format(arena, "#%d", id);
+}
+
+static sn_status word_of(sn_ctx *ctx, const sn_model *model, const char *word, size_t size, sn_arena *arena,
+                         int32_t *id)
+{
+	const sn_model_info *info = sn_model_get_info(model);
+	sn_tokens t;
+	char *text = sn_arena_format(arena, "%s%.*s", info->causal && word[0] != ' ' ? " " : "", (int)size, word);
+	if (!text) return SN_ENOMEM;
+	SN_TRY(sn_tokenize(ctx, sn_model_tokenizer(model), text, strlen(text), SN_PARSE_SPECIAL, arena, &t));
+	if (t.n == 1) return *id = t.id[0], SN_OK;
+	const char *list = sn_lens_list(ctx, model, t.id, NULL, (int)SN_MIN(t.n, (int64_t)8), arena);
+	if (!list) return SN_ENOMEM;
+	return sn_fail(ctx, SN_EARG, "\"%.*s\" is %lld tokens of %s (%s); name one token", (int)size, word,
+	               (long long)t.n, info->path, list);
+}
+
+sn_status sn_lens_words_of(sn_lens_words *out, sn_ctx *ctx, const sn_model *model, const char *words, sn_arena *arena)
+{
+	*out = (sn_lens_words){ 0 };
+	SN_NEW(out->id, arena, int32_t, strlen(words) / 2 + 1);
+	for (const char *at = words; *at;) {
+		size_t size = strcspn(at, "|");
+		if (size == 0)
+			return sn_fail(ctx, SN_EARG, "\"%s\" has an empty word; words are separated by single bars", words);
+		SN_TRY(word_of(ctx, model, at, size, arena, &out->id[out->n++]));
+		at += size + (at[size] == '|');
+	}
+	return SN_OK;
+}
+
+const char *sn_lens_list(sn_ctx *ctx, const sn_model *model, const int32_t *id, const double *number, int n,
+                         sn_arena *arena)
+{
+	sn_buf buf = { .ctx = ctx };
+	for (int i = 0; i < n; i++) {
+		const char *token = sn_lens_token(ctx, model, id[i], arena);
+		sn_buf_format(&buf, "%s%s", i ? " · " : "", token ? token : "");
+		if (number) sn_buf_format(&buf, " %.3g", number[i]);
+		buf.failed |= !token;
+	}
+	const char *text = buf.failed ? NULL : sn_arena_copy(arena, buf.size ? buf.data : "", buf.size);
+	sn_buf_free(&buf);
+	return text;
+}
