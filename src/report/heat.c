@@ -22,6 +22,7 @@ typedef struct heat {
 	const sn_pick *pick;
 	const sn_measure *measure;
 	double gutter, cell; /* widths of the labels at the left and of a cell */
+	int *x, n_x;         /* [n_x] what the panel at hand has across */
 	sn_names names;      /* below */
 	double limit;        /* the scale ends at +-limit or [0, limit] */
 	bool diverging, category;
@@ -141,7 +142,7 @@ static void category_cell(sn_buf *buf, const heat *h, int64_t row, double x, dou
 
 static void draw_cell(sn_buf *buf, const heat *h, int panel, int iy, int ix, double y0)
 {
-	int64_t row = sn_pick_at(h->pick, panel, iy, ix);
+	int64_t row = sn_pick_at(h->pick, panel, iy, h->x[ix]);
 	double x = h->gutter + ix * h->cell, y = y0 + TITLE + iy * CELL_HEIGHT;
 	if (row < 0) {
 		cell_rect(buf, h, x, y, "#f7f7f7");
@@ -171,23 +172,24 @@ static sn_status draw_labels(sn_buf *buf, const heat *h, double y0, sn_arena *ar
 	}
 	bool words = p->source.table->col[p->x.col[0]].type == SN_TYPE_TEXT;
 	int step = words ? 1 : SN_MAX(1, (int)ceil(20 / h->cell));
-	for (int x = 0; x < p->x.n; x += step) {
-		SN_TRY(sn_axis_label(p, &p->x, x, arena, &label));
+	for (int x = 0; x < h->n_x; x += step) {
+		SN_TRY(sn_axis_label(p, &p->x, h->x[x], arena, &label));
 		sn_svg_name(buf, h->gutter + (x + 0.5) * h->cell, bottom + 2, &h->names, X_SIZE, label);
 	}
-	sn_svg_text(buf, h->gutter + p->x.n * h->cell / 2, bottom + h->names.height + 16, &title,
+	sn_svg_text(buf, h->gutter + h->n_x * h->cell / 2, bottom + h->names.height + 16, &title,
 				sn_col_title(&p->source.table->col[p->x.col[0]]));
 	return SN_OK;
 }
 
-static sn_status draw_map(sn_buf *buf, const heat *h, int panel, double y0, sn_arena *arena)
+static sn_status draw_map(sn_buf *buf, heat *h, int panel, double y0, sn_arena *arena)
 {
 	static const sn_words words = { 12.5, SN_START, "#111111", "600" };
 	const char *title;
+	h->n_x = sn_pick_columns(h->pick, panel, h->x);
 	SN_TRY(sn_panel_title(h->pick, h->measure, panel, arena, &title));
 	sn_svg_text_cut(buf, 8, y0 + 16, SN_FIGURE_WIDTH - 16, &words, title);
 	for (int y = 0; y < h->pick->y.n; y++)
-		for (int x = 0; x < h->pick->x.n; x++) draw_cell(buf, h, panel, y, x, y0);
+		for (int x = 0; x < h->n_x; x++) draw_cell(buf, h, panel, y, x, y0);
 	return draw_labels(buf, h, y0, arena);
 }
 
@@ -277,12 +279,17 @@ static sn_status label_width(const sn_pick *p, sn_arena *arena, double *width)
 	return SN_OK;
 }
 
-static double cell_width(const sn_pick *p, double gutter) { return fmin(56, (SN_FIGURE_WIDTH - gutter - 10) / p->x.n); }
-
-static heat make_heat(const sn_pick *p, const sn_measure *m, double gutter)
+/* As wide as the panel with the most columns lets them be. x: [p->x.n], scratch. */
+static double cell_width(const sn_pick *p, double gutter, int *x)
 {
-	heat h = { .pick = p, .measure = m, .gutter = gutter };
-	h.cell = cell_width(p, gutter);
+	int most = 1;
+	for (int panel = 0; panel < p->panel.n; panel++) most = SN_MAX(most, sn_pick_columns(p, panel, x));
+	return fmin(56, (SN_FIGURE_WIDTH - gutter - 10) / most);
+}
+
+static heat make_heat(const sn_pick *p, const sn_measure *m, double gutter, double cell, int *x)
+{
+	heat h = { .pick = p, .measure = m, .gutter = gutter, .cell = cell, .x = x };
 	h.category = p->source.table->col[m->col].type == SN_TYPE_TEXT;
 	sn_format(h.hatch, sizeof h.hatch, "hatch-%d-%d", p->source.index, m->col);
 	if (h.category) h.words = sn_categories_of(&p->source, m);
@@ -298,11 +305,14 @@ sn_status sn_draw_heat(sn_buf *buf, const sn_pick *p, sn_arena *arena)
 	sn_names names;
 	sn_buf body = { .ctx = buf->ctx };
 	SN_TRY(label_width(p, arena, &gutter));
-	SN_TRY(sn_names_below(p, cell_width(p, gutter), X_SIZE, arena, &names));
+	int *x;
+	SN_NEW(x, arena, int, p->x.n);
+	double cell = cell_width(p, gutter, x);
+	SN_TRY(sn_names_below(p, cell, X_SIZE, arena, &names));
 	double map = TITLE + p->y.n * CELL_HEIGHT + names.height + X_TITLE + GAP;
 	sn_status status = SN_OK;
 	for (int m = 0; m < p->n_measure && status == SN_OK; m++) {
-		heat h = make_heat(p, &p->measure[m], gutter);
+		heat h = make_heat(p, &p->measure[m], gutter, cell, x);
 		h.names = names;
 		sn_svg_hatch(&body, h.hatch);
 		for (int panel = 0; panel < p->panel.n && status == SN_OK; panel++, y += map)

@@ -253,6 +253,18 @@ sn_status sn_pick_table(sn_pick *p, const sn_source *source, sn_arena *arena)
 	return find_rows(p, arena);
 }
 
+int sn_pick_columns(const sn_pick *p, int panel, int *x)
+{
+	bool words = p->panel.n_col > 0 && p->source.table->col[p->x.col[0]].type == SN_TYPE_TEXT;
+	int n = 0;
+	for (int i = 0; i < p->x.n; i++) {
+		bool any = !words;
+		for (int y = 0; y < p->y.n && !any; y++) any = sn_pick_at(p, panel, y, i) >= 0;
+		if (any) x[n++] = i;
+	}
+	return n;
+}
+
 int64_t sn_pick_at(const sn_pick *p, int panel, int y, int x)
 {
 	return p->at[((int64_t)panel * p->y.n + y) * p->x.n + x];

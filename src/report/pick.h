@@ -72,6 +72,9 @@ sn_measure sn_measure_of(const sn_table *table, int col);
 void sn_axis_write(sn_buf *buf, const sn_source *source, const sn_axis *axis, int i);
 /* Picks axes and measures of a table, everything from arena. A table without DIM has an x axis of row numbers. */
 SN_CHECKED sn_status sn_pick_table(sn_pick *pick, const sn_source *source, sn_arena *arena);
+/* Lists the places of the x axis that a panel shows: all; or, where they are words, those it has rows for, since each
+ * panel may have its own. x: [pick->x.n]. Returns how many. */
+int sn_pick_columns(const sn_pick *pick, int panel, int *x);
 /* Row at a place, -1: none. */
 int64_t sn_pick_at(const sn_pick *pick, int panel, int y, int x);
 

@@ -209,17 +209,19 @@ static sn_status label_cell(const sn_pick *p, const sn_measure *m, int64_t row, 
 /* As the figure has it: the first dimension across, the second down (thinned, the last always there). */
 static sn_status label_map(sn_buf *buf, const sn_pick *p, const sn_measure *m, int panel, sn_arena *arena)
 {
-	int n = SN_MIN(p->x.n, (int)MOST_WORDS) + 1, n_row = 0, step = (p->y.n + MOST_LINES - 1) / MOST_LINES;
+	int *column, n_row = 0, step = (p->y.n + MOST_LINES - 1) / MOST_LINES;
+	SN_NEW(column, arena, int, p->x.n);
+	int n = SN_MIN(sn_pick_columns(p, panel, column), (int)MOST_WORDS) + 1;
 	const char *header[MOST_WORDS + 1], **cell;
 	bool right[MOST_WORDS + 1] = { false };
 	header[0] = p->y.n_col ? sn_col_title(&p->source.table->col[p->y.col[0]]) : "";
-	for (int x = 1; x < n; x++) SN_TRY(axis_text(&p->source, &p->x, x - 1, arena, &header[x]));
+	for (int x = 1; x < n; x++) SN_TRY(axis_text(&p->source, &p->x, column[x - 1], arena, &header[x]));
 	SN_NEW(cell, arena, const char *, (int64_t)n * p->y.n);
 	for (int y = 0; y < p->y.n; y++) {
 		if (y % step && y != p->y.n - 1) continue;
 		SN_TRY(axis_text(&p->source, &p->y, y, arena, &cell[n_row * n]));
 		for (int x = 1; x < n; x++)
-			SN_TRY(label_cell(p, m, sn_pick_at(p, panel, y, x - 1), arena, &cell[n_row * n + x]));
+			SN_TRY(label_cell(p, m, sn_pick_at(p, panel, y, column[x - 1]), arena, &cell[n_row * n + x]));
 		n_row++;
 	}
 	sn_text_table(buf, header, right, n, cell, n_row);
@@ -304,7 +306,8 @@ static bool numeric(const sn_source *s, const sn_measure *m)
 	return s->table->col[m->col].type != SN_TYPE_TEXT && m->label < 0;
 }
 
-/* Maps of categories are short, so all are shown, and words for the first panels; of the figures with numbers the first alone, the others are named. */
+/* Maps of categories are short, so all are shown, and words for the first panels; of the figures with numbers the first
+ * alone, the others are named. */
 static sn_status figure(sn_buf *buf, const sn_source *s, int64_t max_rows, bool *shown, sn_arena *arena)
 {
 	sn_pick p;

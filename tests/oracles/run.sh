@@ -21,7 +21,7 @@ scripts=("$@")
 	sentencepiece_models.py sentencepiece_folders.py gemma_tokenizer.py gguf_pre.py stats.py probes.py smollm2.py interchange.py generate.py
 	attention.py
 	estimates.py gradients.py lrp.py attribution_captum.py
-	frequency.py paradigms.py hub.py surprisal.py)
+	frequency.py paradigms.py hub.py surprisal.py lens.py)
 for script in "${scripts[@]}"; do
 	echo "$script"
 	"$python" "tests/oracles/$script"

@@ -3,6 +3,7 @@
 #define SN_METHODS_LENS_H
 
 #include "data/result.h"
+#include "stats/metrics.h"
 
 typedef struct sn_lens_text {
 	int64_t row;       /* of the data */
@@ -42,5 +43,10 @@ SN_CHECKED sn_status sn_lens_words_of(sn_lens_words *out, sn_ctx *ctx, const sn_
 /* Returns tokens with their numbers as one text, best first: " is .31 · are .27"; number: which is written, or NULL. */
 const char *sn_lens_list(sn_ctx *ctx, const sn_model *model, const int32_t *id, const double *number, int n,
                          sn_arena *arena);
+
+/* Returns "63 % [52, 74]", without the interval where there is none; from arena. NULL: no memory. */
+const char *sn_lens_percent(const sn_clustered *share, sn_arena *arena);
+/* Returns "2.31 [2.02, 2.60]" likewise. */
+const char *sn_lens_mean(const sn_clustered *mean, sn_arena *arena);
 
 #endif

@@ -97,12 +97,12 @@ static const sn_col followed_columns[] = {
 
 static const sn_table tables[] = {
 	[LAYERS] = { "layers", "What the layers would say", layer_columns, SN_COUNT(layer_columns), SN_VIEW_LINE,
-		"At each layer (0: the embedding, l: what block l - 1 leaves) the model's end is applied to the residual stream; "
-		"means over positions, intervals over texts. KL is of the final distribution from the lens', in bits: what is "
-		"lost by stopping there. Settled: from this layer on the first choice stays the final one.", false },
+		"At each layer (0: the embedding, l: what block l - 1 leaves) the model's end is applied to the residual "
+		"stream; means over positions, intervals over texts. KL is of the final distribution from the lens', in bits: "
+		"what is lost by stopping there. Settled: from this layer on the first choice stays the final one.", false },
 	[WORDS] = { "tokens", "Tokens through the layers", word_columns, SN_COUNT(word_columns), SN_VIEW_LINE,
-		"The model's own answer (the final distribution's first choice at each position) and the tokens that were asked "
-		"for. Means over positions, intervals over texts; rank 1 is the most probable token.", false },
+		"The model's own answer (the final distribution's first choice at each position) and the tokens that were "
+		"asked for. Means over positions, intervals over texts; rank 1 is the most probable token.", false },
 	[CELLS] = { "cells", "First choices by layer and position", cell_columns, SN_COUNT(cell_columns), SN_VIEW_HEAT,
 		"In each cell the token that the lens finds most probable; the darker, the more probable. Below, how far each "
 		"distribution is from the final one, and how undecided it is.", false },
@@ -453,8 +453,9 @@ static sn_status read_all(job *j)
 
 /* ---- results ---- */
 
-#define MEAN(c) sn_num(sn_clustered_mean(c)), sn_num(sn_clustered_interval(c, 0.95).low),                               \
-	            sn_num(sn_clustered_interval(c, 0.95).high)
+#define MEAN(c)                                                                                                        \
+	sn_num(sn_clustered_mean(c)), sn_num(sn_clustered_interval(c, 0.95).low),                                          \
+		sn_num(sn_clustered_interval(c, 0.95).high)
 
 static sn_status add_layers(const job *j)
 {
@@ -492,11 +493,10 @@ static sn_status summarise(const job *j)
 	int half = 0, last = j->n_site - 1;
 	if (j->stream) {
 		while (half < last && sn_clustered_mean(&j->layer[half].settled) < 0.5) half++;
-		sn_interval i = sn_clustered_interval(&j->layer[half].settled, 0.95);
+		const char *share = sn_lens_percent(&j->layer[half].settled, sn_result_arena(j->out));
+		if (!share) return SN_ENOMEM;
 		SN_TRY(sn_result_say(j->out, "From layer %d of %d on, the lens' first choice is the final one and stays it at "
-		                     "half of the %lld positions (%.0f %% [%.0f, %.0f] there).", half, last,
-		                     (long long)j->n_place, 100 * sn_clustered_mean(&j->layer[half].settled), 100 * i.low,
-		                     100 * i.high));
+		                     "%s of the %lld positions.", half, last, share, (long long)j->n_place));
 	}
 	const layer_sums *s = &j->layer[SN_MAX(last - 1, 0)], *begin = &j->layer[0];
 	SN_TRY(sn_result_say(j->out, "KL(final || lens) is %.2f bits on average at %s %d and %.2f bits at %s %d; the "

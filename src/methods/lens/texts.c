@@ -4,6 +4,7 @@
 #include "base/readable.h"
 #include "data/passages.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- texts ---- */
@@ -88,6 +89,24 @@ sn_status sn_lens_check(sn_ctx *ctx, const sn_model *model)
 	return sn_fail(ctx, SN_EARG, "%s is an encoder-decoder; lenses take decoders and masked models", info->path);
 }
 
+/* ---- numbers in sentences ---- */
+
+static const char *with_interval(const sn_clustered *c, double scale, const char *unit, int digits, sn_arena *arena)
+{
+	sn_interval i = sn_clustered_interval(c, 0.95);
+	double mean = scale * sn_clustered_mean(c);
+	if (isnan(i.low)) return sn_arena_format(arena, "%.*f%s", digits, mean, unit);
+	return sn_arena_format(arena, "%.*f%s [%.*f, %.*f]", digits, mean, unit, digits, scale * i.low, digits,
+	                       scale * i.high);
+}
+
+const char *sn_lens_percent(const sn_clustered *share, sn_arena *arena)
+{
+	return with_interval(share, 100, " %", 0, arena);
+}
+
+const char *sn_lens_mean(const sn_clustered *mean, sn_arena *arena) { return with_interval(mean, 1, "", 2, arena); }
+
 /* ---- words ---- */
 
 const char *sn_lens_token(sn_ctx *ctx, const sn_model *model, int32_t id, sn_arena *arena)
@@ -96,6 +115,7 @@ const char *sn_lens_token(sn_ctx *ctx, const sn_model *model, int32_t id, sn_are
 	const sn_tokenizer *tokenizer = sn_model_tokenizer(model);
 	bool known = tokenizer && id >= 0 && id < sn_tokenizer_size(tokenizer);
 	const char *text = known ? sn_token_text(ctx, tokenizer, id, arena, &size) : NULL;
+	if (text && size == 1 && *text == ' ') return "␣";
 	return text ? sn_readable(arena, text, size) : sn_arena_format(arena, "#%d", id);
 }
 
