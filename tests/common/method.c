@@ -97,3 +97,8 @@ double method_number(const method_run *r, int table, int64_t row, const char *co
 	const sn_value *value = sn_result_row(r->result, table, row) + c;
 	return r->method->table[table].col[c].type == SN_TYPE_FLOAT ? value->f : (double)value->i;
 }
+
+const char *method_text(const method_run *r, int table, int64_t row, const char *column)
+{
+	return sn_result_row(r->result, table, row)[method_column(r, table, column)].s;
+}

@@ -27,5 +27,7 @@ void method_close(method_run *r);
 /* The number of a column, by name, in a table; the test fails where there is none. */
 int method_column(const method_run *r, int table, const char *name);
 double method_number(const method_run *r, int table, int64_t row, const char *column);
+/* The text of a column likewise. */
+const char *method_text(const method_run *r, int table, int64_t row, const char *column);
 
 #endif

@@ -1,6 +1,6 @@
 /* sonde lens logit on a tiny Llama: the last layer is the model's own output, and what is averaged is what the cells
  * say. */
-#include "common/method_run.h"
+#include "common/method.h"
 
 #include "data/result.h"
 #include "report/report.h"
@@ -34,8 +34,8 @@ static double own_logprob(method_run *r, const char *text, int64_t *n)
 static void the_last_layer_is_the_models_output(void **state)
 {
 	method_run r;
-	method_open(&r, test_ctx(state), TINY, "data.txt", texts);
-	method_do(&r, "lens", "logit", (const char *[]){ "details=0", NULL });
+	method_open(&r, test_ctx(state), "lens", "logit", TINY, "data.txt", texts);
+	method_go(&r, (const char *[]){ "details=0", NULL });
 	int64_t last = last_layer(&r), n_text = 0, n = 0;
 	assert_int_equal(sn_result_rows(r.result, LAYERS), last + 1);
 	assert_true(method_number(&r, LAYERS, last, "agreement") == 1);
@@ -63,8 +63,8 @@ static void the_last_layer_is_the_models_output(void **state)
 static void cells_and_averages_agree(void **state)
 {
 	method_run r;
-	method_open(&r, test_ctx(state), TINY, "data.txt", texts);
-	method_do(&r, "lens", "logit", (const char *[]){ "details=0", "token=the|is", "top=3", NULL });
+	method_open(&r, test_ctx(state), "lens", "logit", TINY, "data.txt", texts);
+	method_go(&r, (const char *[]){ "details=0", "token=the|is", "top=3", NULL });
 	int64_t last = last_layer(&r), n_cell = sn_result_rows(r.result, CELLS), n = n_cell / (last + 1);
 	assert_int_equal(sn_result_rows(r.result, FOLLOWED), 3 * n_cell);
 	for (int64_t l = 0; l <= last; l++) {
@@ -92,10 +92,10 @@ static void cells_and_averages_agree(void **state)
 static void named_sites_are_read_as_the_stream_is(void **state)
 {
 	method_run a, b;
-	method_open(&a, test_ctx(state), TINY, "data.txt", texts);
-	method_open(&b, test_ctx(state), TINY, "data.txt", texts);
-	method_do(&a, "lens", "logit", (const char *[]){ "at=last", NULL });
-	method_do(&b, "lens", "logit", (const char *[]){ "at=last", "sites=blocks.*.hook_resid_post", NULL });
+	method_open(&a, test_ctx(state), "lens", "logit", TINY, "data.txt", texts);
+	method_open(&b, test_ctx(state), "lens", "logit", TINY, "data.txt", texts);
+	method_go(&a, (const char *[]){ "at=last", NULL });
+	method_go(&b, (const char *[]){ "at=last", "sites=blocks.*.hook_resid_post", NULL });
 	for (int64_t l = 0; l < last_layer(&a); l++) {
 		assert_true(method_number(&a, LAYERS, l + 1, "kl") == method_number(&b, LAYERS, l, "kl"));
 		assert_true(isnan(method_number(&b, LAYERS, l, "settled")));
@@ -109,8 +109,8 @@ static void first_choices_stand_in_the_map(void **state)
 {
 	method_run r;
 	sn_buf text = { .ctx = test_ctx(state) }, figure = text;
-	method_open(&r, text.ctx, TINY, "data.txt", "The keys\n");
-	method_do(&r, "lens", "logit", (const char *[]){ "at=last", NULL });
+	method_open(&r, text.ctx, "lens", "logit", TINY, "data.txt", "The keys\n");
+	method_go(&r, (const char *[]){ "at=last", NULL });
 	assert_ok(r.ctx, sn_report_text(&text, r.result, 20, false));
 	assert_ok(r.ctx, sn_report_svg(&figure, r.result, CELLS));
 	char line[64];
@@ -134,9 +134,9 @@ static void what_cannot_be_is_refused(void **state)
 		{ "sites=blocks.0.attn.hook_k", "model's width" }, { "column=nothing", "no column" },
 	};
 	method_run r;
-	method_open(&r, test_ctx(state), TINY, "data.txt", texts);
+	method_open(&r, test_ctx(state), "lens", "logit", TINY, "data.txt", texts);
 	for (int i = 0; i < SN_COUNT(wrong); i++) {
-		assert_int_not_equal(method_status(&r, "lens", "logit", (const char *[]){ wrong[i][0], NULL }), SN_OK);
+		assert_int_not_equal(method_status(&r, (const char *[]){ wrong[i][0], NULL }), SN_OK);
 		if (!strstr(sn_error(r.ctx), wrong[i][1])) fail_msg("%s: %s", wrong[i][0], sn_error(r.ctx));
 	}
 	method_close(&r);
