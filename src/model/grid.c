@@ -1,5 +1,5 @@
 #include "model/grid.h"
-#include "base/base.h"
+#include "base/work.h"
 #include "model/choice.h"
 #include "model/gather.h"
 
@@ -481,27 +481,103 @@ static int64_t chunk_size(const sn_grid *g, const int64_t *family, int64_t n)
 	return size;
 }
 
+/* The chunks as a list of work. */
+typedef struct chunks {
+	sn_model *model;
+	const sn_grid *grid;
+	const sn_grid_out *out;
+	int64_t longest, *order; /* order [n_family] */
+	int64_t n, *first;       /* [n + 1] where chunks begin in order */
+	size_t record;           /* bytes of a family's numbers */
+} chunks;
+
+/* Copies n numbers from an array to a record, or back; returns their bytes. array NULL: there are none. */
+static size_t carry_some(void *array, size_t size, int64_t first, int64_t n, char *record, bool back)
+{
+	if (!array) return 0;
+	char *own = (char *)array + (size_t)first * size;
+	if (record) memcpy(back ? own : record, back ? record : own, (size_t)n * size);
+	return (size_t)n * size;
+}
+
+/* Everything that a run says of a family; returns its bytes, for which record may be NULL. */
+static size_t carry(const chunks *l, int64_t f, char *record, bool back)
+{
+	const sn_grid_out *o = l->out;
+	int64_t k = l->grid->items->n_choice, v = l->grid->n_variant;
+	struct {
+		double *array;
+		int64_t n;
+	} part[] = { { o->base, 1 },          { o->source, 1 }, { o->ld, v }, { o->base_each, k }, { o->source_each, k },
+				 { o->each, v * k } };
+	size_t at = 0;
+	for (int i = 0; i < SN_COUNT(part); i++)
+		at += carry_some(part[i].array, sizeof(double), f * part[i].n, part[i].n, record ? record + at : NULL, back);
+	for (int i = 0; i < l->grid->n_variant; i++)
+		for (int t = 0; t < l->grid->variant[i].n_touch; t++) {
+			const sn_touch *touch = &l->grid->variant[i].touch[t];
+			if (touch->kind != SN_TOUCH_MEAN) continue;
+			at += carry_some(touch->moved, sizeof(float), f * l->longest, l->longest, record ? record + at : NULL,
+							 back);
+		}
+	return at;
+}
+
+static sn_status run_unit(sn_ctx *ctx, void *arg, int64_t i, void *result)
+{
+	const chunks *l = arg;
+	const int64_t *family = l->order + l->first[i];
+	sn_arena *arena;
+	SN_TRY(sn_arena_open(&arena, ctx));
+	chunk c = { .ctx = ctx,
+				.model = l->model,
+				.grid = l->grid,
+				.arena = arena,
+				.family = family,
+				.n_family = l->first[i + 1] - l->first[i],
+				.longest = l->longest,
+				.fold = l->grid->items->item[l->grid->family[family[0]].base].fold };
+	sn_status status = run_chunk(&c, l->out);
+	for (int64_t f = 0; f < c.n_family && status == SN_OK; f++)
+		(void)carry(l, family[f], (char *)result + (size_t)f * l->record, false);
+	sn_arena_close(arena);
+	return status;
+}
+
+static sn_status take_unit(sn_ctx *ctx, void *arg, int64_t i, const void *result)
+{
+	(void)ctx;
+	const chunks *l = arg;
+	for (int64_t f = l->first[i]; f < l->first[i + 1]; f++)
+		(void)carry(l, l->order[f], (char *)(uintptr_t)result + (size_t)(f - l->first[i]) * l->record, true);
+	return SN_OK;
+}
+
+static int64_t families_of(const void *arg, int64_t i)
+{
+	const chunks *l = arg;
+	return l->first[i + 1] - l->first[i];
+}
+
 static sn_status run_chunks(sn_ctx *ctx, sn_model *model, const sn_grid *g, const sn_grid_out *out, sn_arena *arena)
 {
-	int64_t *order, longest = sn_items_longest(g->items);
-	SN_TRY(order_families(g, arena, &order));
-	sn_mark mark = sn_arena_mark(arena);
+	chunks l = { .model = model, .grid = g, .out = out, .longest = sn_items_longest(g->items) };
+	int64_t most = 0;
+	SN_TRY(order_families(g, arena, &l.order));
+	SN_NEW(l.first, arena, int64_t, g->n_family + 1);
 	for (int64_t f = 0, n; f < g->n_family; f += n) {
-		SN_TRY(sn_poll(ctx));
-		n = chunk_size(g, order + f, g->n_family - f);
-		chunk c = { .ctx = ctx,
-					.model = model,
-					.grid = g,
-					.arena = arena,
-					.family = order + f,
-					.n_family = n,
-					.longest = longest,
-					.fold = g->items->item[g->family[order[f]].base].fold };
-		SN_TRY(run_chunk(&c, out));
-		sn_arena_reset(arena, mark);
-		sn_progress(ctx, g->what ? g->what : "running", f + n, g->n_family);
+		n = chunk_size(g, l.order + f, g->n_family - f);
+		l.first[++l.n] = f + n;
+		most = SN_MAX(most, n);
 	}
-	return SN_OK;
+	l.record = carry(&l, 0, NULL, false);
+	return sn_work_run(ctx, &(sn_work){ .what = g->what ? g->what : "running",
+										.n = l.n,
+										.size = (size_t)most * l.record,
+										.run = run_unit,
+										.arg = &l,
+										.take = take_unit,
+										.cost = families_of });
 }
 
 sn_status sn_grid_run(sn_ctx *ctx, sn_model *model, const sn_grid *grid, const sn_grid_out *out)

@@ -35,7 +35,7 @@ def run(folder, ranks, args, code=0):
     process = start(folder, ranks, args)
     out, err = process.communicate(timeout=300)
     assert process.returncode == code, (ranks, args, process.returncode, err)
-    return out, err
+    return "".join(line for line in out.splitlines(True) if not line.startswith("times,")), err   # seconds of localize's stages
 
 
 def read(path):
@@ -71,6 +71,9 @@ def commands():
     yield ["capture", "--data", "text.txt", "--out", "a.safetensors", *model]
     yield ["probe", "linear", "--data", "rows.jsonl", "--label", "number", "--random-models", "1", *model]
     yield ["probe", "linear", "--data", "bank.conllu", "--label", "upos,head", "--rank", "8", "--resamples", "100", *model]
+    toy = os.path.join(os.path.dirname(os.path.abspath(__file__)), "toy.json")
+    yield ["localize", "--phenomenon", toy, "--effort", "standard", "--resamples", "100", *model]
+    yield ["localize", "--compare", toy, os.path.join(os.path.dirname(toy), ".", "toy.json"), "--effort", "quick", *model]
 
 
 def check_same(folder, args):

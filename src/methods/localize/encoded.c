@@ -1,7 +1,7 @@
 /* Encoded: what held-out linear probes read at each cell, in bits, over random models and over surface features. */
 #include "methods/localize/localize.h"
 
-#include "base/base.h"
+#include "base/work.h"
 #include "stats/probe.h"
 
 #include <math.h>
@@ -97,26 +97,84 @@ static sn_status probe_cell(sn_probe_result *out, const sn_evidence *ev, const s
 	return sn_probe_cv(out, arena, &plan, x);
 }
 
+/* The cells of one model as a list of work. A result: a head, the blocks' strengths, then bits and right of the test
+ * prefixes for each label. */
+typedef struct cell_head {
+	double strength;
+	int64_t n_unconverged;
+} cell_head;
+
+typedef struct cells {
+	scores *s;
+	const sn_evidence *ev;
+	const sn_gather *g;
+} cells;
+
+static size_t cell_size(const cells *l)
+{
+	return sizeof(cell_head) + (size_t)l->ev->items->n_fold * sizeof(int) +
+		   2 * (size_t)l->s->n_label * (size_t)l->ev->n_test * sizeof(float);
+}
+
+/* Copies a cell's numbers between the scores and a result. */
+static void carry_cell(const cells *l, int c, char *result, bool back)
+{
+	scores *s = l->s;
+	int n_fold = l->ev->items->n_fold, *chosen = (int *)(result + sizeof(cell_head));
+	float *column = (float *)(chosen + n_fold);
+	for (int f = 0; f < n_fold; f++) {
+		int *own = &s->chosen[c * n_fold + f];
+		*(back ? own : &chosen[f]) = *(back ? &chosen[f] : own);
+	}
+	for (int b = 0; b < 2 * s->n_label; b++)
+		for (int64_t i = 0; i < l->ev->n_test; i++, column++) {
+			float *own = (b % 2 ? s->right : s->bits)[b / 2] + i * s->n_cell + c;
+			*(back ? own : column) = *(back ? column : own);
+		}
+}
+
+static sn_status run_cell(sn_ctx *ctx, void *arg, int64_t i, void *result)
+{
+	const cells *l = arg;
+	int c = (int)i, r = c % l->g->n_role, before = l->s->n_unconverged;
+	sn_arena *scratch;
+	sn_probe_result probe;
+	sn_status status = SN_OK;
+	SN_TRY(sn_arena_open(&scratch, ctx));
+	if (l->g->n[r] > 0) {
+		status = probe_cell(&probe, l->ev, l->g, r, l->s->n_label, l->g->x[c], l->g->d, scratch);
+		if (status == SN_OK) put_scores(l->s, l->ev, l->g, r, c, &probe);
+	}
+	sn_arena_close(scratch);
+	*(cell_head *)result = (cell_head){ l->s->strength[c], l->s->n_unconverged - before };
+	l->s->n_unconverged = before; /* counted when it is taken */
+	carry_cell(l, c, result, false);
+	return status;
+}
+
+static sn_status take_cell(sn_ctx *ctx, void *arg, int64_t i, const void *result)
+{
+	(void)ctx;
+	const cells *l = arg;
+	const cell_head *head = result;
+	l->s->strength[i] = head->strength;
+	l->s->n_unconverged += (int)head->n_unconverged;
+	carry_cell(l, (int)i, (char *)(uintptr_t)result, true);
+	return SN_OK;
+}
+
 static sn_status score_model(scores *s, sn_evidence *ev, sn_ctx *ctx, const sn_gather *g, int n_label, const char *what)
 {
 	SN_TRY(new_scores(s, ev, n_label, g->n_layer * g->n_role));
-	sn_arena *scratch;
-	SN_TRY(sn_arena_open(&scratch, ctx));
-	sn_status status = SN_OK;
-	for (int c = 0; c < s->n_cell && status == SN_OK; c++) {
-		sn_progress(ctx, what, c, s->n_cell);
-		sn_mark mark = sn_arena_mark(scratch);
-		sn_probe_result result;
-		if (g->n[c % g->n_role] == 0) continue;
-		status = probe_cell(&result, ev, g, c % g->n_role, n_label, g->x[c], g->d, scratch);
-		if (status == SN_OK) put_scores(s, ev, g, c % g->n_role, c, &result);
-		if (status == SN_OK) status = sn_poll(ctx);
-		sn_arena_reset(scratch, mark);
-	}
-	sn_arena_close(scratch);
+	cells l = { s, ev, g };
+	SN_TRY(sn_work_run(ctx, &(sn_work){ .what = what,
+										.n = s->n_cell,
+										.size = cell_size(&l),
+										.run = run_cell,
+										.arg = &l,
+										.take = take_cell }));
 	ev->n_unconverged += s->n_unconverged;
-	if (status == SN_OK) sn_progress(ctx, what, s->n_cell, s->n_cell);
-	return status;
+	return SN_OK;
 }
 
 /* ---- baselines ---- */

@@ -1,7 +1,7 @@
 /* `sonde localize`: where a model keeps a grammatical feature, whether it uses it, and through which encoding. */
 #include "methods/localize/tables.h"
 
-#include "base/base.h"
+#include "base/checkpoint.h"
 #include "data/phenomenon.h"
 
 #include <string.h>
@@ -125,6 +125,16 @@ static const char *display_name(const sn_model_info *info)
 	return slash && slash[1] ? slash + 1 : info->path[0] ? info->path : info->name;
 }
 
+/* The phenomenon's file may have changed under a run that is taken up: its items then differ. */
+static sn_status identify_items(sn_ctx *ctx, const char *name, const sn_items *items, sn_arena *arena)
+{
+	char hex[65];
+	const char *what = sn_arena_format(arena, "items (sha256) of %s", name);
+	if (!what) return SN_ENOMEM;
+	SN_TRY(sn_hash_bytes(ctx, items->token, (size_t)items->start[items->n] * sizeof *items->token, hex));
+	return sn_checkpoint_identify(ctx, what, hex);
+}
+
 static sn_status measure(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const char *name, const localize_param *p,
 						 sn_arena *arena)
 {
@@ -136,6 +146,7 @@ static sn_status measure(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const ch
 	sn_items *items;
 	sn_progress(ctx, "making items", 0, 1);
 	SN_TRY(sn_items_make(&items, ctx, phenomenon, sn_model_tokenizer(model), &size, sn_ctx_seed(ctx), arena));
+	SN_TRY(identify_items(ctx, name, items, arena));
 	sn_localize_options options = sn_localize_preset(effort);
 	options.delta = p->delta;
 	options.n_boot = (int)p->resamples;

@@ -1,7 +1,7 @@
 /* Selectivity (Hewitt & Liang 2019): can a probe of equal strength learn labels drawn at random for each word form? */
 #include "methods/localize/localize.h"
 
-#include "base/base.h"
+#include "base/work.h"
 #include "stats/probe.h"
 
 #include <math.h>
@@ -101,23 +101,38 @@ static sn_status count_types(const sn_evidence *ev, sn_arena *scratch, int *n_ty
 	return SN_OK;
 }
 
+/* The cells as a list of work. */
+typedef struct selected {
+	const sn_evidence *ev;
+	const sn_gather *g;
+	const int8_t *control;
+} selected;
+
+static sn_status run_cell(sn_ctx *ctx, void *arg, int64_t c, void *result)
+{
+	const selected *l = arg;
+	sn_selectivity *out = result;
+	*out = (sn_selectivity){ NAN, NAN, NAN };
+	if (l->g->n[c % l->g->n_role] == 0) return SN_OK;
+	sn_arena *scratch;
+	SN_TRY(sn_arena_open(&scratch, ctx));
+	sn_status status = select_cell(out, l->ev, l->g, (int)c, l->control, l->ev->strength[c], scratch);
+	sn_arena_close(scratch);
+	return status;
+}
+
 static sn_status select_all(sn_evidence *ev, sn_ctx *ctx, const sn_gather *g, sn_arena *scratch)
 {
 	int8_t *control;
-	int n_cell = ev->n_layer * ev->n_role;
 	SN_TRY(count_types(ev, scratch, &ev->n_type));
 	SN_TRY(sn_localize_control_labels(ev, sn_ctx_seed(ctx), ev->options.n_control, 0x53454c00, scratch, &control));
-	for (int c = 0; c < n_cell; c++) {
-		sn_progress(ctx, "control labels", c, n_cell);
-		sn_mark mark = sn_arena_mark(scratch);
-		ev->selectivity[c] = (sn_selectivity){ NAN, NAN, NAN };
-		if (g->n[c % g->n_role] > 0)
-			SN_TRY(select_cell(&ev->selectivity[c], ev, g, c, control, ev->strength[c], scratch));
-		sn_arena_reset(scratch, mark);
-		SN_TRY(sn_poll(ctx));
-	}
-	sn_progress(ctx, "control labels", n_cell, n_cell);
-	return SN_OK;
+	selected l = { ev, g, control };
+	return sn_work_run(ctx, &(sn_work){ .what = "control labels",
+										.n = ev->n_layer * ev->n_role,
+										.size = sizeof *ev->selectivity,
+										.run = run_cell,
+										.arg = &l,
+										.result = ev->selectivity });
 }
 
 sn_status sn_localize_selectivity(sn_evidence *ev, sn_ctx *ctx, const sn_gather *g)
