@@ -84,7 +84,7 @@ static void page_header(sn_buf *buf, const sn_result *r)
 	sn_buf_puts(buf, "</p>\n");
 	sn_buf_puts(buf, "<h1>");
 	const char *title = title_of(r); /* a brief begins with a small letter */
-	bool small = title[0] >= 'a' && title[0] <= 'z';
+	bool small = !provenance(r, "title") && title[0] >= 'a' && title[0] <= 'z';
 	sn_buf_format(buf, "%.*s", (int)small, &"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[small ? title[0] - 'a' : 0]);
 	sn_write_xml(buf, title + small);
 	sn_buf_puts(buf, "</h1>\n");

@@ -78,7 +78,10 @@ void sn_svg_text(sn_buf *buf, double x, double y, const sn_words *w, const char 
 double sn_text_width(const char *text, double size)
 {
 	double n = 0;
-	for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80; /* bytes that begin a character */
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+		n += (byte & 0xc0) == 0x80 ? 0 : byte == 0xd0 || byte == 0xd1 ? 1.15 : 1; /* Cyrillic letters are wider */
+	}
 	return 0.58 * size * n;
 }
 
