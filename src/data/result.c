@@ -19,7 +19,7 @@ struct sn_result {
 	sn_line *line;
 	int n_line, line_room;
 	const char *param_json;
-	bool russian;
+	bool russian;   /* a line of its provenance says so */
 };
 
 /* ---- opening and closing ---- */
@@ -56,6 +56,8 @@ sn_ctx *sn_result_ctx(const sn_result *result) { return sn_arena_ctx(result->are
 const sn_method *sn_result_method(const sn_result *result) { return result->method; }
 
 /* ---- language ---- */
+
+static const char LANGUAGE[] = "language";   /* provenance, so that a kept result knows it */
 
 const char *sn_result_word(const sn_result *result, const char *english)
 {
@@ -94,7 +96,7 @@ sn_status sn_result_in_russian(sn_result *result)
 	sn_method *m;
 	SN_NEW(m, result->arena, sn_method, 1);
 	*m = *result->method;
-	result->russian = true;
+	SN_TRY(sn_result_set(result, LANGUAGE, "ru"));
 	m->brief = sn_result_word(result, m->brief);
 	m->doc = sn_result_word(result, m->doc);
 	SN_TRY(translate_tables(result, m));
@@ -222,6 +224,7 @@ static sn_line *find_key(sn_result *r, sn_line_kind kind, const char *key)
 
 sn_status sn_result_add_line(sn_result *r, sn_line_kind kind, const char *key, const char *text)
 {
+	if (kind == SN_LINE_PROVENANCE && strcmp(key, LANGUAGE) == 0) r->russian = strcmp(text, "ru") == 0;
 	const char *copy = sn_arena_string(r->arena, text), *key_copy = sn_arena_string(r->arena, key);
 	if (!copy || !key_copy) return SN_ENOMEM;
 	sn_line *same = key[0] ? find_key(r, kind, key) : NULL;

@@ -204,6 +204,8 @@ localize=("$sonde" localize --model "$tiny" --effort quick --resamples 100 --thr
 check "a report in Russian" 0 -- "${localize[@]}" --phenomenon "$toy" --lang ru --out "$work/russian"
 holds "its summary is Russian" grep -qE 'выбирает форму по признаку «число»|такого выбора не делает' "$work/out"
 holds "its page is Russian" grep -q '<h2>Ограничения</h2>' "$work/russian/report.html"
+check "it stays Russian" 0 -- "$sonde" runs export 1 --store "$work/russian/runs.sqlite" --out "$work/russian-again"
+holds "the same Russian page" cmp "$work/russian/report.html" "$work/russian-again/report.html"
 check "two phenomena compared" 0 -- "${localize[@]}" --compare "$toy" "$toy" --out "$work/compared" --format json
 holds "rows of both" python3 -c 'import json,sys; t=json.load(open(sys.argv[1]))["tables"]; t={x["name"]: x["rows"] for x in t} if isinstance(t, list) else t; assert len(t["compared_curves"]) == 18 and not t["curves"]' "$work/out"
 check "one phenomenon compared" 2 'expected 2 to 8 phenomena' -- "${localize[@]}" --compare "$toy"
