@@ -44,6 +44,10 @@ SN_CHECKED sn_status sn_lens_words_of(sn_lens_words *out, sn_ctx *ctx, const sn_
 const char *sn_lens_list(sn_ctx *ctx, const sn_model *model, const int32_t *id, const double *number, int n,
                          sn_arena *arena);
 
+/* Three values of a row: mean, low, high. */
+#define SN_LENS_MEAN(c)                                                                                                \
+	sn_num(sn_clustered_mean(c)), sn_num(sn_clustered_interval(c, 0.95).low),                                          \
+		sn_num(sn_clustered_interval(c, 0.95).high)
 /* Returns "63 % [52, 74]", without the interval where there is none; from arena. NULL: no memory. */
 const char *sn_lens_percent(const sn_clustered *share, sn_arena *arena);
 /* Returns "2.31 [2.02, 2.60]" likewise. */

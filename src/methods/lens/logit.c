@@ -453,10 +453,6 @@ static sn_status read_all(job *j)
 
 /* ---- results ---- */
 
-#define MEAN(c)                                                                                                        \
-	sn_num(sn_clustered_mean(c)), sn_num(sn_clustered_interval(c, 0.95).low),                                          \
-		sn_num(sn_clustered_interval(c, 0.95).high)
-
 static sn_status add_layers(const job *j)
 {
 	double uniform = log2((double)j->model->shape.n_logit);
@@ -464,8 +460,8 @@ static sn_status add_layers(const job *j)
 		const layer_sums *s = &j->layer[g];
 		sn_clustered settled = j->stream ? s->settled : (sn_clustered){ 0 };
 		SN_TRY(SN_ADD(j->out, LAYERS, sn_int(layer_of(j, g)), sn_text(j->name[g]), sn_int(j->n_place),
-		              MEAN(&s->agreement), MEAN(&settled), MEAN(&s->kl), sn_num(sn_clustered_mean(&s->kl_uniform)),
-		              MEAN(&s->entropy), sn_num(uniform)));
+					  SN_LENS_MEAN(&s->agreement), SN_LENS_MEAN(&settled), SN_LENS_MEAN(&s->kl),
+					  sn_num(sn_clustered_mean(&s->kl_uniform)), SN_LENS_MEAN(&s->entropy), sn_num(uniform)));
 	}
 	return SN_OK;
 }
@@ -480,9 +476,9 @@ static sn_status add_words(const job *j, sn_arena *arena)
 			sn_interval rank = sn_clustered_interval(&s->rank, 0.95);
 			if (s->logprob.count == 0) continue;
 			SN_TRY(SN_ADD(j->out, WORDS, sn_int(layer_of(j, g)), sn_text(name), sn_text(j->name[g]),
-			              sn_int((int64_t)s->logprob.count), MEAN(&s->logprob),
+			              sn_int((int64_t)s->logprob.count), SN_LENS_MEAN(&s->logprob),
 			              sn_num(-log((double)j->model->shape.n_logit)), sn_num(exp(sn_clustered_mean(&s->rank))),
-			              sn_num(exp(rank.low)), sn_num(exp(rank.high)), MEAN(&s->first)));
+			              sn_num(exp(rank.low)), sn_num(exp(rank.high)), SN_LENS_MEAN(&s->first)));
 		}
 	}
 	return SN_OK;

@@ -1,0 +1,94 @@
+/* sonde lens direct: parts sum to the logit that the engine gives, whatever the block's form; heads and neurons are
+ * those of transformers (tests/oracles/lens.py). */
+#include "common/method.h"
+
+#include "io/json.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TINY SN_TESTS "/golden/tiny/gqa-tied"
+static const char texts[] = "The keys to the cabinet\nkey\nThe keys on the cabinet is\n";
+
+enum { PARTS, HEADS, NEURONS, ITEMS };
+
+/* The engine's own difference of logits at the end of a text. */
+static double own_difference(method_run *r, const char *text, const char *target, const char *foil)
+{
+	sn_tokens t, a, b;
+	double score;
+	const sn_tokenizer *tokenizer = sn_model_tokenizer(r->model);
+	assert_ok(r->ctx, sn_tokenize(r->ctx, tokenizer, text, strlen(text), SN_ADD_SPECIAL, r->arena, &t));
+	assert_ok(r->ctx, sn_tokenize(r->ctx, tokenizer, target, strlen(target), 0, r->arena, &a));
+	assert_ok(r->ctx, sn_tokenize(r->ctx, tokenizer, foil, strlen(foil), 0, r->arena, &b));
+	assert_true(a.n == 1 && b.n == 1);
+	int64_t start[2] = { 0, t.n };
+	sn_batch batch = { .n = 1, .token = t.id, .start = start };
+	sn_goal goal = { .metric = SN_LOGIT_DIFF, .where = { .sel = SN_LAST }, .want = a.id, .n_want = 1, .foil = b.id };
+	sn_plan plan = { .size = sizeof plan, .n_goal = 1, .goal = &goal };
+	assert_ok(r->ctx, sn_run(r->ctx, r->model, &batch, &plan, NULL, &score));
+	return score;
+}
+
+static void check_sums(method_run *r, const char *what)
+{
+	for (int64_t i = 0; i < sn_result_rows(r->result, ITEMS); i++) {
+		double logit = method_number(r, ITEMS, i, "logit"), gap = method_number(r, ITEMS, i, "gap");
+		double sum = method_number(r, ITEMS, i, "embedding") + method_number(r, ITEMS, i, "attention") +
+			method_number(r, ITEMS, i, "mlp") + method_number(r, ITEMS, i, "constant");
+		if (!(fabs(gap) < 2e-5 * (1 + fabs(logit)))) fail_msg("%s, text %d: gap %g of %g", what, (int)i, gap, logit);
+		assert_true(fabs(sum - gap - logit) < 1e-9 * (1 + fabs(logit)));
+	}
+}
+
+/* Norms with and without means and biases, norms of branches, parallel blocks, biases of all matrices, a projection
+ * before the unembedding, scaled embeddings, shared keys. */
+static void parts_sum_to_the_logit_in_every_form_of_block(void **state)
+{
+	static const char *const variants[] = { "llama", "llama-bias", "gpt2", "gemma", "gemma2", "gemma3", "opt",
+		                                    "olmo2", "phi", "gptj", "gpt_neox", "bloom", "falcon-7b", "stablelm",
+		                                    "qwen3", "starcoder2" };
+	for (int i = 0; i < SN_COUNT(variants); i++) {
+		method_run r;
+		method_open_arch(&r, test_ctx(state), "lens", "direct", variants[i], "data.txt", "the\nkey is\n");
+		method_go(&r, (const char *[]){ NULL });
+		assert_int_equal(sn_result_rows(r.result, ITEMS), 2);
+		check_sums(&r, variants[i]);
+		method_close(&r);
+	}
+}
+
+static void differences_are_the_engines(void **state)
+{
+	method_run r;
+	const char *at = texts;
+	method_open(&r, test_ctx(state), "lens", "direct", TINY, "data.txt", texts);
+	method_go(&r, (const char *[]){ "target=are", "foil=is", NULL });
+	check_sums(&r, "tiny");
+	for (int64_t i = 0; i < 3; i++, at = strchr(at, '\n') + 1) {
+		char text[64] = "";
+		memcpy(text, at, strcspn(at, "\n"));
+		double own = own_difference(&r, text, " are", " is");
+		assert_true(fabs(method_number(&r, ITEMS, i, "logit") - own) < 1e-4);
+	}
+	method_close(&r);
+}
+
+static void encoders_that_norm_their_sums_are_refused(void **state)
+{
+	method_run r;
+	method_open_arch(&r, test_ctx(state), "lens", "direct", "bert", "data.txt", "the [MASK]\n");
+	assert_int_equal(method_status(&r, (const char *[]){ NULL }), SN_EARG);
+	assert_non_null(strstr(sn_error(r.ctx), "no sum of parts"));
+	method_close(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(parts_sum_to_the_logit_in_every_form_of_block),
+		cmocka_unit_test(differences_are_the_engines),
+		cmocka_unit_test(encoders_that_norm_their_sums_are_refused),
+	};
+	return cmocka_run_group_tests(tests, test_open, test_close);
+}
