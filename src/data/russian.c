@@ -390,6 +390,65 @@ static const sn_ru_text text[] = {
 	  "По префиксу на каждую рамку, условие и значение, для каждого явления." },
 	{ "Items dropped, compared", "Отброшенные примеры: сравнение" },
 	{ "What the tokenizer and the gates cost each phenomenon.", "Чего стоили каждому явлению токенизатор и отборы." },
+	{ "Heads and MLPs", "Головы внимания и MLP" },
+	{ "Part and role", "Часть модели и роль" },
+	{ "How", "Способ" },
+	{ "The choice passes this part", "Выбор проходит через эту часть" },
+	{ "estimated", "оценка" },
+	{ "patched", "подстановка" },
+	{ "The heads and MLPs through which the choice passes: ranked by attribution patching (the gradient's "
+		  "estimate), each confirmed by patching its output at that role. Whiskers: simultaneous 95 % bands.",
+	  "Головы и MLP, через которые проходит выбор: порядок — по градиентной оценке подстановки (attribution "
+		  "patching), каждая проверена настоящей подстановкой её выхода на этой роли. Отрезки: совместные "
+		  "95-процентные интервалы." },
+	{ "Where the choice is decided", "Где решается выбор" },
+	{ "The choice read here by the model's own end", "Выбор, прочитанный здесь выходом самой модели" },
+	{ "Right choices read here", "Верных выборов, прочитанных здесь" },
+	{ "What the last position's vector at each layer would choose if the model ended there (logit lens): the "
+		  "share of D that its pairs move, and how often the right form is the more probable one.",
+	  "Что выбрал бы вектор последней позиции каждого слоя, если бы модель кончалась на нём (logit lens): доля D, "
+		  "на которую выбор сдвигают пары, и как часто верная форма более вероятна." },
+	{ "Heads and MLPs, all estimates", "Головы и MLP: все оценки" },
+	{ "Block", "Блок" },
+	{ "Part", "Часть" },
+	{ "Estimated effect", "Оценка эффекта" },
+	{ "Attribution patching of every head and MLP at every role, in shares of D.",
+	  "Градиентная оценка подстановки каждой головы и MLP на каждой роли, в долях D." },
+	{ "Heads and MLPs, compared", "Головы и MLP: сравнение" },
+	{ "Each phenomenon's largest estimates, confirmed by patching, in shares of its own D.",
+	  "Наибольшие оценки каждого явления, проверенные подстановкой, в долях его D." },
+	{ "Where the choice is decided, compared", "Где решается выбор: сравнение" },
+	{ "The choice read from the last position by the logit lens, phenomenon by phenomenon.",
+	  "Выбор, прочитанный из последней позиции через logit lens, для каждого явления." },
+	{ "heads and MLPs", "головы и MLP" },
+	{ "MLP", "MLP" },
+	{ "head %d", "голова %d" },
+	{ "%s of block %d, %s", "%s блока %d, %s" },
+	{ "%s of block %d at the %s", "%s блока %d %s" },
+	{ "Of %d heads and MLPs, patched one by one where the gradient finds them, these move more than %.2f of D: %s.",
+	  "Из %d голов и MLP, подставленных по одной там, где их находит градиент, более чем на %.2f D сдвигают выбор: "
+		  "%s." },
+	{ "No head or MLP alone is certain to move more than %.2f of D; the largest estimate is that of %s (patched: "
+		  "%.2f [%.2f, %.2f]).",
+	  "Ни одна голова и ни одна MLP в одиночку не сдвигает выбор наверняка более чем на %.2f D; наибольшая оценка — "
+		  "%s (подстановка: %.2f [%.2f, %.2f])." },
+	{ "Read by the model's own end, the last position never holds half of D before the last layer.",
+	  "Если читать её выходом самой модели, последняя позиция не содержит половины D ни в одном слое до последнего." },
+	{ "none", "нет" },
+	{ "Read by the model's own end, the last position holds more than half of D from layer %d on [%d, %s]; there "
+		  "%.0f %% of the choices are right.",
+	  "Если читать её выходом самой модели, последняя позиция содержит более половины D начиная со слоя %d [%d, %s]; "
+		  "там верны %.0f %% выборов." },
+	{ "Effects of heads and MLPs are those of the whole exchange: the placebo is not taken off.",
+	  "Эффекты голов и MLP — от всей замены: плацебо из них не вычтено." },
+	{ "Heads and MLPs are ranked by the gradient at the base alone, since members of pairs differ in their number of "
+		  "tokens: parts that saturate may be missed.",
+	  "Головы и MLP упорядочены по градиенту в одной точке, поскольку члены пар различаются числом токенов: "
+		  "насыщенные части могут быть упущены." },
+	{ "Only the %d heads and MLPs with the largest estimates are patched; a part that other parts stand in for moves "
+		  "little alone.",
+	  "Подставляются только %d голов и MLP с наибольшими оценками; часть, которую могут заменить другие, в одиночку "
+		  "сдвигает мало." },
 };
 
 static const struct {

@@ -1,8 +1,10 @@
 #include "model/choice.h"
 #include "base/base.h"
+#include "model/gather.h"
 #include "model/grid.h"
 
 #include <math.h>
+#include <string.h>
 
 static int n_set(const sn_items *items) { return SN_MAX(items->n_choice_set, 1); }
 
@@ -139,6 +141,88 @@ sn_status sn_choice_run(sn_ctx *ctx, sn_model *model, const sn_items *items, con
 	for (int64_t i = 0; family && i < n_which; i++) family[i] = (sn_family){ which ? which[i] : i, -1 };
 	sn_grid grid = { .items = items, .family = family, .n_family = n_which, .what = "behaviour" };
 	if (status == SN_OK) status = sn_grid_run(ctx, model, &grid, &(sn_grid_out){ .base = ld, .base_each = each });
+	sn_arena_close(arena);
+	return status;
+}
+
+/* ---- the lens ---- */
+
+enum { LENS_ROWS = 4096 };
+
+/* Rows 1 .. n are forks of row 0, one token that they equal until their own vectors stand at the end of the last block:
+ * only that end is computed for them. x [n, d]. */
+static sn_status run_lens(sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *item, int32_t n, float *x,
+						  double *ld, sn_arena *arena)
+{
+	const sn_model_info *info = sn_model_get_info(model);
+	int32_t *token, *parent, *fork, rows = n + 1;
+	int64_t *start, *all;
+	sn_goal *goal;
+	double *score, *each;
+	SN_NEW(token, arena, int32_t, rows);
+	SN_NEW(parent, arena, int32_t, rows);
+	SN_NEW(fork, arena, int32_t, rows);
+	SN_NEW(start, arena, int64_t, rows + 1);
+	SN_NEW(all, arena, int64_t, rows);
+	SN_NEW(each, arena, double, items->n_choice);
+	for (int32_t b = 0; b < rows; b++) {
+		token[b] = items->token[0];
+		parent[b] = b ? 0 : -1;
+		fork[b] = b > 0;
+		start[b + 1] = b + 1;
+		all[b] = b ? item[b - 1] : item[0];
+	}
+	int n_goal = sn_choice_goal_count(items);
+	SN_TRY(sn_choice_goals(ctx, items, all, rows, info->d_vocab, arena, &goal));
+	SN_NEW(score, arena, double, (int64_t)n_goal * rows);
+	sn_tensor src = sn_tensor_f32(x, n, info->d_model);
+	sn_edit set = { .op = SN_OP_SET,
+					.at = sn_boundary_site(model, info->n_layer),
+					.where = { .sel = SN_ALL, .row0 = 1, .n_row = n },
+					.src = &src };
+	sn_batch batch = { .n = rows, .token = token, .start = start, .parent = parent, .fork = fork };
+	sn_plan plan = { .size = sizeof plan, .n_edit = 1, .edit = &set, .n_goal = n_goal, .goal = goal };
+	SN_TRY(sn_run(ctx, model, &batch, &plan, NULL, score));
+	for (int32_t b = 1; b < rows; b++) {
+		sn_choice_combine(items, score + b, rows, each);
+		ld[b - 1] = 0;
+		for (int k = 0; k < items->n_choice; k++) ld[b - 1] += each[k] / items->n_choice;
+	}
+	return SN_OK;
+}
+
+static sn_status read_lens(sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *which, int64_t n_which,
+						   double *ld, sn_arena *arena)
+{
+	sn_gather g;
+	SN_TRY(sn_gather_residuals(&g, ctx, model, items, which, n_which, items->n_role - 1, 1, arena));
+	SN_ASSERT(g.n[0] == n_which);
+	int64_t cells = g.n_layer * n_which;
+	for (int64_t c = 0; c < cells; c += LENS_ROWS) {
+		sn_mark mark = sn_arena_mark(arena);
+		int64_t n = SN_MIN(cells - c, (int64_t)LENS_ROWS), *item;
+		float *x;
+		SN_NEW(item, arena, int64_t, n);
+		SN_NEW(x, arena, float, n * g.d);
+		for (int64_t i = 0; i < n; i++) {
+			int64_t row = (c + i) % n_which;
+			item[i] = which[row];
+			memcpy(x + i * g.d, g.x[(c + i) / n_which] + row * g.d, (size_t)g.d * sizeof *x);
+		}
+		SN_TRY(run_lens(ctx, model, items, item, (int32_t)n, x, ld + c, arena));
+		sn_arena_reset(arena, mark);
+	}
+	return SN_OK;
+}
+
+sn_status sn_choice_lens(sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *which, int64_t n_which,
+						 double *ld)
+{
+	sn_arena *arena;
+	if (n_which == 0) return SN_OK;
+	if (items->n_role < 1) return sn_fail(ctx, SN_EARG, "%s: the lens needs a role at the last token", items->source);
+	SN_TRY(sn_arena_open(&arena, ctx));
+	sn_status status = read_lens(ctx, model, items, which, n_which, ld, arena);
 	sn_arena_close(arena);
 	return status;
 }

@@ -26,5 +26,11 @@ void sn_choice_combine(const sn_items *items, const double *score, int64_t strid
  * (SN_ECANCEL) is NaN. Cost: one forward pass with the choice words' logits only. */
 SN_CHECKED sn_status sn_choice_run(sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *which,
 								   int64_t n_which, double *ld, double *each);
+/* The logit lens of the choice (nostalgebraist 2020): LD of items which[0..n_which) if the last position's residual
+ * stream at layer boundary l were what the last block leaves. ld [n_layer + 1, n_which], nats, mean over choice pairs;
+ * at the last boundary it is LD itself. The items' last role must be their last token. Cost: one forward pass, and the
+ * choice words' logits at every boundary. */
+SN_CHECKED sn_status sn_choice_lens(sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *which,
+									int64_t n_which, double *ld);
 
 #endif

@@ -255,6 +255,43 @@ static void split_halves_pass_on_both_ways(void **state)
 		if (ev.erased[i].l == 2) assert_near(ev.erased[i].x.point, 0.5, 0.1);
 }
 
+/* The parts that were built, and no others; the last position has the choice after the block that brings it there. */
+static void parts_are_those_built(void **state)
+{
+	static const struct {
+		planted_variant variant;
+		int n, block[3], part[3], role[3];
+		double effect[3], lens[L];
+	} want[] = {
+		{ PLANTED_BASE, 2, { 0, 2 }, { PLANTED_HEADS, 0 }, { PR_SUBJECT, PR_LAST }, { 1, 1 }, { 0, 0, 0, 1, 1 } },
+		{ PLANTED_SPLIT, 3, { 0, 1, 2 }, { PLANTED_HEADS, 0, 0 }, { PR_SUBJECT, PR_LAST, PR_LAST }, { 1, 0.5, 0.5 },
+		  { 0, 0, 0.5, 1, 1 } },
+	};
+	for (int v = 0; v < SN_COUNT(want); v++) {
+		sn_evidence ev;
+		sn_mark mark = sn_arena_mark(arena);
+		localize(test_ctx(state), &ev, want[v].variant, 1, &fewer, false);
+		assert_int_equal(ev.n_part, PLANTED_HEADS + 1);
+		assert_int_equal(ev.n_top, 10);
+		for (int b = 0; b < PLANTED_BLOCKS; b++)
+			for (int c = 0; c < ev.n_part * (R + 1); c++) {
+				double expected = 0;
+				for (int i = 0; i < want[v].n; i++)
+					if (b == want[v].block[i] && c == want[v].part[i] * (R + 1) + want[v].role[i])
+						expected = want[v].effect[i];
+				assert_near(sn_band_at(&ev.part, b, c)->point, expected, 0.02);
+				for (int i = 0; i < ev.n_top; i++)
+					if (ev.top[i] == b * ev.n_part * (R + 1) + c)
+						assert_near(sn_band_at(&ev.top_patched, 0, i)->point, expected, 0.02);
+			}
+		for (int l = 0; l < L; l++) assert_near(sn_band_at(&ev.lens, l, 0)->point, want[v].lens[l], 0.02);
+		assert_near(sn_band_at(&ev.lens, L - 1, 0)->point, 1, 1e-6);
+		assert_near(ev.lens_right[L - 1].value, ev.behaviour[0].accuracy.value, 1e-6);
+		if (want[v].variant == PLANTED_BASE) assert_int_equal(ev.lens_first.point, 3);
+		sn_arena_reset(arena, mark);
+	}
+}
+
 static const sn_erased_cell *erased_at(const sn_evidence *ev, int l, int r, sn_erase_scope scope)
 {
 	for (int i = 0; i < ev->n_erased; i++) {
@@ -542,6 +579,7 @@ int main(void)
 		cmocka_unit_test(numbers_of_base_are_those_planted),
 		cmocka_unit_test(refits_add_the_variation_of_training),
 		cmocka_unit_test(split_halves_pass_on_both_ways),
+		cmocka_unit_test(parts_are_those_built),
 		cmocka_unit_test(wider_erasures_cost_what_passes_later),
 		cmocka_unit_test(attractors_pull_without_winning),
 		cmocka_unit_test(inherent_features_lose_what_lemmas_do),

@@ -10,9 +10,9 @@ enum { MOST_COLUMNS = 32 };
 static const struct {
 	int from, to;
 } taken[] = {
-	{ SN_T_VERDICTS, SN_T_ALL_VERDICTS }, { SN_T_CURVES, SN_T_ALL_CURVES }, { SN_T_BEHAVIOUR, SN_T_ALL_BEHAVIOUR },
-	{ SN_T_FIRST, SN_T_ALL_FIRST },       { SN_T_TOKENS, SN_T_ALL_TOKENS }, { SN_T_EXAMPLES, SN_T_ALL_EXAMPLES },
-	{ SN_T_DROPS, SN_T_ALL_DROPS },
+	{ SN_T_VERDICTS, SN_T_ALL_VERDICTS }, { SN_T_CURVES, SN_T_ALL_CURVES },       { SN_T_PARTS, SN_T_ALL_PARTS },
+	{ SN_T_LENS, SN_T_ALL_LENS },         { SN_T_BEHAVIOUR, SN_T_ALL_BEHAVIOUR }, { SN_T_FIRST, SN_T_ALL_FIRST },
+	{ SN_T_TOKENS, SN_T_ALL_TOKENS },     { SN_T_EXAMPLES, SN_T_ALL_EXAMPLES },   { SN_T_DROPS, SN_T_ALL_DROPS },
 };
 
 static sn_status take_rows(sn_result *out, const sn_result *part, int from, int to, const char *phenomenon)

@@ -146,6 +146,23 @@ static sn_status limit_tokens(sn_result *out, const sn_evidence *ev)
 		name_of(ev, ev->role[0]), t.mean);
 }
 
+static sn_status limit_parts(sn_result *out, const sn_evidence *ev)
+{
+	if (!ev->n_top) return SN_OK;
+	if (ev->swaps)
+		SN_TRY(
+			sn_result_limit(out, in(ev, "Effects of heads and MLPs are those of the whole exchange: the placebo is not "
+										"taken off.")));
+	if (ev->items->n_unequal > 0)
+		SN_TRY(
+			sn_result_limit(out, in(ev, "Heads and MLPs are ranked by the gradient at the base alone, since members of "
+										"pairs differ in their number of tokens: parts that saturate may be missed.")));
+	return sn_result_limit(out,
+						   in(ev, "Only the %d heads and MLPs with the largest estimates are patched; a part that "
+								  "other parts stand in for moves little alone."),
+						   ev->n_top);
+}
+
 sn_status sn_localize_limits(sn_result *out, const sn_evidence *ev)
 {
 	SN_TRY(limit_training(out, ev));
@@ -157,6 +174,7 @@ sn_status sn_localize_limits(sn_result *out, const sn_evidence *ev)
 	SN_TRY(limit_placebo(out, ev));
 	SN_TRY(limit_memory(out, ev));
 	SN_TRY(limit_lemmas(out, ev));
+	SN_TRY(limit_parts(out, ev));
 	return sn_result_limit(
 		out,
 		in(ev,

@@ -27,6 +27,8 @@ typedef struct sn_localize_options {
 	int wide_step;    /* the wider scopes at every n-th such layer; 0: not at all */
 	int n_wide_draw;  /* draws of each control there, at most n_erase_draw */
 	int n_refit;      /* resamples with refitted probes: training variation; 0: not included */
+	int part_steps;   /* points of the line along which heads and MLPs are estimated; 0: not at all */
+	int n_part_top;   /* the largest estimates that are confirmed by patching */
 } sn_localize_options;
 
 /* Returns the options of an effort: delta 0.10, D above 0.2 nats, 95 % intervals, 2,000 resamples. */
@@ -116,6 +118,7 @@ typedef enum sn_stage {
 	SN_STAGE_CONTROL,
 	SN_STAGE_PROJECT,
 	SN_STAGE_PATCH,
+	SN_STAGE_PARTS,
 	SN_STAGE_ERASE,
 	SN_STAGE_REFIT,
 	SN_STAGE_COUNT
@@ -167,6 +170,17 @@ typedef struct sn_evidence {
 	int64_t n_flip_pair;
 	bool subject_only; /* main pairs differ only where patching the subject exchanges them */
 	bool swaps;        /* their members differ in the controller's lemma too: the feature is inherent (gender) */
+
+	/* heads and MLPs, main pairs, in full (no placebo is taken off) */
+	int n_part;              /* of one block: its heads, then its MLP; 0: not measured */
+	sn_quantity part;        /* estimated, shares of D: [blocks, n_part * (n_role + 1)], part * (n_role + 1) + place */
+	int n_top, *top;         /* its cells with the largest estimates, the largest first */
+	sn_quantity top_patched; /* [1, n_top] their effects when patched */
+
+	/* the choice, read from the last position at each boundary by the logit lens */
+	sn_quantity lens; /* [n_layer, 1] share of D */
+	sn_share *lens_right;
+	sn_first lens_first; /* first of two consecutive boundaries with more than half of D */
 
 	/* erasure */
 	int n_erased;
@@ -258,6 +272,8 @@ SN_CHECKED sn_status sn_localize_interchange(sn_evidence *ev, sn_ctx *ctx, const
 int sn_localize_patches(const sn_evidence *ev, sn_pair_kind kind);
 /* Runs the patches and calls the above. */
 SN_CHECKED sn_status sn_localize_patch(sn_evidence *ev, sn_ctx *ctx, sn_model *model);
+/* Heads and MLPs by attribution patching, the largest confirmed by patching; the choice by the logit lens. */
+SN_CHECKED sn_status sn_localize_parts(sn_evidence *ev, sn_ctx *ctx, sn_model *model);
 /* Verdicts and first layers. */
 SN_CHECKED sn_status sn_localize_judge(sn_evidence *ev);
 /* Erasure at cells where E_sub is yes. */

@@ -112,6 +112,9 @@ static sn_status add_citations(sn_result *out)
 		"Geiger et al. 2021, Causal Abstractions of Neural Networks (interchange)",
 		("Bodnar, Gupta & Parolya 2014, On the Strong Convergence of the Optimal Linear Shrinkage Estimator "
 		 "(the covariance)"),
+		("Nanda 2023, Attribution Patching; Syed et al. 2023; Hanna et al. 2024, Have Faith in Faithfulness (gradients "
+		 "along the line between embeddings): the ranking of heads and MLPs"),
+		"nostalgebraist 2020, Interpreting GPT: the Logit Lens",
 		"Owen 2007, The Pigeonhole Bootstrap (lemmas resampled)",
 	};
 	for (int i = 0; i < SN_COUNT(cite); i++) SN_TRY(sn_result_cite(out, cite[i]));

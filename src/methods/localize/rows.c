@@ -5,6 +5,7 @@
 #include "data/russian.h"
 
 #include <math.h>
+#include <string.h>
 
 /* A cell of a quantity, with what follows it: value, low, high. */
 typedef struct triple {
@@ -46,6 +47,13 @@ static sn_cell role_text(const sn_evidence *ev, int r)
 	return sn_text(ev->russian ? sn_ru_name(ev->role[r], SN_RU_NOM) : ev->role[r]);
 }
 static const char *word(const sn_evidence *ev, const char *text) { return ev->russian && text ? sn_ru(text) : text; }
+
+/* A format in the report's language; tests hold the Russian to the English one's conversions. */
+static const char *in_language(const sn_evidence *ev, const char *english) __attribute__((format_arg(2)));
+static const char *in_language(const sn_evidence *ev, const char *english)
+{
+	return ev->russian ? sn_ru(english) : english;
+}
 
 #define THREE(t) (t).value, (t).low, (t).high
 
@@ -184,6 +192,59 @@ static sn_status cell_rows(sn_result *out, const sn_evidence *ev, int l, int r)
 	return threshold_rows(out, ev, l, r);
 }
 
+/* ---- heads, MLPs, lens ---- */
+
+/* "head 3", "MLP" */
+static const char *part_text(const sn_evidence *ev, int part, sn_arena *arena)
+{
+	if (part == ev->n_part - 1) return word(ev, "MLP");
+	return sn_arena_format(arena, in_language(ev, "head %d"), part);
+}
+
+const char *sn_localize_part_name(const sn_evidence *ev, int c, bool sentence, sn_arena *arena)
+{
+	int place = c % (ev->n_role + 1), part = c / (ev->n_role + 1) % ev->n_part;
+	int block = c / (ev->n_role + 1) / ev->n_part;
+	const char *what = part_text(ev, part, arena);
+	const char *role = ev->russian ? sn_ru_name(ev->role[place], sentence ? SN_RU_AT : SN_RU_NOM) : ev->role[place];
+	if (sentence && strcmp(role, "last") == 0) role = "last position";
+	if (!what) return NULL;
+	return sn_arena_format(
+		arena, sentence ? in_language(ev, "%s of block %d at the %s") : in_language(ev, "%s of block %d, %s"), what,
+		block, role);
+}
+
+static sn_status part_rows(sn_result *out, const sn_evidence *ev)
+{
+	int n_col = ev->n_part * (ev->n_role + 1);
+	for (int i = 0; i < ev->n_top; i++) {
+		const char *name = sn_localize_part_name(ev, ev->top[i], false, sn_result_arena(out));
+		triple guess = of_band(&ev->part, ev->top[i] / n_col, ev->top[i] % n_col),
+			   truth = of_band(&ev->top_patched, 0, i);
+		if (!name) return SN_ENOMEM;
+		SN_TRY(SN_ADD(out, SN_T_PARTS, sn_text(name), sn_text(word(ev, "estimated")), THREE(guess)));
+		SN_TRY(SN_ADD(out, SN_T_PARTS, sn_text(name), sn_text(word(ev, "patched")), THREE(truth)));
+	}
+	for (int p = 0; p <= ev->n_role && ev->n_part; p++)
+		for (int part = 0; part < ev->n_part; part++)
+			for (int b = 0; b + 1 < ev->n_layer; b++) {
+				triple guess = of_band(&ev->part, b, part * (ev->n_role + 1) + p);
+				const char *text = part_text(ev, part, sn_result_arena(out));
+				SN_TRY(SN_ADD(out, SN_T_PART_MAP, sn_int(b), sn_text(text), role_text(ev, p), THREE(guess)));
+			}
+	return SN_OK;
+}
+
+static sn_status lens_rows(sn_result *out, const sn_evidence *ev)
+{
+	for (int l = 0; l < ev->n_layer && ev->lens.band; l++) {
+		triple lens = of_band(&ev->lens, l, 0), right = of_share(&ev->lens_right[l]);
+		SN_TRY(
+			SN_ADD(out, SN_T_LENS, sn_int(l), role_text(ev, ev->n_role - 1), THREE(lens), THREE(right), sn_num(0.5)));
+	}
+	return SN_OK;
+}
+
 /* ---- behaviour ---- */
 
 static sn_status behaviour_row(sn_result *out, const sn_evidence *ev, const sn_behaviour *b)
@@ -273,7 +334,8 @@ static sn_status time_rows(sn_result *out, const sn_evidence *ev)
 {
 	static const char *const stage[] = { "choices",       "residual streams", "probes",
 										 "random models", "control labels",   "projections",
-										 "patches",       "erasure",          "refits" };
+										 "patches",       "heads and MLPs",   "erasure",
+										 "refits" };
 	_Static_assert(SN_COUNT(stage) == SN_STAGE_COUNT, "a name for each stage");
 	for (int s = 0; s < SN_STAGE_COUNT; s++)
 		if (ev->seconds[s] > 0) SN_TRY(SN_ADD(out, SN_T_TIMES, sn_text(word(ev, stage[s])), sn_num(ev->seconds[s])));
@@ -284,6 +346,8 @@ sn_status sn_localize_rows(sn_result *out, const sn_evidence *ev)
 {
 	for (int r = 0; r <= ev->n_role; r++)
 		for (int l = 0; l < ev->n_layer; l++) SN_TRY(cell_rows(out, ev, l, r));
+	SN_TRY(part_rows(out, ev));
+	SN_TRY(lens_rows(out, ev));
 	for (int b = 0; b < ev->n_behaviour; b++) SN_TRY(behaviour_row(out, ev, &ev->behaviour[b]));
 	for (int f = 0; f < ev->n_first; f++) SN_TRY(first_rows(out, ev, &ev->first[f]));
 	for (int e = 0; e < ev->n_erased; e++) SN_TRY(erasure_row(out, ev, &ev->erased[e]));

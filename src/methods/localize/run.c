@@ -8,9 +8,16 @@
 
 sn_localize_options sn_localize_preset(sn_effort effort)
 {
-	sn_localize_options o = {
-		.delta = 0.10, .least_d = 0.2, .level = 0.95, .n_random = 1, .n_boot = 2000, .n_control = 10, .n_erase_draw = 20
-	};
+	sn_localize_options o = { .delta = 0.10,
+							  .least_d = 0.2,
+							  .level = 0.95,
+							  .n_random = 1,
+							  .n_boot = 2000,
+							  .n_control = 10,
+							  .n_erase_draw = 20,
+							  .part_steps = 4,
+							  .n_part_top = 10 };
+	if (effort != SN_EFFORT_QUICK) o.part_steps = 8;
 	if (effort == SN_EFFORT_STANDARD) {
 		o.n_random = 2;
 		o.erase_step = 3;
@@ -191,6 +198,8 @@ static sn_status with_activations(sn_evidence *ev, sn_ctx *ctx, sn_model *model,
 		sn_localize_lap(ev, SN_STAGE_PROJECT, &clock);
 		SN_TRY(sn_localize_patch(ev, ctx, model));
 		sn_localize_lap(ev, SN_STAGE_PATCH, &clock);
+		if (ev->options.part_steps > 0) SN_TRY(sn_localize_parts(ev, ctx, model));
+		sn_localize_lap(ev, SN_STAGE_PARTS, &clock);
 	}
 	SN_TRY(sn_localize_judge(ev));
 	if (ev->chooses && ev->options.erase_step > 0) SN_TRY(sn_localize_erasure(ev, ctx, model, &g));

@@ -242,6 +242,73 @@ static sn_status say_rest(sn_result *out, const sn_evidence *ev, int r, sn_arena
 	return SN_OK;
 }
 
+/* ---- heads, MLPs, lens ---- */
+
+enum { MOST_NAMED = 6 };
+
+/* "MLP of block 0 at the subject 1.00 [1.00, 1.00], ...": the confirmed parts whose patch moves more than delta, by the
+ * size of what they move. Returns their number. */
+static int write_parts(sn_buf *buf, const sn_evidence *ev, sn_arena *arena)
+{
+	int n = 0;
+	double last = INFINITY;
+	for (;;) {
+		int best = -1;
+		for (int i = 0; i < ev->n_top; i++) {
+			const sn_band *b = sn_band_at(&ev->top_patched, 0, i);
+			if (!(b->sim_low > ev->options.delta) || b->point >= last) continue;
+			if (best < 0 || b->point > sn_band_at(&ev->top_patched, 0, best)->point) best = i;
+		}
+		if (best < 0) return n;
+		const sn_band *b = sn_band_at(&ev->top_patched, 0, best);
+		const char *name = sn_localize_part_name(ev, ev->top[best], true, arena);
+		if (n < MOST_NAMED && name)
+			sn_buf_format(buf, "%s%s %.2f [%.2f, %.2f]", n ? ", " : "", name, b->point, b->sim_low, b->sim_high);
+		last = b->point;
+		n++;
+	}
+}
+
+static sn_status say_parts(sn_result *out, const sn_evidence *ev, sn_arena *arena)
+{
+	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
+	if (!ev->n_top) return SN_OK;
+	int n = write_parts(&buf, ev, arena), of = (ev->n_layer - 1) * ev->n_part;
+	sn_status status = buf.failed ? SN_ENOMEM : SN_OK;
+	const char *name = sn_localize_part_name(ev, ev->top[0], true, arena);
+	const sn_band *b = sn_band_at(&ev->top_patched, 0, 0);
+	if (status == SN_OK && n > 0)
+		status =
+			sn_result_say(out,
+						  in(ev, "Of %d heads and MLPs, patched one by one where the gradient finds them, these move "
+								 "more than %.2f of D: %s."),
+						  of, ev->options.delta, buf.data);
+	else if (status == SN_OK && name)
+		status =
+			sn_result_say(out,
+						  in(ev, "No head or MLP alone is certain to move more than %.2f of D; the largest estimate is "
+								 "that of %s (patched: %.2f [%.2f, %.2f])."),
+						  ev->options.delta, name, b->point, b->sim_low, b->sim_high);
+	sn_buf_free(&buf);
+	return status;
+}
+
+static sn_status say_lens(sn_result *out, const sn_evidence *ev, sn_arena *arena)
+{
+	const sn_first *f = &ev->lens_first;
+	if (!ev->lens.band) return SN_OK;
+	if (f->point < 0)
+		return sn_result_say(out,
+							 in(ev, "Read by the model's own end, the last position never holds half of D before the "
+									"last layer."));
+	const char *none = f->high >= ev->n_layer ? in(ev, "none") : sn_arena_format(arena, "%d", f->high);
+	return sn_result_say(out,
+						 in(ev,
+							"Read by the model's own end, the last position holds more than half of D from layer %d on "
+							"[%d, %s]; there %.0f %% of the choices are right."),
+						 f->point, f->low, none ? none : "", 100 * ev->lens_right[f->point].value);
+}
+
 /* ---- everything else ---- */
 
 static sn_status say_never(sn_result *out, const sn_evidence *ev)
@@ -339,6 +406,8 @@ static sn_status say_all(sn_result *out, const sn_evidence *ev, const char *mode
 	if (ev->chooses) {
 		SN_TRY(say_never(out, ev));
 		SN_TRY(say_other(out, ev, arena));
+		SN_TRY(say_parts(out, ev, arena));
+		SN_TRY(say_lens(out, ev, arena));
 		SN_TRY(say_erasure(out, ev));
 		SN_TRY(say_undetermined(out, ev));
 	}

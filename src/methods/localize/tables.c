@@ -52,6 +52,30 @@ static const sn_col heat[] = {
 	CERTAIN("value"),
 	{ .name = "mark", .type = SN_TYPE_TEXT, .role = SN_MARK },
 };
+#define PARTS \
+	{ .name = "part", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Part and role" }, \
+	{ .name = "how", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "How" }, \
+	NUMBER("effect", "share of D", "The choice passes this part"), \
+	BOUNDS("effect"),
+static const sn_col parts[] = { PARTS };
+static const sn_col all_parts[] = { PHENOMENON, PARTS };
+#define LENS \
+	LAYER, \
+	ROLE, \
+	BETTER("lens", "share of D", "The choice read here by the model's own end"), \
+	BOUNDS("lens"), \
+	BETTER("right", "share", "Right choices read here"), \
+	BOUNDS("right"), \
+	BASE("chance", "right", "chance"),
+static const sn_col lens[] = { LENS };
+static const sn_col all_lens[] = { PHENOMENON, LENS };
+static const sn_col part_map[] = {
+	{ .name = "block", .type = SN_TYPE_INT, .role = SN_DIM, .title = "Block" },
+	{ .name = "part", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Part" },
+	FACET("role", "Role"),
+	NUMBER("estimate", "share of D", "Estimated effect"),
+	BOUNDS("estimate"),
+};
 #define BEHAVIOUR \
 	{ .name = "subset", .type = SN_TYPE_TEXT, .role = SN_DIM, .title = "Prefixes" }, \
 	BETTER("accuracy", "share", "Accuracy"), \
@@ -226,6 +250,21 @@ const sn_table sn_localize_tables[SN_LOCALIZE_TABLES] = {
 					.caption = "I in bits, E and E_sub as shares of D. + above the threshold, ? undetermined, ! "
 							   "vectors more than ten times as long as "
 							   "the layer's median." },
+	[SN_T_PARTS] = { .name = "parts",
+					 .title = "Heads and MLPs",
+					 COLUMNS(parts),
+					 .view = SN_VIEW_BAR,
+					 .caption =
+						 "The heads and MLPs through which the choice passes: ranked by attribution patching (the "
+						 "gradient's estimate), each confirmed by patching its output at that role. Whiskers: "
+						 "simultaneous 95 % bands." },
+	[SN_T_LENS] = { .name = "lens",
+					.title = "Where the choice is decided",
+					COLUMNS(lens),
+					.view = SN_VIEW_LINE,
+					.caption = "What the last position's vector at each layer would choose if the model ended there "
+							   "(logit lens): the share of D that its pairs move, and how often the right form is the "
+							   "more probable one." },
 	[SN_T_BEHAVIOUR] = { .name = "behaviour",
 						 .title = "Behaviour by condition",
 						 COLUMNS(behaviour),
@@ -295,6 +334,12 @@ const sn_table sn_localize_tables[SN_LOCALIZE_TABLES] = {
 					 .view = SN_VIEW_LINE,
 					 .appendix = true,
 					 .caption = "Share of right choices that a patch turns, among pairs with both members right." },
+	[SN_T_PART_MAP] = { .name = "part_estimates",
+						.title = "Heads and MLPs, all estimates",
+						COLUMNS(part_map),
+						.view = SN_VIEW_HEAT,
+						.appendix = true,
+						.caption = "Attribution patching of every head and MLP at every role, in shares of D." },
 	[SN_T_OVER] = { .name = "baselines",
 					.title = "Encoded over each baseline",
 					COLUMNS(over),
@@ -323,6 +368,18 @@ const sn_table sn_localize_tables[SN_LOCALIZE_TABLES] = {
 						  .view = SN_VIEW_LINE,
 						  .caption = "I in bits, E and E_sub as shares of each phenomenon's own D, side by side; bands "
 									 "are simultaneous within a phenomenon." },
+	[SN_T_ALL_PARTS] = { .name = "compared_parts",
+						 .title = "Heads and MLPs, compared",
+						 COLUMNS(all_parts),
+						 .view = SN_VIEW_BAR,
+						 .caption =
+							 "Each phenomenon's largest estimates, confirmed by patching, in shares of its own D." },
+	[SN_T_ALL_LENS] = { .name = "compared_lens",
+						.title = "Where the choice is decided, compared",
+						COLUMNS(all_lens),
+						.view = SN_VIEW_LINE,
+						.caption =
+							"The choice read from the last position by the logit lens, phenomenon by phenomenon." },
 	[SN_T_ALL_BEHAVIOUR] = { .name = "compared_behaviour",
 							 .title = "Behaviour, compared",
 							 COLUMNS(all_behaviour),

@@ -10,6 +10,8 @@ typedef enum sn_localize_table {
 	SN_T_VERDICTS,
 	SN_T_CURVES,
 	SN_T_HEAT,
+	SN_T_PARTS,
+	SN_T_LENS,
 	SN_T_BEHAVIOUR,
 	SN_T_WORDS,
 	SN_T_FIRST,
@@ -23,12 +25,15 @@ typedef enum sn_localize_table {
 	SN_T_LABELS,
 	SN_T_MOVES,
 	SN_T_FLIPS,
+	SN_T_PART_MAP,
 	SN_T_OVER,
 	SN_T_FIRST_SHARES,
 	SN_T_THRESHOLDS,
 	SN_T_TIMES,
 	SN_T_ALL_VERDICTS, /* several phenomena compared: the same columns behind the phenomenon's name */
 	SN_T_ALL_CURVES,
+	SN_T_ALL_PARTS,
+	SN_T_ALL_LENS,
 	SN_T_ALL_BEHAVIOUR,
 	SN_T_ALL_FIRST,
 	SN_T_ALL_TOKENS,
@@ -55,6 +60,9 @@ typedef struct sn_tokens_a_word {
 } sn_tokens_a_word;
 
 sn_tokens_a_word sn_localize_tokens(const sn_evidence *ev, int role);
+/* Returns what cell c of ev->part is called, in the report's language ("head 0 of block 2, last"); from arena, NULL
+ * without memory. sentence: as the summary says it. */
+const char *sn_localize_part_name(const sn_evidence *ev, int c, bool sentence, sn_arena *arena);
 const char *sn_erase_scope_text(sn_erase_scope scope);
 
 #endif

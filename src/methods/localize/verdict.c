@@ -101,7 +101,7 @@ static int share_quantile(const double *share, int n, double q)
 
 /* q's column r; cells where sub's tautologies (E: all) hold count as absent. */
 static sn_status first_of(sn_first *out, const sn_evidence *ev, const char *name, const sn_quantity *q, int r,
-						  int tautology)
+						  int tautology, double above)
 {
 	sn_reps column;
 	int *cell;
@@ -116,7 +116,7 @@ static sn_status first_of(sn_first *out, const sn_evidence *ev, const char *name
 		for (int b = 0; b < column.n_boot; b++) column.rep[(int64_t)b * column.n_cell + l] = NAN;
 	}
 	SN_NEW(out->share, ev->arena, double, q->n_layer + 1);
-	sn_reps_first(&column, ev->options.delta, &out->point, out->share);
+	sn_reps_first(&column, above, &out->point, out->share);
 	double outside = (1 - ev->options.level) / 2;
 	out->low = share_quantile(out->share, q->n_layer, outside);
 	out->high = share_quantile(out->share, q->n_layer, 1 - outside);
@@ -131,13 +131,14 @@ static sn_status first_layers(sn_evidence *ev)
 		SN_TRY(sn_reps_copy(&over.reps, ev->arena, &ev->over_surface.reps));
 		sn_reps_min(&over.reps, &ev->over_random.reps);
 	}
+	double delta = ev->options.delta;
 	for (int r = 0; r < ev->n_role; r++) {
-		SN_TRY(first_of(&ev->first[ev->n_first++], ev, "encoded", &over, r, -1));
+		SN_TRY(first_of(&ev->first[ev->n_first++], ev, "encoded", &over, r, -1, delta));
 		if (!ev->chooses) continue;
-		SN_TRY(first_of(&ev->first[ev->n_first++], ev, "E", &ev->e, r, 0));
-		SN_TRY(first_of(&ev->first[ev->n_first++], ev, "E_sub", &ev->e_sub, r, 1));
+		SN_TRY(first_of(&ev->first[ev->n_first++], ev, "E", &ev->e, r, 0, delta));
+		SN_TRY(first_of(&ev->first[ev->n_first++], ev, "E_sub", &ev->e_sub, r, 1, delta));
 	}
-	return SN_OK;
+	return ev->lens.band ? first_of(&ev->lens_first, ev, "lens", &ev->lens, 0, -1, 0.5) : SN_OK;
 }
 
 sn_status sn_localize_judge(sn_evidence *ev)
