@@ -304,8 +304,9 @@ typedef struct sn_edit {
 } sn_edit;
 
 /* The site's value after or before the plan's edits there (attention scores and patterns: after only); or the
- * derivative of all the plan's goals added together by the site's value after the edits. */
-typedef enum sn_what { SN_AFTER = 0, SN_BEFORE = 1, SN_GRAD = 2 } sn_what;
+ * derivative of all the plan's goals added together by the site's value after the edits, or before them (attention:
+ * after only). */
+typedef enum sn_what { SN_AFTER = 0, SN_BEFORE = 1, SN_GRAD = 2, SN_GRAD_BEFORE = 3 } sn_what;
 
 /* What a sink receives: places of one chunk, in packed order. x: float32 [m, width]; valid during the call only. At
  * scores and pattern: m is one place, x is [heads, attended positions]: 0 to pos in causal self-attention, otherwise
@@ -366,9 +367,9 @@ typedef struct sn_goal {
 	const float *weight;         /* [n] factor of each row, or NULL: 1 */
 } sn_goal;
 
-/* What SN_GRAD taps take as derivatives: bits; 0 is the derivative itself. The last two are modified gradients whose
- * product with a site's value is its relevance: CP-LRP (Ali et al. 2022) and AttnLRP (Achtibat et al. 2024), both by
- * stop-gradients alone, which is exact for layers without biases. */
+/* What taps of gradients take as derivatives: bits; 0 is the derivative itself. The last two are modified gradients
+ * whose product with a site's value is its relevance: CP-LRP (Ali et al. 2022) and AttnLRP (Achtibat et al. 2024), both
+ * by stop-gradients alone, which is exact for layers without biases. */
 typedef enum sn_rule {
 	SN_RULE_PLAIN = 0,
 	SN_RULE_FREEZE_NORMS = 1,      /* scales of norms are constants */
@@ -381,7 +382,7 @@ typedef enum sn_rule {
 	SN_RULE_ATTN_LRP = 13
 } sn_rule;
 
-/* Gradients are each row's own, over its full length: a plan with SN_GRAD taps computes forks in full. A KL goal's
+/* Gradients are each row's own, over its full length: a plan with taps of gradients computes forks in full. A KL goal's
  * reference row is a constant to them. */
 typedef struct sn_plan {
 	uint32_t size;   /* sizeof(sn_plan) */
@@ -439,13 +440,31 @@ SN_API SN_CHECKED sn_status sn_run(sn_ctx *ctx, sn_model *model, const sn_batch 
 SN_API SN_CHECKED sn_status sn_state_open(sn_state **out, sn_ctx *ctx);
 SN_API void sn_state_close(sn_state *state);
 
-typedef enum sn_matrix { SN_W_NONE, SN_W_E, SN_W_Q, SN_W_K, SN_W_V, SN_W_O, SN_W_GATE, SN_W_IN, SN_W_OUT,
-                         SN_W_U } sn_matrix;
+typedef enum sn_matrix { SN_W_NONE, SN_W_E, SN_W_Q, SN_W_K, SN_W_V, SN_W_O, SN_W_GATE, SN_W_IN, SN_W_OUT, SN_W_U,
+                         SN_W_CROSS_Q, SN_W_CROSS_K, SN_W_CROSS_V, SN_W_CROSS_O } sn_matrix;
 /* Writes a weight matrix, dequantised, into out (float32 [d_in, d_out], right-multiplying as in TransformerLens; by
  * head for Q, K, V, O with head >= 0: [d_model, d_head] or [d_head, d_model]; head -1: all heads), allocated from
  * arena. SN_EARG where the model has no such matrix (a gate, an unembedding), block or head. */
 SN_API SN_CHECKED sn_status sn_weight(sn_ctx *ctx, const sn_model *model, sn_matrix matrix, int layer, int head,
                                       sn_arena *arena, sn_tensor *out);
+
+/* A matrix whose gradient is wanted, and where it is added: the caller's, all heads, shaped as sn_weight shapes it
+ * (float32 [d_in, d_out]; E: [d_vocab, d], rows of other tokens untouched). */
+typedef struct sn_weight_grad {
+	sn_matrix matrix;
+	int layer;
+	sn_stack_id stack;   /* SN_STACK_ENCODER: of an encoder-decoder's encoder */
+	float *w;
+	float *bias;         /* [d_out], or NULL; added to also where the model has no bias */
+} sn_weight_grad;
+/* Runs a batch under a plan and adds the derivative of all its goals by each of n matrices: the sum over all places of
+ * the outer product of what the matrix reads and its output's derivative, edits included. Shared weights (tied
+ * embeddings, ALBERT's blocks, an encoder's and decoder's table): of this use alone. score as in sn_run; the plan's own
+ * taps act too; calls add up over batches. Cost: a forward and a backward pass, 2 d_in d_out operations a token and
+ * matrix, and [tokens, d_in] floats for each input. SN_EARG: a matrix that the model lacks; DeBERTa's Q and K and
+ * embeddings that are projected first, which do more than their sites say; O where edits change heads' results. */
+SN_API SN_CHECKED sn_status sn_weight_gradients(sn_ctx *ctx, sn_model *model, const sn_batch *batch,
+                                                const sn_plan *plan, int n, const sn_weight_grad *grad, double *score);
 
 /* Parses one site without a pattern. SN_EARG lists what the model has. model NULL: any. */
 SN_API SN_CHECKED sn_status sn_site_parse(sn_ctx *ctx, const sn_model *model, const char *text, sn_site *out);

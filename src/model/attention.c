@@ -373,7 +373,7 @@ static sn_status tap_keys(const sn_attending *a, sn_site_kind kind)
 	sn_pass *p = a->p;
 	for (int t = 0; t < p->c->plan->n_tap; t++) {
 		const sn_places *places = &p->c->tap[t];
-		if (p->c->plan->tap[t].what == SN_GRAD || !sn_site_here(p, &p->c->plan->tap[t].at, kind)) continue;
+		if (sn_is_gradient(p->c->plan->tap[t].what) || !sn_site_here(p, &p->c->plan->tap[t].at, kind)) continue;
 		for (int32_t r = 0; r < p->n_row; r++)
 			for (int64_t i = sn_places_of_row(places, p->row[r]); i < places->n && places->row[i] == p->row[r]; i++)
 				SN_TRY(tap_place(a, t, i));

@@ -50,7 +50,8 @@ static inline sn_trace *sn_trace_now(const sn_pass *p) { return p->back ? p->bac
 
 /* ---- on the way down; each replaces the derivative of its output by that of its input ---- */
 
-/* A site: adds what DOT goals there ask, hands the derivative to SN_GRAD taps, goes back through the edits. */
+/* A site: adds what DOT goals there ask, hands the derivative to SN_GRAD taps, goes back through the edits
+ * and hands it to SN_GRAD_BEFORE taps. */
 SN_CHECKED sn_status sn_visit_back(sn_pass *p, sn_site_kind kind, float *dx, int64_t stride);
 /* A norm with its two sites; without a norm nothing. */
 SN_CHECKED sn_status sn_norm_back(sn_pass *p, const sn_norm *norm, const sn_saved_norm *saved, float *dx, int64_t d,

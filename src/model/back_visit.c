@@ -83,5 +83,6 @@ sn_status sn_visit_back(sn_pass *p, sn_site_kind kind, float *dx, int64_t stride
 	if (touched & SN_TOUCH_DOT) seed_dots(p, kind, &v);
 	if (touched & SN_TOUCH_GRAD) SN_TRY(sn_visit_taps(p, kind, &v, SN_GRAD));
 	if (touched & SN_TOUCH_EDIT) SN_TRY(edits_back(p, kind, &v));
+	if (touched & SN_TOUCH_GRAD) SN_TRY(sn_visit_taps(p, kind, &v, SN_GRAD_BEFORE));
 	return SN_OK;
 }

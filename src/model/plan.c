@@ -204,7 +204,7 @@ static sn_status mark_touched(sn_compiled *c)
 	SN_NEW(c->touched, c->arena, uint8_t, c->n_stage * SN_SITE_COUNT);
 	for (int e = 0; e < c->plan->n_edit; e++) touch(c, &c->plan->edit[e].at, SN_TOUCH_EDIT);
 	for (int t = 0; t < c->plan->n_tap; t++)
-		touch(c, &c->plan->tap[t].at, c->plan->tap[t].what == SN_GRAD ? SN_TOUCH_GRAD : SN_TOUCH_TAP);
+		touch(c, &c->plan->tap[t].at, sn_is_gradient(c->plan->tap[t].what) ? SN_TOUCH_GRAD : SN_TOUCH_TAP);
 	for (int g = 0; g < c->plan->n_goal; g++)
 		if (c->plan->goal[g].metric == SN_DOT) touch(c, &c->plan->goal[g].at, SN_TOUCH_DOT);
 	return SN_OK;
@@ -218,9 +218,11 @@ static sn_status find_gradients(sn_compiled *c, bool through)
 	c->first_back = through ? 1 : c->n_stage - 1;
 	for (int t = 0; t < c->plan->n_tap; t++) {
 		const sn_tap *tap = &c->plan->tap[t];
-		if (tap->what < SN_AFTER || tap->what > SN_GRAD)
+		if (tap->what < SN_AFTER || tap->what > SN_GRAD_BEFORE)
 			return sn_fail(c->ctx, SN_EARG, "tap %d: what is %d, none of after, before, gradient", t, (int)tap->what);
-		if (tap->what != SN_GRAD) continue;
+		if (tap->what == SN_GRAD_BEFORE && sn_site_is_attention((sn_site_kind)tap->at.kind))
+			return sn_fail(c->ctx, SN_EARG, "tap %d: scores and patterns have a gradient after their edits only", t);
+		if (!sn_is_gradient(tap->what)) continue;
 		c->gradient = true;
 		c->first_back = SN_MIN(c->first_back, sn_site_stage(&tap->at, c->model->shape.n_layer));
 	}

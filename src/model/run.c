@@ -220,7 +220,7 @@ typedef struct part { bool encoder, values, gradients; } part;
 static bool tap_belongs(const sn_tap *tap, part which)
 {
 	if ((tap->at.stack == SN_STACK_ENCODER) != which.encoder) return false;
-	return tap->what == SN_GRAD ? which.gradients : which.values;
+	return sn_is_gradient(tap->what) ? which.gradients : which.values;
 }
 
 /* The edits, taps and goals of a plan that a part has, in their order. */

@@ -10,11 +10,13 @@ static const matrix_row matrices[] = {
 	[SN_W_V] = { SN_PART_V, 2, false }, [SN_W_O] = { SN_PART_O, 1, true }, [SN_W_GATE] = { SN_PART_GATE, 0, false },
 	[SN_W_IN] = { SN_PART_UP, 0, false }, [SN_W_OUT] = { SN_PART_DOWN, 0, false },
 	[SN_W_U] = { SN_PART_UNEMBED, 0, false },
+	[SN_W_CROSS_Q] = { SN_PART_CROSS_Q, 1, false }, [SN_W_CROSS_K] = { SN_PART_CROSS_K, 2, false },
+	[SN_W_CROSS_V] = { SN_PART_CROSS_V, 2, false }, [SN_W_CROSS_O] = { SN_PART_CROSS_O, 1, true },
 };
 
-static sn_status check(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer, int head)
+sn_status sn_weight_check(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer, int head)
 {
-	if (matrix <= SN_W_NONE || matrix > SN_W_U) return sn_fail(ctx, SN_EARG, "matrix %d is none", (int)matrix);
+	if (matrix <= SN_W_NONE || matrix > SN_W_CROSS_O) return sn_fail(ctx, SN_EARG, "matrix %d is none", (int)matrix);
 	int heads = matrices[matrix].heads == 1 ? m->shape.n_head : matrices[matrix].heads == 2 ? m->shape.n_kv_head : 0;
 	if (head < -1 || head >= SN_MAX(heads, 0))
 		return sn_fail(ctx, SN_EARG, "head %d; this matrix has %d (-1: all)", head, heads);
@@ -36,7 +38,7 @@ static void transpose(const float *rows, int64_t n, int64_t k, int64_t stride, f
 sn_status sn_weight(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer, int head, sn_arena *arena,
                     sn_tensor *out)
 {
-	SN_TRY(check(ctx, m, matrix, layer, head));
+	SN_TRY(sn_weight_check(ctx, m, matrix, layer, head));
 	const matrix_row *row = &matrices[matrix];
 	sn_part part = matrix == SN_W_U ? sn_unembed_part(m) : row->part;
 	int64_t n = sn_part_rows(&m->shape, part), k = sn_part_columns(&m->shape, part), d = m->shape.d_head;

@@ -24,7 +24,7 @@ from tiny_arch import FEW_SITES, random_model
 MADE_BY = "tests/oracles/gradients.py"
 VERSIONS = versions("torch", "transformers", "numpy")
 STRIDE = 3          # of every gradient each third number is kept
-STRIDE_SMOLLM2 = 37
+STRIDE_SMOLLM2, STRIDE_WEIGHTS = 37, 7
 WANT, FOIL = 5, 11
 
 
@@ -262,6 +262,81 @@ def sample(grad, stride=STRIDE):
     return grad.contiguous().flatten()[::stride].float().detach()
 
 
+def matrix(module):
+    """A leaf [d_in, d_out] that the module's weight was replaced by, and its bias."""
+    weight = module.weight.detach()
+    leaf = (weight if type(module).__name__ == "Conv1D" else weight.T).contiguous().requires_grad_()
+    module.weight = torch.nn.Parameter(leaf.detach())
+    del module.weight
+    module.weight = leaf if type(module).__name__ == "Conv1D" else leaf.T
+    return leaf, getattr(module, "bias", None)
+
+
+def matrices(block, part, cross=False):
+    """{W_Q of a block ...: [(leaf, bias, how to take it from a fused one)]}."""
+    found = {}
+    whole = [("Q", "q"), ("K", "k"), ("V", "v"), ("O", "o"), ("GATE", "gate"), ("IN", "up" if "gate" in part else "in"),
+             ("OUT", "down")]
+    for name, key in whole:
+        if key in part:
+            found[f"{block}.{'CROSS_' if cross else ''}{name}"] = (*matrix(part[key]), None)
+    if "qkv" in part:
+        leaf, bias = matrix(part["qkv"])
+        for i, name in enumerate("QKV"):
+            found[f"{block}.{name}"] = (leaf, bias, lambda x, i=i: part["split"](x)[i].reshape(len(x), -1))
+    if "gate_up" in part:
+        leaf, bias = matrix(part["gate_up"])
+        for i, name in enumerate(("GATE", "IN")):
+            found[f"{block}.{name}"] = (leaf, bias, lambda x, i=i: x.chunk(2, -1)[i])
+    return found
+
+
+def all_matrices(family, name, model):
+    """Every matrix of every use in the model, each with weights of its own. ALBERT's blocks share theirs."""
+    with Probes() as probe:
+        blocks = dict(FAMILIES)[family](probe, name, model)
+    found = {}
+    for block, (part, _) in blocks.items() if name != "albert" else ():
+        found |= matrices(block, part)
+        found |= matrices(block, part["cross"], True) if "cross" in part else {}
+    if family is arch_encdec:
+        base = arch_encdec.FAMILY[name]["base"]
+        embeds = {f"{side}.E": model.get_submodule(f"{base}{side}").embed_tokens for side in ("encoder", "decoder")}
+        head = model.lm_head
+    else:
+        traits = family.FAMILY.get(name, arch_decoders.TRAITS)
+        path = traits["embed"] if family is arch_decoders else \
+            ".".join(filter(None, (traits.get("base"), traits["embeddings"], traits["sum"]["hook_embed"])))
+        embeds, head = {"E": model.get_submodule(path)}, traits.get("head") and model.get_submodule(traits["head"])
+    for key, module in embeds.items():
+        if isinstance(module, torch.nn.Embedding):
+            module.weight = torch.nn.Parameter(module.weight.detach().clone())
+            found[key] = (module.weight, None, None)
+    if head:
+        leaf, bias = matrix(head)
+        found["U"] = (leaf, bias, None)
+    return found
+
+
+def weights(family, watcher, name, model, calls, rows):
+    """Gradients of the loss of all rows by every matrix and bias; models without a loss have none."""
+    found = all_matrices(family, name, model)
+    runs = [run(watcher, name, model, call) for call in calls]
+    all_goals = goals(name, runs, rows)
+    if "loss" not in all_goals:
+        return {}
+    leaves = [leaf for leaf, _, _ in found.values()] + [bias for _, bias, _ in found.values() if bias is not None]
+    grads = torch.autograd.grad(sum(all_goals["loss"]), leaves, allow_unused=True)
+    of = {id(leaf): grad for leaf, grad in zip(leaves, grads)}
+    tensors = {}
+    for key, (leaf, bias, take) in found.items():
+        for what, grad in (("weight", of[id(leaf)]), ("bias", of.get(id(bias)))):
+            if grad is not None:
+                grad = grad if what == "weight" else grad[None]
+                tensors[f"{what}/{key}"] = sample(take(grad) if take else grad, STRIDE_WEIGHTS)
+    return tensors
+
+
 def open_model(family, name, kind, config, folder):
     if (folder / "config.json").exists():
         return kind.from_pretrained(folder, attn_implementation="eager").double().eval()
@@ -300,6 +375,7 @@ def make(family, watcher, name, kind, config):
             for site, grad in named(probe, blocks, dict(zip(names, grads)), scale).items():
                 if wanted(goal, everything, r, site, name in FEW_SITES):
                     tensors[f"{goal}/row{r}/{site}"] = sample(grad)
+    tensors |= weights(family, watcher, name, model, calls, rows)
     write_safetensors(folder / "gradients.safetensors", tensors, made_by=MADE_BY, versions=VERSIONS)
 
 
