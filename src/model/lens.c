@@ -57,6 +57,35 @@ sn_status sn_lens_head(sn_ctx *ctx, sn_model *model, const float *x, int64_t m, 
 	return SN_OK;
 }
 
+static void weigh(const sn_model *model, const float *in, float *out)
+{
+	int64_t d = model->shape.d_model;
+	double mean = 0;
+	for (int64_t i = 0; model->shape.form.norm == SN_NORM_LAYER && i < d; i++) mean += in[i] / (double)d;
+	for (int64_t i = 0; i < d; i++) out[i] = (in[i] - (float)mean) * model->final_norm.weight[i];
+}
+
+sn_status sn_lens_directions(sn_ctx *ctx, sn_model *model, const float *x, int64_t m, bool gains, float *out,
+                             sn_arena *arena)
+{
+	int64_t d = model->shape.d_model;
+	float *h = out;
+	sn_mark mark = sn_arena_mark(arena);
+	if (!model->info.has_logits || (model->head.w && (model->head_norm.weight ||
+	                                                  model->shape.form.head_act != SN_ACT_NONE)))
+		return sn_fail(ctx, SN_EARG, "%s: %s, so that directions cannot be read in the vocabulary", model->info.path,
+		               model->info.has_logits ? "a layer of its own stands before the unembedding"
+		                                      : "it has no language-model head");
+	if (model->head.w) SN_NEW(h, arena, float, sn_gemm_room(m) * d);
+	for (int64_t i = 0; i < m; i++) {
+		if (gains && model->final_norm.weight) weigh(model, x + i * d, h + i * d);
+		else memcpy(h + i * d, x + i * d, (size_t)d * sizeof *h);
+	}
+	if (model->head.w) SN_TRY(sn_gemm_run(model->gemm, model->head.w, h, m, out));
+	sn_arena_reset(arena, mark);
+	return SN_OK;
+}
+
 static sn_status take(sn_ctx *ctx, void *state, const sn_block *block)
 {
 	const sn_lens_keep *k = state;
