@@ -28,6 +28,7 @@
 	X(sn_method_lens_logit)                                                                                           \
 	X(sn_method_lens_direct)                                                                                          \
 	X(sn_method_lens_neurons)                                                                                         \
+	X(sn_method_lens_matrices)                                                                                        \
 	X(sn_method_model_check)
 
 #define DECLARE(row) extern const sn_method row;
