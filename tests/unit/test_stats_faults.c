@@ -80,6 +80,23 @@ static sn_status probe(sn_arena *arena)
 	return sn_probe_cv(&result, arena, &plan, x);
 }
 
+static sn_status refit(sn_arena *arena)
+{
+	static const int which[3] = { 2, 2, 2 };
+	static float weight[2 * ROWS], bits[2 * ROWS];
+	int n_unconverged = 0;
+	sn_probe_plan plan = { .n = ROWS,
+						   .d = COLUMNS,
+						   .n_fold = 3,
+						   .fold = fold,
+						   .n_label = 1,
+						   .z = sign,
+						   .n_strength = SN_COUNT(sn_probe_strengths),
+						   .strength = sn_probe_strengths };
+	for (int i = 0; i < 2 * ROWS; i++) weight[i] = (float)(i % 5 % 3);
+	return sn_probe_resample(bits, &n_unconverged, arena, &plan, x, which, weight, 2);
+}
+
 static sn_status resample(sn_arena *arena)
 {
 	sn_boot *boot;
@@ -150,6 +167,11 @@ static void cross_validation(void **state)
 	(void)state;
 	fail_each(probe);
 }
+static void refits(void **state)
+{
+	(void)state;
+	fail_each(refit);
+}
 static void bootstrap(void **state)
 {
 	(void)state;
@@ -166,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(softmax),          cmocka_unit_test(binary),    cmocka_unit_test(eraser),
 		cmocka_unit_test(cross_validation), cmocka_unit_test(bootstrap), cmocka_unit_test(ranks),
+		cmocka_unit_test(refits),
 	};
 	return cmocka_run_group_tests(tests, fill, test_close);
 }
