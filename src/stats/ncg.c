@@ -6,8 +6,8 @@
 enum { MOST_CG = 250, MOST_SLOW = 3 };
 /* Rounding of the objective that is forgiven: sums of float32 logarithms, sums of doubles. */
 static const double slack_single = 3e-7, slack_exact = 1e-13, loosest = 0.5;
-/* What a step leaves of the gradient if the loss is as quadratic as it seems: this share of what would be enough. */
-static const double promised = 0.5;
+/* What a step should leave of the gradient if the loss is as quadratic as it seems: this share of what is enough. */
+static const double promised = 0.7;
 
 static void ask(sn_ncg *p, sn_ask what, const double *at)
 {
@@ -19,7 +19,8 @@ static void ask(sn_ncg *p, sn_ask what, const double *at)
 sn_status sn_ncg_start(sn_ncg *p, sn_arena *arena)
 {
 	double **vector[] = {
-		&p->guess, &p->answer, &p->trial, &p->grad, &p->step, &p->residual, &p->direction, &p->inverse
+		&p->guess,	  &p->answer, &p->trial,	 &p->grad,	&p->step,
+		&p->residual, &p->scaled, &p->direction, &p->image, &p->inverse,
 	};
 	for (int i = 0; i < SN_COUNT(vector); i++) SN_NEW(*vector[i], arena, double, p->size);
 	sn_ncg_restart(p);
@@ -64,18 +65,18 @@ static void take_care(sn_ncg *p)
 	ask(p, SN_ASK_GRADIENT, p->trial);
 }
 
-/* Starts conjugate gradients on H step = -gradient; sets gap. */
+/* Starts on H step = -gradient; sets gap. */
 static void begin_step(sn_ncg *p)
 {
-	p->rho = 0;
+	double rho = 0;
 	for (int64_t j = 0; j < p->size; j++) {
 		p->inverse[j] = 1 / (p->guess[j] + p->ridge[j]);
-		p->step[j] = 0;
+		p->step[j] = p->direction[j] = p->image[j] = 0;
 		p->residual[j] = -p->grad[j];
-		p->direction[j] = p->inverse[j] * p->residual[j];
-		p->rho += p->residual[j] * p->direction[j];
+		p->scaled[j] = p->inverse[j] * p->residual[j];
+		rho += p->residual[j] * p->scaled[j];
 	}
-	double gap = p->rho / 2;
+	double gap = rho / 2;
 	p->n_slow = gap > p->gap / 2 ? p->n_slow + 1 : 0;
 	p->gap = gap;
 	if (p->first_gap > 1e300) p->first_gap = gap;
@@ -84,9 +85,10 @@ static void begin_step(sn_ncg *p)
 static void ask_step(sn_ncg *p)
 {
 	double loose = SN_MIN(loosest, sqrt(sqrt(p->gap / p->first_gap)));
-	p->enough = SN_MAX(p->rho * loose * loose, p->tol / 2); /* beyond the tolerance nothing needs to be solved */
+	p->enough = SN_MAX(2 * p->gap * loose * loose, p->tol / 2); /* beyond the tolerance nothing needs to be solved */
 	p->n_cg = 0;
-	ask(p, SN_ASK_CURVATURE, p->direction);
+	p->curve = INFINITY;
+	ask(p, SN_ASK_CURVATURE, p->scaled);
 }
 
 static void try_step(sn_ncg *p)
@@ -125,32 +127,36 @@ static void take_gradient(sn_ncg *p, double loss)
 		take_care(p);
 }
 
+/* One step of conjugate residuals, from the product with the scaled residual: what is left of the residual is the least
+ * that the products so far allow. */
 static void take_product(sn_ncg *p)
 {
-	double curve = 0;
+	double curve = 0, length = 0, left = 0;
 	for (int64_t j = 0; j < p->size; j++) {
-		p->answer[j] += p->ridge[j] * p->direction[j];
-		curve += p->direction[j] * p->answer[j];
+		p->answer[j] += p->ridge[j] * p->scaled[j];
+		curve += p->scaled[j] * p->answer[j];
 	}
 	p->size_of_step = 1;
 	if (!(curve > 0)) {
 		try_step(p);
 		return;
 	}
-	double length = p->rho / curve, rho = 0;
 	for (int64_t j = 0; j < p->size; j++) {
-		p->step[j] += length * p->direction[j];
-		p->residual[j] -= length * p->answer[j];
-		rho += p->residual[j] * p->residual[j] * p->inverse[j];
+		p->direction[j] = p->scaled[j] + curve / p->curve * p->direction[j];
+		p->image[j] = p->answer[j] + curve / p->curve * p->image[j];
+		length += p->image[j] * p->image[j] * p->inverse[j];
 	}
-	if (rho <= p->enough || ++p->n_cg >= MOST_CG || flat(p, p->residual, promised)) {
+	for (int64_t j = 0; j < p->size; j++) {
+		p->step[j] += curve / length * p->direction[j];
+		p->residual[j] -= curve / length * p->image[j];
+		p->scaled[j] = p->inverse[j] * p->residual[j];
+		left += p->residual[j] * p->scaled[j];
+	}
+	p->curve = curve;
+	if (left <= p->enough || ++p->n_cg >= MOST_CG || flat(p, p->residual, promised))
 		try_step(p);
-		return;
-	}
-	for (int64_t j = 0; j < p->size; j++)
-		p->direction[j] = p->inverse[j] * p->residual[j] + rho / p->rho * p->direction[j];
-	p->rho = rho;
-	ask(p, SN_ASK_CURVATURE, p->direction);
+	else
+		ask(p, SN_ASK_CURVATURE, p->scaled);
 }
 
 void sn_ncg_next(sn_ncg *p, double loss)

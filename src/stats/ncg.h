@@ -2,8 +2,8 @@
  * computes them. So many problems that share their rows run side by side, and what all of them ask for at one moment
  * is one matrix product. Inside of multinomial.c and edge.c; serial.
  *
- * Minimises loss(θ) + ½ Σ ridge_j θ_j². Steps: conjugate gradients, preconditioned by a diagonal guess of the Hessian,
- * as exact as the distance to the optimum deserves (Dembo & Steihaug 1983); step lengths by halving. */
+ * Minimises loss(θ) + ½ Σ ridge_j θ_j². Steps: conjugate residuals (Stiefel 1955), preconditioned by a diagonal guess
+ * of the Hessian, as exact as the distance to the optimum deserves (Dembo & Steihaug 1983); step lengths by halving. */
 #ifndef SN_STATS_NCG_H
 #define SN_STATS_NCG_H
 
@@ -30,16 +30,16 @@ typedef struct sn_ncg {
 	bool exact;
 	bool rough; /* Hessian products may be rough: the owner sets it after a restart, want of progress clears it */
 	/* how it went */
-	double objective, gap; /* gap: ½ g' M⁻¹ g, M the guess with the ridge: about how far above the optimum, nats */
+	double objective, gap; /* gap: ½ g' M⁻¹ g, M the guess with the ridge: nats above the optimum, were M H */
 	int iterations, passes;
 	bool converged;
 	/* its own */
-	double *trial, *grad, *step, *residual, *direction, *inverse;
-	double rho, enough, size_of_step, first_gap;
+	double *trial, *grad, *step, *residual, *scaled, *direction, *image, *inverse;
+	double curve, enough, size_of_step, first_gap;
 	int n_cg, n_slow;
 } sn_ncg;
 
-/* Takes the vectors from the arena (9 [size]; theta, ridge are the owner's already) and asks for the first gradient. */
+/* Takes 11 vectors [size] from the arena (theta and ridge are the owner's) and asks for the first gradient. */
 SN_CHECKED sn_status sn_ncg_start(sn_ncg *p, sn_arena *arena);
 /* Begins anew from theta (a warm start), after a change of ridge, tol or data. */
 void sn_ncg_restart(sn_ncg *p);

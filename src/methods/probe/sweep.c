@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Strengths are a factor of ten apart, so choosing among them needs no exact fits. Nats a row. */
-static const sn_multinomial_stop path_stop = { .gap = 1e-3 }, final_stop = { .gap = 1e-5 };
+static const sn_multinomial_stop path_stop = { .gap = 1e-3 }, final_stop = { .gap = 1e-6 };
 enum { USUAL_STRENGTH = 2, STRENGTHS = 6, ROWS_AT_ONCE = 4096 };
 
 /* One question on one training set: the label's regression, then its controls'. */
