@@ -25,6 +25,7 @@ PAIRS = [("the old key is near the table", "the", "a"), ("a boat", "is", "are")]
 
 class Llama:
     kind, folder, rows, add, space = "llama", "tiny/gqa-tied", CAUSAL, False, "Ġ"
+    site = {}
 
     def __init__(self):
         self.model = AutoModelForCausalLM.from_pretrained(GOLDEN / self.folder, attn_implementation="eager")
@@ -53,6 +54,7 @@ class Bert(Llama):
 class T5(Bert):
     """The target's first token, after the decoder's start."""
     kind, folder, rows = "t5", "arch/t5", PAIRS
+    site = {"sites": "encoder.hook_embed"}
 
     def __init__(self):
         self.model = AutoModelForSeq2SeqLM.from_pretrained(GOLDEN / self.folder, attn_implementation="eager")
@@ -103,7 +105,7 @@ def scores(subject, name, options, text, target, foil):
         return ids, f, (gradient.norm(dim=-1) if options["norm"] == "l2" else gradient.sum(-1))[0]
     if name == "gradient-x-input":
         return ids, f, InputXGradient(f).attribute(embeds).sum(-1)[0]
-    if "sites" in options:
+    if options.get("sites", "").startswith("blocks."):
         layer = LayerIntegratedGradients(f, subject.layer)
         base = torch.full_like(tensor, token(subject, options["baseline"]))
         found = layer.attribute(tensor, base, n_steps=STEPS, method=RULES[options["rule"]], attribute_to_layer_input=True)
@@ -129,7 +131,7 @@ def cases(subject):
 
 
 def case(subject, name, options):
-    rows = []
+    rows, options = [], options | subject.site
     for text, target, foil in subject.rows:
         ids, f, found = scores(subject, name, options, text, target, foil)
         rows.append({"text": text, "target": target, "foil": foil, "value": f(torch.tensor([ids])).item(),
@@ -143,7 +145,7 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     all_cases = []
-    for kind in (Llama, Bert):
+    for kind in (Llama, Bert, T5):
         subject = kind()
         subject.model = subject.model.double().eval()
         all_cases += [case(subject, name, options) for name, options in cases(subject)]

@@ -1,5 +1,5 @@
 /* Attribution on a tiny model: what its scores must sum to, and what they must equal. */
-#include "common/test.h"
+#include "common/behaviour.h"
 
 #include "base/option.h"
 #include "data/result.h"
@@ -16,30 +16,46 @@ enum { TOKEN_SCORE = 6, ITEM_VALUE = 7, ITEM_BASELINE, ITEM_SUM, ITEM_GAP };
 typedef struct run { sn_ctx *ctx; sn_model *model; sn_dataset *data; sn_result *result; sn_arena *arena;
                      char path[64]; } run;
 
-/* set: "name=value" options, NULL at the end. */
-static run explain(sn_ctx *ctx, const char *name, const char *const *set)
+static run open_run(sn_ctx *ctx)
 {
 	static const char text[] = "The keys to the cabinet\nA key\nThe door of the keys is here\n";
-	const sn_method *method = sn_method_find("attribute", name);
 	run r = { .ctx = ctx };
 	sn_format(r.path, sizeof r.path, "/tmp/sonde_test_%d.txt", (int)getpid());
-	assert_non_null(method);
 	assert_ok(ctx, sn_write_file(ctx, r.path, text, strlen(text)));
 	assert_ok(ctx, sn_model_open(&r.model, ctx, MODEL));
 	assert_ok(ctx, sn_dataset_open(&r.data, ctx, r.path));
-	assert_ok(ctx, sn_result_open(&r.result, ctx, method));
-	assert_ok(ctx, sn_arena_open(&r.arena, ctx));
+	return r;
+}
+
+/* set: "name=value" options, NULL at the end. */
+static sn_status try_method(run *r, const sn_method *method, const char *const *set)
+{
 	sn_param_table table = { method->param, method->n_param };
-	void *param = sn_arena_take(r.arena, method->param_size);
-	assert_ok(ctx, sn_param_defaults(ctx, &table, r.arena, param));
+	assert_ok(r->ctx, sn_arena_open(&r->arena, r->ctx));
+	void *param = sn_arena_take(r->arena, method->param_size);
+	assert_ok(r->ctx, sn_param_defaults(r->ctx, &table, r->arena, param));
 	for (; *set; set++) {
 		char key[32] = "";
 		const char *value = strchr(*set, '=');
 		memcpy(key, *set, (size_t)(value - *set));
-		assert_ok(ctx, sn_param_set(ctx, sn_param_find(&table, key), value + 1, r.arena, param));
+		assert_ok(r->ctx, sn_param_set(r->ctx, sn_param_find(&table, key), value + 1, r->arena, param));
 	}
-	sn_input input = { .model = { r.model }, .data = { r.data } };
-	assert_ok(ctx, sn_method_run(ctx, method, &input, param, r.result));
+	sn_input input = { .model = { r->model }, .data = { r->data } };
+	return sn_method_run(r->ctx, method, &input, param, r->result);
+}
+
+static void run_method(run *r, const char *name, const char *const *set)
+{
+	const sn_method *method = sn_method_find("attribute", name);
+	assert_non_null(method);
+	assert_ok(r->ctx, sn_result_open(&r->result, r->ctx, method));
+	assert_ok(r->ctx, try_method(r, method, set));
+}
+
+static run explain(sn_ctx *ctx, const char *name, const char *const *set)
+{
+	run r = open_run(ctx);
+	run_method(&r, name, set);
 	return r;
 }
 
@@ -97,12 +113,77 @@ static void occlusion_and_leaving_out_explain_the_same(void **state)
 	end(&a);
 }
 
+/* ---- encoder-decoders ---- */
+
+static void explain_pairs(behaviour *b, sn_ctx *ctx, const char *name, const char *const *set)
+{
+	json_t *rows = json_pack("[{ssss}{ssss}]", "source", "the old key is near the table", "target", "the boat",
+	                         "source", "a boat", "target", "is");
+	behaviour_open_arch(b, ctx, "t5", rows);
+	json_decref(rows);
+	run r = { .ctx = ctx, .model = b->model, .data = b->data };
+	run_method(&r, name, set);
+	b->result = r.result;
+	sn_arena_close(r.arena);
+}
+
+/* Of the first pair nine source tokens ([CLS] and [SEP] among them), the decoder's start, the target's first word. */
+static void both_sides_have_scores_that_sum(void **state)
+{
+	static const int64_t expected[] = { 9, 2, 4, 1 };
+	behaviour b;
+	int64_t tokens = 0;
+	explain_pairs(&b, test_ctx(state), "integrated-gradients", (const char *[]){ "tolerance=0.001", NULL });
+	assert_int_equal(sn_result_rows(b.result, ITEMS), 4);
+	for (int64_t i = 0; i < 4; i++) {
+		const sn_value *row = sn_result_row(b.result, ITEMS, i);
+		assert_string_equal(row[1].s, i % 2 ? "decoder.hook_embed" : "encoder.hook_embed");
+		assert_int_equal(row[6].i, expected[i]);
+		assert_true(fabs(row[ITEM_GAP].f) <= 0.002 * fabs(row[ITEM_VALUE].f - row[ITEM_BASELINE].f) + 1e-4);
+		tokens += row[6].i;
+	}
+	assert_int_equal(sn_result_rows(b.result, TOKENS), tokens);
+	behaviour_close(&b);
+}
+
+/* What a source token is worth: the pair's score less that of the pair without it. */
+static void a_source_is_left_out_token_by_token(void **state)
+{
+	behaviour whole, less;
+	explain_pairs(&whole, test_ctx(state), "leave-one-out", (const char *[]){ NULL });
+	assert_int_equal(sn_result_rows(whole.result, TOKENS), 9 + 4);
+	json_t *rows = json_pack("[{ssss}]", "source", "the old key is near the", "target", "the boat");
+	behaviour_open_arch(&less, test_ctx(state), "t5", rows);
+	json_decref(rows);
+	run r = { .ctx = less.ctx, .model = less.model, .data = less.data };
+	run_method(&r, "leave-one-out", (const char *[]){ NULL });
+	double fall = sn_result_row(whole.result, ITEMS, 0)[ITEM_VALUE].f - sn_result_row(r.result, ITEMS, 0)[ITEM_VALUE].f;
+	assert_true(fabs(sn_result_row(whole.result, TOKENS, 7)[TOKEN_SCORE].f - fall) < 1e-5);
+	less.result = r.result;
+	sn_arena_close(r.arena);
+	behaviour_close(&less);
+	behaviour_close(&whole);
+}
+
+static void a_source_is_for_encoders(void **state)
+{
+	run r = open_run(test_ctx(state));
+	const sn_method *method = sn_method_find("attribute", "saliency");
+	assert_ok(r.ctx, sn_result_open(&r.result, r.ctx, method));
+	assert_int_equal(try_method(&r, method, (const char *[]){ "source=text", NULL }), SN_EARG);
+	assert_non_null(strstr(sn_error(r.ctx), "no encoder"));
+	end(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(integrated_gradients_sum_to_the_rise),
 		cmocka_unit_test(relevance_is_conserved_from_layer_to_layer),
 		cmocka_unit_test(occlusion_and_leaving_out_explain_the_same),
+		cmocka_unit_test(both_sides_have_scores_that_sum),
+		cmocka_unit_test(a_source_is_left_out_token_by_token),
+		cmocka_unit_test(a_source_is_for_encoders),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

@@ -7,18 +7,20 @@
 
 /* First member of every parameter struct of the family. */
 typedef struct sn_attribution_param {
-	const char *sites, *column, *target, *foil, *metric;
+	const char *sites, *column, *source, *target, *foil, *metric;
 	int64_t limit;
 } sn_attribution_param;
 
 #define SN_ATTRIBUTION_PARAMS(struct_type)                                                                             \
-	{ "sites", NULL, "where scores are taken, comma-separated, * for blocks", "hook_embed", NULL, SN_TYPE_TEXT,        \
-	  offsetof(struct_type, common.sites), 0, 0, false },                                                              \
+	{ "sites", NULL, "where scores are taken, comma-separated, * for blocks; auto: hook_embed, in encoder-decoders "   \
+	  "of both sides", "auto", NULL, SN_TYPE_TEXT, offsetof(struct_type, common.sites), 0, 0, false },                 \
 	{ "column", NULL, "column of the text; auto: text, prefix, sentence or sentence_good", "auto", NULL, SN_TYPE_TEXT, \
 	  offsetof(struct_type, common.column), 0, 0, false },                                                             \
-	{ "target", NULL, "what is predicted after the text (masked models: at the mask): a column, or the text itself; "  \
-	  "auto: column target if there is one, else the most probable token", "auto", NULL, SN_TYPE_TEXT,                 \
-	  offsetof(struct_type, common.target), 0, 0, false },                                                             \
+	{ "source", NULL, "encoder-decoders: column of what the encoder reads; auto: source, or that of the text", "auto", \
+	  NULL, SN_TYPE_TEXT, offsetof(struct_type, common.source), 0, 0, false },                                         \
+	{ "target", NULL, "what is predicted after the text (masked models: at the mask; encoder-decoders: first): a "     \
+	  "column, or the text itself; auto: column target if there is one, else the most probable token", "auto", NULL,   \
+	  SN_TYPE_TEXT, offsetof(struct_type, common.target), 0, 0, false },                                               \
 	{ "foil", NULL, "what it is compared with (metric logit-diff): a column, or the text itself; auto: column foil if "\
 	  "there is one", "auto", NULL, SN_TYPE_TEXT, offsetof(struct_type, common.foil), 0, 0, false },                   \
 	{ "metric", NULL, "what is explained: auto: logit-diff with a foil, otherwise logprob", "auto",                    \
@@ -26,12 +28,17 @@ typedef struct sn_attribution_param {
 	{ "limit", "rows", "only the first rows of the data; 0: all", "0", NULL, SN_TYPE_INT,                              \
 	  offsetof(struct_type, common.limit), 0, 1e15, false }
 
+/* Tokens of one side of the model. */
+typedef struct sn_attribution_tokens {
+	int32_t n, *token;
+	int64_t (*span)[2];      /* [n] byte offsets into text; {-1, -1}: of no text */
+} sn_attribution_tokens;
+
 /* One text ready to be run. Several target tokens stand in the row, all but the last, and are scored together. */
 typedef struct sn_attribution_item {
 	int64_t number;          /* row of the data, from 1 */
 	const char *text, *target, *foil;
-	int32_t n, *token;       /* the row */
-	int64_t (*span)[2];      /* [n] byte offsets into text; {-1, -1}: of no text */
+	sn_attribution_tokens row, source;   /* source: what an encoder-decoder's encoder reads; otherwise n is 0 */
 	int32_t n_place, *place, *want, *unwanted;   /* positions that are scored; unwanted NULL: no foil */
 	sn_metric metric;
 } sn_attribution_item;
@@ -42,11 +49,15 @@ typedef struct sn_attribution_items { int32_t n; sn_attribution_item *item; } sn
 SN_CHECKED sn_status sn_attribution_read(sn_attribution_items *out, sn_ctx *ctx, const sn_input *in,
                                          const sn_attribution_param *p, sn_arena *arena);
 
-/* A batch of copies of one item's row, with its goal; forks: copies 1 .. are forks of copy 0, equal before its
- * position at[copy]. Everything from arena. */
-typedef struct sn_attribution_rows { sn_batch batch; sn_goal goal; } sn_attribution_rows;
-SN_CHECKED sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, int32_t copies,
-                                         const int32_t *at, sn_arena *arena);
+/* Returns the tokens at which a site has its vectors. */
+const sn_attribution_tokens *sn_attribution_at(const sn_attribution_item *item, const sn_site *site);
+
+/* A batch of copies of one item's row, with its goal; forked: copies 1 .. are forks of copy 0, equal but for edits. At
+ * a site of the encoder every copy has a source of its own, otherwise they share one. start: [copies + 1] of the
+ * copies' rows at the site. Everything from arena; stays where it is while the batch is used. */
+typedef struct sn_attribution_rows { sn_batch batch, enc; sn_goal goal; const int64_t *start; } sn_attribution_rows;
+SN_CHECKED sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, const sn_site *site,
+                                         int32_t copies, bool forked, sn_arena *arena);
 
 enum { SN_ATTRIBUTION_TOKENS, SN_ATTRIBUTION_ITEMS, SN_ATTRIBUTION_TABLES };
 extern const sn_table sn_attribution_tables[SN_ATTRIBUTION_TABLES];
@@ -54,9 +65,9 @@ extern const sn_table sn_attribution_tables[SN_ATTRIBUTION_TABLES];
 /* What an item's scores sum to, and what they should. NAN: the method promises no sum. */
 typedef struct sn_attribution_sum { double value, baseline; int64_t evaluations; } sn_attribution_sum;
 
-/* Adds an item's rows: one a token, and one for the item. score: [item->n]. */
+/* Adds an item's rows: one a token at the site, and one for the item. score: [tokens at the site]. */
 SN_CHECKED sn_status sn_attribution_add(sn_result *out, sn_model *model, const sn_attribution_item *item,
-                                        const char *site, const double *score, sn_attribution_sum sum);
+                                        const sn_site *site, const double *score, sn_attribution_sum sum);
 /* Says what was explained, over all items. */
 SN_CHECKED sn_status sn_attribution_say(sn_result *out, const char *method);
 

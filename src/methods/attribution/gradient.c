@@ -37,15 +37,16 @@ static sn_rule rule_of(const char *name)
 	return strcmp(name, "attn-lrp") == 0 ? SN_RULE_ATTN_LRP : SN_RULE_PLAIN;
 }
 
-/* Values and derivatives of a site in copies of one row: [copies * n, d]. */
-typedef struct pulled { int64_t d; float *x, *g; double *score; } pulled;
+/* Values and derivatives of a site at the n tokens of each copy of a row: [copies * n, d]. */
+typedef struct pulled { int32_t n; int64_t d; float *x, *g; double *score; } pulled;
 
 static sn_status pull(sn_ctx *ctx, sn_model *model, const sn_attribution_item *item, const sn_site *site,
                       int32_t copies, const sn_edit *edit, sn_rule rule, sn_arena *arena, pulled *out)
 {
 	sn_attribution_rows rows;
-	SN_TRY(sn_attribution_copy(&rows, item, copies, NULL, arena));
-	int64_t m = rows.batch.start[copies];
+	SN_TRY(sn_attribution_copy(&rows, item, site, copies, false, arena));
+	int64_t m = rows.start[copies];
+	out->n = sn_attribution_at(item, site)->n;
 	out->d = sn_site_width(model, site);
 	if (out->d == 0) return sn_fail(ctx, SN_EARG, "scores by token need a site with vectors, not attention patterns");
 	SN_NEW(out->x, arena, float, m * out->d);
@@ -75,7 +76,7 @@ static sn_status saliency(sn_ctx *ctx, sn_model *model, const sn_attribution_ite
 	const gradient_param *p = param;
 	pulled t;
 	SN_TRY(pull(ctx, model, item, site, 1, NULL, rule_of(p->rule), arena, &t));
-	for (int32_t i = 0; i < item->n; i++) score[i] = norm_of(t.g + i * t.d, t.d, p->norm);
+	for (int32_t i = 0; i < t.n; i++) score[i] = norm_of(t.g + i * t.d, t.d, p->norm);
 	*sum = (sn_attribution_sum){ t.score[0], NAN, 1 };
 	return SN_OK;
 }
@@ -86,7 +87,7 @@ static sn_status gradient_x_input(sn_ctx *ctx, sn_model *model, const sn_attribu
 	const gradient_param *p = param;
 	pulled t;
 	SN_TRY(pull(ctx, model, item, site, 1, NULL, rule_of(p->rule), arena, &t));
-	for (int32_t i = 0; i < item->n; i++) {
+	for (int32_t i = 0; i < t.n; i++) {
 		score[i] = 0;
 		for (int64_t j = 0; j < t.d; j++) score[i] += (double)t.x[i * t.d + j] * t.g[i * t.d + j];
 	}
@@ -111,14 +112,14 @@ static sn_status smoothgrad(sn_ctx *ctx, sn_model *model, const sn_attribution_i
 	const gradient_param *p = param;
 	pulled plain, t;
 	SN_TRY(pull(ctx, model, item, site, 1, NULL, rule_of(p->rule), arena, &plain));
-	int64_t size = item->n * plain.d;
+	int64_t size = plain.n * plain.d;
 	float strength = (float)(p->noise * deviation(plain.x, size)), *mean;
 	sn_edit noise = { .op = SN_OP_NOISE, .at = *site, .where = { .sel = SN_ALL }, .alpha = &strength, .n_alpha = 1 };
 	SN_TRY(pull(ctx, model, item, site, (int32_t)p->samples, &noise, rule_of(p->rule), arena, &t));
 	SN_NEW(mean, arena, float, size);
 	for (int64_t c = 0; c < p->samples; c++)
 		for (int64_t i = 0; i < size; i++) mean[i] += t.g[c * size + i] / (float)p->samples;
-	for (int32_t i = 0; i < item->n; i++) score[i] = norm_of(mean + i * t.d, t.d, p->norm);
+	for (int32_t i = 0; i < t.n; i++) score[i] = norm_of(mean + i * t.d, t.d, p->norm);
 	*sum = (sn_attribution_sum){ plain.score[0], NAN, 1 + p->samples };
 	return SN_OK;
 }

@@ -36,6 +36,7 @@ typedef struct path {
 	sn_model *model;
 	const sn_attribution_item *item;
 	sn_site site;
+	int32_t n;              /* tokens at the site */
 	int64_t d;
 	const float *x, *x0;    /* [n, d] */
 	sn_arena *arena;
@@ -51,7 +52,7 @@ static float on_path(const path *p, double at, int64_t i)
 
 static void read_slopes(const path *p, const float *g, point *to)
 {
-	for (int32_t i = 0; i < p->item->n; i++) {
+	for (int32_t i = 0; i < p->n; i++) {
 		double sum = 0;
 		for (int64_t j = i * p->d; j < (i + 1) * p->d; j++) sum += g[j] * ((double)p->x[j] - p->x0[j]);
 		to->slope[i] = sum;
@@ -62,18 +63,18 @@ static sn_status evaluate_some(path *p, point *points, int32_t n)
 {
 	sn_mark mark = sn_arena_mark(p->arena);
 	sn_attribution_rows rows;
-	int64_t size = p->item->n * p->d;
+	int64_t size = p->n * p->d;
 	float *src, *g;
 	double *f;
-	SN_TRY(sn_attribution_copy(&rows, p->item, n, NULL, p->arena));
+	SN_TRY(sn_attribution_copy(&rows, p->item, &p->site, n, false, p->arena));
 	SN_NEW(src, p->arena, float, n * size);
 	SN_NEW(g, p->arena, float, n * size);
 	SN_NEW(f, p->arena, double, n);
 	for (int32_t k = 0; k < n; k++)
 		for (int64_t i = 0; i < size; i++) src[k * size + i] = on_path(p, points[k].at, i);
-	sn_tensor values = sn_tensor_f32(src, n * p->item->n, p->d);
+	sn_tensor values = sn_tensor_f32(src, n * p->n, p->d);
 	sn_edit set = { .op = SN_OP_SET, .at = p->site, .where = { .sel = SN_ALL }, .src = &values };
-	sn_keep keep = { g, n * p->item->n, p->d };
+	sn_keep keep = { g, n * p->n, p->d };
 	sn_tap tap = { .at = p->site, .where = { .sel = SN_ALL }, .what = SN_GRAD, .sink = &sn_sink_keep, .state = &keep };
 	sn_plan plan = { .size = sizeof plan, .n_edit = 1, .edit = &set, .n_tap = 1, .tap = &tap, .n_goal = 1,
 	                 .goal = &rows.goal };
@@ -91,14 +92,14 @@ enum { TOKENS_A_RUN = 1024 };
 
 static sn_status evaluate(path *p, point *points, int32_t n)
 {
-	int32_t most = SN_MAX(TOKENS_A_RUN / p->item->n, 1);
+	int32_t most = SN_MAX(TOKENS_A_RUN / SN_MAX(p->item->row.n, p->n), 1);
 	for (int32_t k = 0; k < n; k += most) SN_TRY(evaluate_some(p, points + k, SN_MIN(most, n - k)));
 	return SN_OK;
 }
 
 static sn_status new_points(path *p, point *points, int32_t n)
 {
-	for (int32_t k = 0; k < n; k++) SN_NEW(points[k].slope, p->arena, double, p->item->n);
+	for (int32_t k = 0; k < n; k++) SN_NEW(points[k].slope, p->arena, double, p->n);
 	return SN_OK;
 }
 
@@ -150,7 +151,7 @@ static sn_status fixed_rule(path *p, const integrated_param *param, double *scor
 	points[n].at = 0;
 	points[n + 1].at = 1;
 	SN_TRY(evaluate(p, points, n + 2));
-	for (int32_t i = 0; i < p->item->n; i++) {
+	for (int32_t i = 0; i < p->n; i++) {
 		score[i] = 0;
 		for (int32_t k = 0; k < n; k++) score[i] += weight[k] * points[k].slope[i];
 	}
@@ -176,7 +177,7 @@ static double share(const stretch *t, int32_t i)
 static double gap_of(const path *p, const stretch *t)
 {
 	double sum = 0;
-	for (int32_t i = 0; i < p->item->n; i++) sum += share(t, i);
+	for (int32_t i = 0; i < p->n; i++) sum += share(t, i);
 	return fabs(sum - (t->hi.f - t->lo.f));
 }
 
@@ -266,7 +267,7 @@ static sn_status adaptive(path *p, const integrated_param *param, double *score,
 		SN_TRY(sn_poll(p->ctx));
 		SN_TRY(halve(p, &l, bad, n_bad));
 	}
-	for (int32_t i = 0; i < p->item->n; i++) {
+	for (int32_t i = 0; i < p->n; i++) {
 		score[i] = 0;
 		for (int32_t k = 0; k < l.n; k++) score[i] += share(&l.at[k], i);
 	}
@@ -284,12 +285,18 @@ static sn_status token_baseline(path *p, const char *text, float *out)
 	if (t.n != 1)
 		return sn_fail(p->ctx, SN_EARG, "--baseline \"%s\" is %lld tokens; expected zero, mean or a text of one token",
 		               text, (long long)t.n);
-	sn_batch batch = { .n = 1, .token = t.id, .start = start };
+	sn_batch batch = { .n = 1, .token = t.id, .start = start }, enc = batch;
+	int64_t source[2] = { 0, p->item->source.n };
+	int32_t begin = sn_model_get_info(p->model)->decoder_start;
+	bool encoder = sn_attribution_at(p->item, &p->site) == &p->item->source;
+	if (p->item->source.n) batch.enc = &enc;
+	if (encoder) batch.token = &begin;
+	else enc = (sn_batch){ .n = 1, .token = p->item->source.token, .start = source };
 	sn_keep keep = { out, 1, p->d };
 	sn_tap tap = { .at = p->site, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep };
 	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
 	SN_TRY(sn_run(p->ctx, p->model, &batch, &plan, NULL, NULL));
-	for (int32_t i = 1; i < p->item->n; i++) memcpy(out + i * p->d, out, (size_t)p->d * sizeof *out);
+	for (int32_t i = 1; i < p->n; i++) memcpy(out + i * p->d, out, (size_t)p->d * sizeof *out);
 	return SN_OK;
 }
 
@@ -297,8 +304,8 @@ static void mean_baseline(const path *p, float *out)
 {
 	for (int64_t j = 0; j < p->d; j++) {
 		double sum = 0;
-		for (int32_t i = 0; i < p->item->n; i++) sum += p->x[i * p->d + j];
-		for (int32_t i = 0; i < p->item->n; i++) out[i * p->d + j] = (float)(sum / p->item->n);
+		for (int32_t i = 0; i < p->n; i++) sum += p->x[i * p->d + j];
+		for (int32_t i = 0; i < p->n; i++) out[i * p->d + j] = (float)(sum / p->n);
 	}
 }
 
@@ -306,10 +313,10 @@ static sn_status find_ends(path *p, const char *baseline)
 {
 	sn_attribution_rows rows;
 	float *x, *x0;
-	SN_NEW(x, p->arena, float, p->item->n * p->d);
-	SN_NEW(x0, p->arena, float, p->item->n * p->d);
-	SN_TRY(sn_attribution_copy(&rows, p->item, 1, NULL, p->arena));
-	sn_keep keep = { x, p->item->n, p->d };
+	SN_NEW(x, p->arena, float, p->n * p->d);
+	SN_NEW(x0, p->arena, float, p->n * p->d);
+	SN_TRY(sn_attribution_copy(&rows, p->item, &p->site, 1, false, p->arena));
+	sn_keep keep = { x, p->n, p->d };
 	sn_tap tap = { .at = p->site, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep };
 	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
 	SN_TRY(sn_run(p->ctx, p->model, &rows.batch, &plan, NULL, NULL));
@@ -324,8 +331,8 @@ static sn_status integrate(sn_ctx *ctx, sn_model *model, const sn_attribution_it
                            const void *param, sn_arena *arena, double *score, sn_attribution_sum *sum)
 {
 	const integrated_param *q = param;
-	path p = { .ctx = ctx, .model = model, .item = item, .site = *site, .d = sn_site_width(model, site),
-	           .arena = arena };
+	path p = { .ctx = ctx, .model = model, .item = item, .site = *site, .n = sn_attribution_at(item, site)->n,
+	           .d = sn_site_width(model, site), .arena = arena };
 	if (p.d == 0) return sn_fail(ctx, SN_EARG, "integrated gradients need a site with vectors, not attention patterns");
 	SN_TRY(find_ends(&p, q->baseline));
 	if (strcmp(q->steps_rule, "adaptive") == 0) return adaptive(&p, q, score, sum);

@@ -1,6 +1,8 @@
 /* Texts and what is predicted after them. */
 #include "methods/attribution/attribution.h"
 
+#include "model/site.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@ typedef struct reader {
 	const sn_attribution_param *p;
 	sn_arena *arena;
 	const sn_column *text, *target, *foil;
+	const sn_model_info *info;
 } reader;
 
 /* ---- columns ---- */
@@ -24,14 +27,17 @@ static sn_status find_columns(reader *r)
 {
 	static const char *const usual[] = { "text", "prefix", "sentence", "sentence_good" };
 	const sn_dataset *data = r->in->data[0];
-	bool automatic = strcmp(r->p->column, "auto") == 0;
+	const char *column = r->p->column;
+	if (r->info->n_layer_encoder && strcmp(r->p->source, "auto") != 0) column = r->p->source;
+	bool automatic = strcmp(column, "auto") == 0;
+	if (automatic && r->info->n_layer_encoder) r->text = text_column(data, "source");
 	for (int i = 0; automatic && !r->text && i < SN_COUNT(usual); i++) r->text = text_column(data, usual[i]);
-	if (!automatic) r->text = text_column(data, r->p->column);
+	if (!automatic) r->text = text_column(data, column);
 	r->target = text_column(data, strcmp(r->p->target, "auto") == 0 ? "target" : r->p->target);
 	r->foil = text_column(data, strcmp(r->p->foil, "auto") == 0 ? "foil" : r->p->foil);
 	if (r->text) return SN_OK;
-	return sn_fail(r->ctx, SN_ENOTFOUND, "%s: no column of text found (%s); name it with --column", data->source,
-	               r->p->column);
+	return sn_fail(r->ctx, SN_ENOTFOUND, "%s: no column of text found (%s); name it with --%s", data->source, column,
+	               column == r->p->source ? "source" : "column");
 }
 
 /* The text of an option that is a column, a text for all rows, or absent. */
@@ -51,13 +57,13 @@ static sn_status tokens_of(const reader *r, const char *text, int flags, int64_t
 	               what);
 }
 
-/* Words after a text begin with a space, unless they say otherwise. */
+/* Words after a text begin with a space, unless they say otherwise; an encoder-decoder's target begins a text. */
 static sn_status continuation(const reader *r, const char *word, int64_t row, const char *what, sn_tokens *out)
 {
-	bool causal = sn_model_get_info(r->in->model[0])->causal;
+	bool after = r->info->causal && !r->info->n_layer_encoder;
 	char *spaced = SN_TAKE(r->arena, char, strlen(word) + 2);
 	if (!spaced) return SN_ENOMEM;
-	sn_format(spaced, strlen(word) + 2, "%s%s", causal && word[0] != ' ' ? " " : "", word);
+	sn_format(spaced, strlen(word) + 2, "%s%s", after && word[0] != ' ' ? " " : "", word);
 	return tokens_of(r, spaced, 0, row, what, out);
 }
 
@@ -81,8 +87,9 @@ static const sn_sink best_sink = { .size = sizeof(best), .take = take_best };
 static sn_status find_best(const reader *r, const sn_attribution_item *item, int32_t *id)
 {
 	best found = { 0 };
-	int64_t start[2] = { 0, item->n };
-	sn_batch batch = { .n = 1, .token = item->token, .start = start };
+	int64_t start[2] = { 0, item->row.n }, source[2] = { 0, item->source.n };
+	sn_batch enc = { .n = 1, .token = item->source.token, .start = source };
+	sn_batch batch = { .n = 1, .token = item->row.token, .start = start, .enc = item->source.n ? &enc : NULL };
 	sn_tap tap = { .at = { .kind = SN_SITE_LOGITS }, .where = { .sel = SN_AT, .arg = item->place[0] },
 	               .sink = &best_sink, .state = &found };
 	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
@@ -105,25 +112,39 @@ static sn_status find_mask(const reader *r, const sn_tokens *t, int64_t row, int
 		r->in->data[0]->source, (long long)row + 1);
 }
 
-/* The row: the text, then all target tokens but the last. */
+static sn_status take_tokens(const reader *r, const sn_tokens *text, int32_t more, sn_attribution_tokens *out)
+{
+	out->n = (int32_t)text->n + more;
+	SN_NEW(out->token, r->arena, int32_t, out->n);
+	out->span = sn_arena_take(r->arena, sn_size3((size_t)out->n, sizeof *out->span, 1));
+	if (!out->span) return SN_ENOMEM;
+	for (int32_t i = 0; i < out->n; i++) {
+		bool own = i < text->n;
+		out->token[i] = own ? text->id[i] : 0;
+		out->span[i][0] = own ? text->span[i][0] : -1;
+		out->span[i][1] = own ? text->span[i][1] : -1;
+	}
+	return SN_OK;
+}
+
+/* The row: the text (encoder-decoders: what every target begins with), then all target tokens but the last. */
 static sn_status make_row(const reader *r, const sn_tokens *text, const sn_tokens *target, sn_attribution_item *item)
 {
-	bool causal = sn_model_get_info(r->in->model[0])->causal;
-	int32_t more = causal && target ? (int32_t)target->n - 1 : 0, n = (int32_t)text->n;
-	item->n = n + more;
+	int64_t no_span[1][2] = { { -1, -1 } };
+	int32_t start = r->info->decoder_start;
+	const sn_tokens begin = { .n = 1, .id = &start, .span = no_span };
+	int32_t more = r->info->causal && target ? (int32_t)target->n - 1 : 0;
+	if (r->info->n_layer_encoder) {
+		SN_TRY(take_tokens(r, text, 0, &item->source));
+		text = &begin;
+	}
+	SN_TRY(take_tokens(r, text, more, &item->row));
 	item->n_place = 1 + more;
-	SN_NEW(item->token, r->arena, int32_t, item->n);
-	item->span = sn_arena_take(r->arena, sn_size3((size_t)item->n, sizeof *item->span, 1));
 	SN_NEW(item->place, r->arena, int32_t, item->n_place);
 	SN_NEW(item->want, r->arena, int32_t, item->n_place);
-	if (!item->span) return SN_ENOMEM;
-	for (int32_t i = 0; i < item->n; i++) {
-		item->token[i] = i < n ? text->id[i] : target->id[i - n];
-		item->span[i][0] = i < n ? text->span[i][0] : -1;
-		item->span[i][1] = i < n ? text->span[i][1] : -1;
-	}
-	for (int32_t i = 0; i < item->n_place; i++) item->place[i] = n - 1 + i;
-	if (!causal) SN_TRY(find_mask(r, text, item->number - 1, &item->place[0]));
+	for (int32_t i = 0; i < more; i++) item->row.token[text->n + i] = target->id[i];
+	for (int32_t i = 0; i < item->n_place; i++) item->place[i] = (int32_t)text->n - 1 + i;
+	if (!r->info->causal) SN_TRY(find_mask(r, text, item->number - 1, &item->place[0]));
 	for (int32_t i = 0; target && i < item->n_place; i++) item->want[i] = target->id[i];
 	return SN_OK;
 }
@@ -182,24 +203,26 @@ static sn_status read_item(const reader *r, int64_t row, sn_attribution_item *it
 	return choose_metric(r, item);
 }
 
-static sn_status check_model(sn_ctx *ctx, const sn_model_info *info)
+static sn_status check_model(sn_ctx *ctx, const sn_model_info *info, const sn_attribution_param *p)
 {
 	if (!info->has_logits)
 		return sn_fail(ctx, SN_EARG, "%s has no language-model head: it predicts nothing that could be explained",
 		               info->path);
-	if (info->n_layer_encoder)
-		return sn_fail(ctx, SN_EARG, "%s is an encoder-decoder; attribution takes decoders and masked models",
+	if (info->n_layer_encoder && info->decoder_start < 0)
+		return sn_fail(ctx, SN_EARG, "%s: config.json names no decoder_start_token_id, which every target begins with",
 		               info->path);
+	if (!info->n_layer_encoder && strcmp(p->source, "auto") != 0)
+		return sn_fail(ctx, SN_EARG, "%s has no encoder to read a source; give its text with --column", info->path);
 	return SN_OK;
 }
 
 sn_status sn_attribution_read(sn_attribution_items *out, sn_ctx *ctx, const sn_input *in, const sn_attribution_param *p,
                               sn_arena *arena)
 {
-	reader r = { .ctx = ctx, .in = in, .p = p, .arena = arena };
+	reader r = { .ctx = ctx, .in = in, .p = p, .arena = arena, .info = sn_model_get_info(in->model[0]) };
 	int64_t n = p->limit > 0 ? SN_MIN(p->limit, in->data[0]->n) : in->data[0]->n;
 	*out = (sn_attribution_items){ 0 };
-	SN_TRY(check_model(ctx, sn_model_get_info(in->model[0])));
+	SN_TRY(check_model(ctx, r.info, p));
 	SN_TRY(find_columns(&r));
 	SN_NEW(out->item, arena, sn_attribution_item, n);
 	for (int64_t i = 0; i < n; i++) {
@@ -212,31 +235,74 @@ sn_status sn_attribution_read(sn_attribution_items *out, sn_ctx *ctx, const sn_i
 
 /* ---- copies of a row ---- */
 
-sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, int32_t copies,
-                              const int32_t *at, sn_arena *arena)
+static bool of_encoder(const sn_site *site)
 {
-	int32_t *token, *parent, *fork, *want, *foil = NULL;
-	int64_t *start, *list, n_place = (int64_t)copies * item->n_place;
-	SN_NEW(token, arena, int32_t, (int64_t)copies * item->n);
+	return site->stack == SN_STACK_ENCODER || sn_site_of_encoder_rows((sn_site_kind)site->kind);
+}
+
+const sn_attribution_tokens *sn_attribution_at(const sn_attribution_item *item, const sn_site *site)
+{
+	return of_encoder(site) ? &item->source : &item->row;
+}
+
+static sn_status repeat(sn_batch *out, const sn_attribution_tokens *row, int32_t copies, sn_arena *arena)
+{
+	int32_t *token;
+	int64_t *start;
+	SN_NEW(token, arena, int32_t, (int64_t)copies * row->n);
 	SN_NEW(start, arena, int64_t, copies + 1);
-	SN_NEW(parent, arena, int32_t, copies);
-	SN_NEW(fork, arena, int32_t, copies);
+	for (int32_t c = 0; c < copies; c++) {
+		start[c + 1] = start[c] + row->n;
+		memcpy(token + start[c], row->token, (size_t)row->n * sizeof *token);
+	}
+	*out = (sn_batch){ .n = copies, .token = token, .start = start };
+	return SN_OK;
+}
+
+static sn_status fork(sn_batch *batch, int32_t n, sn_arena *arena)
+{
+	int32_t *parent, *at;
+	SN_NEW(parent, arena, int32_t, batch->n);
+	SN_NEW(at, arena, int32_t, batch->n);
+	parent[0] = -1;
+	for (int32_t c = 1; c < batch->n; c++) at[c] = n;
+	batch->parent = parent;
+	batch->fork = at;
+	return SN_OK;
+}
+
+static sn_status goal_of_copies(sn_attribution_rows *out, const sn_attribution_item *item, sn_arena *arena)
+{
+	int64_t *list, n_place = (int64_t)out->batch.n * item->n_place;
+	int32_t *want, *foil = NULL;
 	SN_NEW(list, arena, int64_t, n_place);
 	SN_NEW(want, arena, int32_t, n_place);
 	if (item->unwanted) SN_NEW(foil, arena, int32_t, n_place);
-	for (int32_t c = 0; c < copies; c++) {
-		start[c + 1] = start[c] + item->n;
-		memcpy(token + start[c], item->token, (size_t)item->n * sizeof *token);
-		parent[c] = at && c ? 0 : -1;
-		fork[c] = at && c ? item->n : 0;
-		for (int32_t i = 0; i < item->n_place; i++) {
-			list[c * item->n_place + i] = start[c] + item->place[i];
-			want[c * item->n_place + i] = item->want[i];
-			if (foil) foil[c * item->n_place + i] = item->unwanted[i];
-		}
+	for (int64_t i = 0; i < n_place; i++) {
+		int64_t place = i % item->n_place;
+		list[i] = out->batch.start[i / item->n_place] + item->place[place];
+		want[i] = item->want[place];
+		if (foil) foil[i] = item->unwanted[place];
 	}
-	out->batch = (sn_batch){ .n = copies, .token = token, .start = start, .parent = parent, .fork = fork };
 	out->goal = (sn_goal){ .metric = item->metric, .where = { .sel = SN_LIST, .list = list, .n_list = n_place },
 	                       .want = want, .n_want = n_place, .foil = foil };
 	return SN_OK;
+}
+
+sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, const sn_site *site,
+                              int32_t copies, bool forked, sn_arena *arena)
+{
+	bool encoder = of_encoder(site);
+	SN_TRY(repeat(&out->batch, &item->row, copies, arena));
+	if (forked && !encoder) SN_TRY(fork(&out->batch, item->row.n, arena));
+	if (item->source.n) {
+		int32_t *enc_row;
+		SN_TRY(repeat(&out->enc, &item->source, encoder ? copies : 1, arena));
+		SN_NEW(enc_row, arena, int32_t, copies);
+		for (int32_t c = 0; c < copies && encoder; c++) enc_row[c] = c;
+		out->batch.enc = &out->enc;
+		out->batch.enc_row = enc_row;
+	}
+	out->start = encoder ? out->enc.start : out->batch.start;
+	return goal_of_copies(out, item, arena);
 }

@@ -2,6 +2,7 @@
 #include "methods/attribution/attribution.h"
 
 #include <math.h>
+#include <string.h>
 
 static const sn_col token_columns[] = {
 	{ "item", NULL, NULL, SN_TYPE_INT, SN_FACET, 0, "Item" },
@@ -43,31 +44,34 @@ static const char *metric_name(sn_metric m)
 	return m == SN_LOGIT ? "logit" : m == SN_LOGIT_DIFF ? "logit-diff" : "logprob";
 }
 
-static sn_status add_token(sn_result *out, sn_model *model, const sn_attribution_item *item, const char *site,
-                           int32_t i, double score)
+static sn_status add_token(sn_result *out, sn_model *model, const sn_attribution_item *item,
+                           const sn_attribution_tokens *row, const char *site, int32_t i, double score)
 {
 	sn_ctx *ctx = sn_result_ctx(out);
 	size_t size;
-	const char *text = sn_token_text(ctx, sn_model_tokenizer(model), item->token[i], sn_result_arena(out), &size);
-	bool own = item->span[i][0] >= 0;
+	const char *text = sn_token_text(ctx, sn_model_tokenizer(model), row->token[i], sn_result_arena(out), &size);
+	bool own = row->span[i][0] >= 0;
 	if (!isfinite(score))
 		return sn_fail(ctx, SN_ENUMERIC, "row %lld: the score of token %d is not finite", (long long)item->number, i);
 	return SN_ADD(out, SN_ATTRIBUTION_TOKENS, sn_int(item->number), sn_text(site), sn_int(i), sn_text(text ? text : ""),
-	              own ? sn_int(item->span[i][0]) : sn_none(), own ? sn_int(item->span[i][1]) : sn_none(),
+	              own ? sn_int(row->span[i][0]) : sn_none(), own ? sn_int(row->span[i][1]) : sn_none(),
 	              sn_num(score));
 }
 
-sn_status sn_attribution_add(sn_result *out, sn_model *model, const sn_attribution_item *item, const char *site,
+sn_status sn_attribution_add(sn_result *out, sn_model *model, const sn_attribution_item *item, const sn_site *site,
                              const double *score, sn_attribution_sum sum)
 {
+	const sn_attribution_tokens *row = sn_attribution_at(item, site);
 	double total = 0;
-	for (int32_t i = 0; i < item->n; i++) {
+	char name[112];
+	sn_site_format(site, name, sizeof name);
+	for (int32_t i = 0; i < row->n; i++) {
 		total += score[i];
-		SN_TRY(add_token(out, model, item, site, i, score[i]));
+		SN_TRY(add_token(out, model, item, row, name, i, score[i]));
 	}
-	return SN_ADD(out, SN_ATTRIBUTION_ITEMS, sn_int(item->number), sn_text(site), sn_text(item->text),
+	return SN_ADD(out, SN_ATTRIBUTION_ITEMS, sn_int(item->number), sn_text(name), sn_text(item->text),
 				  sn_text(item->target), item->foil ? sn_text(item->foil) : sn_none(),
-				  sn_text(metric_name(item->metric)), sn_int(item->n), sn_num(sum.value), sn_num(sum.baseline),
+				  sn_text(metric_name(item->metric)), sn_int(row->n), sn_num(sum.value), sn_num(sum.baseline),
 				  sn_num(total), sn_num(total - (sum.value - sum.baseline)), sn_int(sum.evaluations));
 }
 
@@ -99,21 +103,21 @@ sn_status sn_attribution_all(sn_ctx *ctx, const sn_input *in, const void *param,
 	sn_attribution_items items;
 	sn_site *site;
 	int n_site;
-	SN_TRY(sn_site_expand(ctx, in->model[0], p->sites, arena, &site, &n_site));
+	bool automatic = strcmp(p->sites, "auto") == 0, both = sn_model_get_info(in->model[0])->n_layer_encoder > 0;
+	const char *sites = !automatic ? p->sites : both ? "encoder.hook_embed,decoder.hook_embed" : "hook_embed";
+	SN_TRY(sn_site_expand(ctx, in->model[0], sites, arena, &site, &n_site));
 	SN_TRY(sn_attribution_read(&items, ctx, in, p, arena));
 	for (int32_t i = 0; i < items.n; i++) {
 		sn_progress(ctx, "texts", i, items.n);
 		for (int s = 0; s < n_site; s++) {
-			char name[112];
 			double *score;
 			sn_attribution_sum sum = { NAN, NAN, 0 };
 			sn_arena *scratch;
-			sn_site_format(&site[s], name, sizeof name);
 			SN_TRY(sn_arena_open(&scratch, ctx));
-			score = SN_TAKE(scratch, double, items.item[i].n);
+			score = SN_TAKE(scratch, double, sn_attribution_at(&items.item[i], &site[s])->n);
 			sn_status status = score ? run(ctx, in->model[0], &items.item[i], &site[s], param, scratch, score, &sum)
 				: SN_ENOMEM;
-			if (status == SN_OK) status = sn_attribution_add(out, in->model[0], &items.item[i], name, score, sum);
+			if (status == SN_OK) status = sn_attribution_add(out, in->model[0], &items.item[i], &site[s], score, sum);
 			sn_arena_close(scratch);
 			SN_TRY(status);
 		}
