@@ -2,6 +2,10 @@
 
 attention/maps.json      patterns between words, traits of heads, rollout (the matrix product), flow (networkx), of the tiny
                          Llama and BERT; alignment error rates of the tiny T5's cross-attention
+attention/heads.json     of the tiny Llama: z . dL/dz by torch autograd, losses without some heads, weights on repeated tokens,
+                         heads against dependency relations
+attention/explain.json   of the tiny Llama: predictions without a token, under uniform attention and with keys erased, gradients
+                         of the embeddings, Kendall's tau of them with attention
 attention/kendall.json   Kendall's tau-b and its p-value, by scipy
 """
 import json
@@ -199,6 +203,204 @@ def maps():
         predicted=cross(t5, forty, PAIRS, "predicted"), read=cross(t5, forty, PAIRS, "read")))
 
 
+# ---- heads ----
+
+TREE = """# text = The old dog saw the small cats near a table
+1	The	the	DET	_	_	3	det	_	_
+2	old	old	ADJ	_	_	3	amod	_	_
+3	dog	dog	NOUN	_	_	4	nsubj	_	_
+4	saw	see	VERB	_	_	0	root	_	_
+5	the	the	DET	_	_	7	det	_	_
+6	small	small	ADJ	_	_	7	amod	_	_
+7	cats	cat	NOUN	_	_	4	obj	_	_
+8	near	near	ADP	_	_	10	case	_	_
+9	a	a	DET	_	_	10	det	_	_
+10	table	table	NOUN	_	_	7	nmod	_	_
+"""
+
+
+class Heads:
+    """The inputs of the o projections: z; heads in `gone` put out zeros."""
+
+    def __init__(self, model):
+        self.model, self.gone, self.z = model, [], {}
+        self.n, self.d = model.config.num_attention_heads, model.config.hidden_size // model.config.num_attention_heads
+        for layer, block in enumerate(model.model.layers):
+            block.self_attn.o_proj.register_forward_pre_hook(lambda m, args, layer=layer: self.hook(layer, args[0]))
+
+    def hook(self, layer, z):
+        keep = torch.ones(self.n * self.d)
+        for l, h in self.gone:
+            if l == layer:
+                keep[h * self.d:(h + 1) * self.d] = 0
+        z = z * keep
+        if z.requires_grad:
+            z.retain_grad()
+        self.z[layer] = z
+        return (z,)
+
+    def loss(self, ids):
+        logp = self.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        return -logp[torch.arange(len(ids) - 1), torch.tensor(ids[1:])].sum()
+
+    def products(self, ids):
+        (self.loss(ids) / (len(ids) - 1)).backward()
+        return np.stack([(self.z[l] * self.z[l].grad)[0].detach().double().view(len(ids), self.n, self.d).sum(-1).numpy()
+                         for l in range(len(self.z))])          # [layers, positions, heads]
+
+
+def copying(model, length, sequences):
+    rng = np.random.default_rng(11)
+    token = rng.integers(10, model.config.vocab_size, size=(sequences, length)).tolist()
+    found = []
+    for row in token:
+        a = attentions(model, row + row)
+        second = range(length, 2 * length)
+        found.append([[[np.mean([h[i, i - 1] for i in range(1, 2 * length)]), np.mean([h[i, i - length] for i in second]),
+                        np.mean([h[i, i - length + 1] for i in second])] for h in layer] for layer in a])
+    return dict(length=length, token=token, scores=rounded(np.transpose(found, (1, 2, 3, 0))))
+
+
+def relations(model, tokenizer):
+    """Of one sentence: share of pairs that each head finds; the best head, the first of equals."""
+    text = TREE.splitlines()[0][9:]
+    rows = [line.split("\t") for line in TREE.splitlines()[1:]]
+    encoded = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
+    words = word_numbers(text, encoded["offset_mapping"])
+    cut = [[t for t, w in enumerate(words) if w == k] for k in range(len(rows))]
+    assert all(cut) and max(words) == len(rows) - 1
+    a, out = attentions(model, encoded["input_ids"]), []
+    for relation in dict.fromkeys(r[7] for r in rows):
+        for direction in ("dependent to head", "head to dependent"):
+            pairs = [(int(r[0]) - 1, int(r[6]) - 1) for r in rows if r[7] == relation and r[6] != "0"]
+            pairs = [p if direction == "dependent to head" else p[::-1] for p in pairs]
+            pairs = [(q, t) for q, t in pairs if t < q]
+            if not pairs:
+                continue
+            hits = []
+            for layer in a:
+                for h in layer:
+                    m = between(h, cut, cut)
+                    np.fill_diagonal(m, 0)
+                    hits.append(sum(int(m[q].argmax()) == t for q, t in pairs))
+            offsets = [t - q for q, t in pairs]
+            best = int(np.argmax(hits))
+            common = max(offsets.count(o) for o in offsets)
+            out.append(dict(relation=relation, direction=direction, pairs=len(pairs), head=best,
+                            accuracy=hits[best] / len(pairs), offset_accuracy=common / len(pairs)))
+    return out
+
+
+def heads():
+    folder = GOLDEN / "tiny" / "gqa-tied"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    fast, of = AutoTokenizer.from_pretrained(folder), Heads(model)
+    rows = [fast(t, add_special_tokens=False)["input_ids"] for t in TEXTS]
+    products = [of.products(ids) for ids in rows]
+    layers, n = len(of.z), of.n
+    gone, losses = [], []
+    with torch.no_grad():
+        for step in ([], [(0, 1)], [(0, 1), (1, 0)], [(l, h) for l in range(layers) for h in range(n)]):
+            of.gone = step
+            gone.append(step)
+            losses.append([float(of.loss(ids)) for ids in rows])
+        of.gone = []
+    write_json(OUT / "heads.json", dict(
+        **ABOUT, texts=TEXTS, dot=rounded([p.sum(1) for p in products]), each=rounded([np.abs(p).sum(1) for p in products]),
+        gone=gone, losses=rounded(losses), copying=copying(model, 7, 3), tree=TREE, relations=relations(model, fast)))
+
+
+# ---- is attention explanation? ----
+
+def jensen_shannon(p, q):
+    m = (p + q) / 2
+    return float(((p * (p / m).log()).sum() + (q * (q / m).log()).sum()) / 2)
+
+
+class Imposed:
+    """Attention of one layer's last position replaced: its o projection reads a @ values instead."""
+
+    def __init__(self, model):
+        self.model, self.layer, self.z, self.seen, self.value = model, None, None, {}, {}
+        for layer, block in enumerate(model.model.layers):
+            block.self_attn.o_proj.register_forward_pre_hook(lambda m, args, layer=layer: self.hook(layer, args[0]))
+            block.self_attn.v_proj.register_forward_hook(lambda m, args, out, layer=layer: self.value.__setitem__(layer, out[0]))
+
+    def hook(self, layer, z):
+        if layer == self.layer:
+            z = torch.cat([z[:, :-1], self.z.view(1, 1, -1)], 1)
+        if z.requires_grad:
+            z.retain_grad()
+        self.seen[layer] = z
+        return (z,)
+
+    def logits(self, ids):
+        return self.model(torch.tensor([ids])).logits[0, -1].double()
+
+
+def last_mixed(config, value, a):
+    """a [heads, keys] -> z of the last position."""
+    d, group = config.hidden_size // config.num_attention_heads, config.num_attention_heads // config.num_key_value_heads
+    v = value.view(len(value), config.num_key_value_heads, d)
+    return torch.stack([torch.tensor(a[h], dtype=torch.float32) @ v[:, h // group] for h in range(len(a))]).reshape(-1)
+
+
+def explain_text(of, ids):
+    config, layers = of.model.config, len(of.model.model.layers)
+    a = attentions(of.model, ids)[:, :, -1]                    # [layers, heads, keys]
+    embedding = of.model.get_input_embeddings()(torch.tensor([ids])).detach().requires_grad_(True)
+    logp = of.model(inputs_embeds=embedding).logits[0, -1].log_softmax(-1)
+    top = int(logp.argmax())
+    logp[top].backward()
+    gradient = (embedding * embedding.grad).sum(-1)[0].detach().abs().double()
+    slopes = [of.seen[l].grad[0, -1] for l in range(layers)]
+    with torch.no_grad():
+        base, values = of.logits(ids).softmax(-1), dict(of.value)
+
+        def without(i):
+            return of.logits(ids[:i] + ids[i + 1:]).softmax(-1)
+
+        def imposed(layer, weights):
+            of.layer, of.z = layer, last_mixed(config, values[layer], weights)
+            out = of.logits(ids).softmax(-1)
+            of.layer = None
+            return out
+        players = list(range(len(ids) - 1))
+        loo = [float((without(i) - base).abs().sum() / 2) for i in players]
+        found = []
+        for l in range(layers):
+            mean = a[l].mean(0)
+            slope = np.array([sum(float(slopes[l].view(-1, config.hidden_size // config.num_attention_heads)[h] @
+                                        last_mixed(config, values[l], np.eye(1, len(ids), k).repeat(len(a[l]), 0)).view(len(a[l]), -1)[h])
+                                  for h in range(len(a[l]))) for k in range(len(ids))])
+            uniform = imposed(l, np.full_like(a[l], 1 / len(ids)))
+            removed = []
+            for value in (mean, slope, mean * slope):
+                order, share = np.argsort(-value, kind="stable"), 1.0
+                for n in range(1, len(ids)):
+                    w = a[l].copy()
+                    w[:, order[:n]] = 0
+                    w = w / w.sum(1, keepdims=True)
+                    if int(imposed(l, w).argmax()) != top:
+                        share = n / len(ids)
+                        break
+                removed.append(share)
+            tau = [float(scipy.stats.kendalltau(mean[:-1], y).statistic) for y in (loo, gradient[:-1].numpy())]
+            found.append(dict(most=float(mean.max()), uniform=float((uniform - base).abs().sum() / 2),
+                              uniform_js=jensen_shannon(base, uniform), removed=removed, tau=tau))
+    return dict(loo=rounded(loo), gradient=rounded(gradient[:-1]), layers=found, top=top,
+                control=float(scipy.stats.kendalltau(gradient[:-1].numpy(), loo).statistic))
+
+
+def explain():
+    folder = GOLDEN / "tiny" / "gqa-tied"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    fast, of = AutoTokenizer.from_pretrained(folder), Imposed(model)
+    texts = [t.split(".")[0] for t in TEXTS]
+    write_json(OUT / "explain.json", dict(**ABOUT, texts=[
+        dict(text=t, **explain_text(of, fast(t, add_special_tokens=False)["input_ids"])) for t in texts]))
+
+
 def kendall():
     rng = np.random.default_rng(5)
     cases = []
@@ -214,6 +416,6 @@ def kendall():
     write_json(OUT / "kendall.json", dict(**ABOUT, cases=cases))
 
 
-PARTS = dict(maps=maps, kendall=kendall)
+PARTS = dict(maps=maps, heads=heads, explain=explain, kendall=kendall)
 for part in sys.argv[1:] or PARTS:
     PARTS[part]()
