@@ -25,6 +25,10 @@
 	X(sn_method_attribute_occlusion)                                                                                  \
 	X(sn_method_attribute_leave_one_out)                                                                              \
 	X(sn_method_attention_maps)                                                                                       \
+	X(sn_method_attention_heads)                                                                                      \
+	X(sn_method_attention_prune)                                                                                      \
+	X(sn_method_attention_knockout)                                                                                   \
+	X(sn_method_attention_explanation_tests)                                                                          \
 	X(sn_method_lens_logit)                                                                                           \
 	X(sn_method_lens_direct)                                                                                          \
 	X(sn_method_lens_neurons)                                                                                         \

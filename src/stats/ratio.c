@@ -27,3 +27,10 @@ sn_ratio sn_ratio_of(const double *num, const double *den, int64_t n, int64_t st
 	r.high = r.value + half;
 	return r;
 }
+
+sn_ratio sn_ratio_within(sn_ratio r, double low, double high)
+{
+	if (r.low < low) r.low = low;
+	if (r.high > high) r.high = high;
+	return r;
+}

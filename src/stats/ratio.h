@@ -11,5 +11,7 @@ typedef struct sn_ratio { double value, low, high; } sn_ratio;
  * 6.4). den NULL: all 1, a mean. Clusters with den 0 or num NaN are left out; bounds are NaN for fewer than two.
  * stride: distance between clusters in both arrays. */
 sn_ratio sn_ratio_of(const double *num, const double *den, int64_t n, int64_t stride, double level);
+/* Returns a ratio whose bounds are kept within [low, high], for what cannot lie outside. */
+sn_ratio sn_ratio_within(sn_ratio r, double low, double high);
 
 #endif

@@ -154,7 +154,8 @@ static sn_status add_head(const sn_attn_aligner *a, int layer, int head, sn_resu
 	double words = 0;
 	if (head < a->n_head) sn_format(name, sizeof name, "%d", head);
 	for (int32_t i = 0; i < n; i++) words += s[i].words;
-	sn_ratio agree = SHARE(s, agree, links, n), precision = SHARE(s, guessed_possible, guessed, n);
+	sn_ratio agree = sn_ratio_within(SHARE(s, agree, links, n), 0, 1),
+			 precision = sn_ratio_within(SHARE(s, guessed_possible, guessed, n), 0, 1);
 	return SN_ADD(out, table, sn_int(layer), sn_text(name), sn_int((int64_t)words), sn_num(1 - agree.value),
 	              sn_num(1 - agree.high), sn_num(1 - agree.low), sn_num(1 - SHARE(a->diagonal, agree, links, n).value),
 	              sn_num(precision.value), sn_num(precision.low), sn_num(precision.high),

@@ -1,0 +1,473 @@
+/* `sonde attention explanation-tests`: does attention say what the prediction depends on? */
+#include "methods/attention/explain.h"
+#include "methods/attention/maps.h"
+#include "stats/kendall.h"
+#include "stats/ratio.h"
+
+#include <math.h>
+#include <string.h>
+
+#define AT(field) offsetof(sn_explain_param, field)
+static const sn_param params[] = {
+	{ .name = "column",
+	  .help = "column of the text; auto: text or sentence",
+	  .def = "auto",
+	  .type = SN_TYPE_TEXT,
+	  .off = AT(column) },
+	{ .name = "every",
+	  .unit = "layers",
+	  .help = "every n-th layer's attention is changed; 0: about six layers",
+	  .def = "0",
+	  .type = SN_TYPE_INT,
+	  .off = AT(every),
+	  .max = 1e4 },
+	{ .name = "permutations",
+	  .help = "random permutations of the weights",
+	  .def = "100",
+	  .type = SN_TYPE_INT,
+	  .off = AT(permutations),
+	  .min = 1,
+	  .max = 1e5 },
+	{ .name = "adversaries",
+	  .unit = "texts",
+	  .help = "texts for which adversarial attention is sought",
+	  .def = "4",
+	  .type = SN_TYPE_INT,
+	  .off = AT(adversaries),
+	  .max = 1e9 },
+	{ .name = "starts",
+	  .help = "starting points of the search",
+	  .def = "2",
+	  .type = SN_TYPE_INT,
+	  .off = AT(starts),
+	  .min = 1,
+	  .max = 100 },
+	{ .name = "steps",
+	  .help = "gradient steps of the search",
+	  .def = "60",
+	  .type = SN_TYPE_INT,
+	  .off = AT(steps),
+	  .min = 1,
+	  .max = 1e6 },
+	{ .name = "epsilon",
+	  .help = "total variation within which a prediction counts as unchanged",
+	  .def = "0.01",
+	  .type = SN_TYPE_FLOAT,
+	  .off = AT(epsilon),
+	  .min = 1e-6,
+	  .max = 1 },
+	{ .name = "limit",
+	  .unit = "rows",
+	  .help = "only the first rows of the data; 0: all",
+	  .def = "20",
+	  .type = SN_TYPE_INT,
+	  .off = AT(limit),
+	  .max = 1e15 },
+};
+
+enum { AGREEMENT, CONTROLS, HEADS, CHANGED, ERASURE, SINGLE };
+
+#define BOUNDED(name, unit, better, title)                                                                             \
+	{ name, unit, NULL, SN_TYPE_FLOAT, SN_MEASURE, better, title },                                                    \
+		{ name "_low", unit, name, SN_TYPE_FLOAT, SN_LOW, 0, NULL },                                                   \
+		{ name "_high", unit, name, SN_TYPE_FLOAT, SN_HIGH, 0, NULL }
+
+static const sn_col agreement_columns[] = {
+	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
+	{ "with", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Attention with" },
+	{ "texts", "texts", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Texts" },
+	BOUNDED("tau", NULL, 0, "Kendall's tau"),
+	{ "control", NULL, "tau", SN_TYPE_FLOAT, SN_BASE, 0, "Gradient with leave-one-out" },
+	{ "significant", "share", NULL, SN_TYPE_FLOAT, SN_TEXT, 0, "p < 0.05" },
+};
+static const sn_col control_columns[] = {
+	{ "pair", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Rankings" },
+	{ "texts", "texts", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Texts" },
+	BOUNDED("tau", NULL, 0, "Kendall's tau"),
+	{ "significant", "share", NULL, SN_TYPE_FLOAT, SN_TEXT, 0, "p < 0.05" },
+};
+static const sn_col head_columns[] = {
+	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
+	{ "head", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Head" },
+	BOUNDED("tau", NULL, 0, "Kendall's tau with leave-one-out"),
+};
+static const sn_col changed_columns[] = {
+	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
+	BOUNDED("permuted", "total variation", 0, "Weights permuted"),
+	BOUNDED("uniform", "total variation", 0, "Weights uniform"),
+	BOUNDED("adversary", "nats", 0, "Adversary's divergence"),
+	{ "bound", "nats", "adversary", SN_TYPE_FLOAT, SN_BASE, 0, "ln 2" },
+	{ "adversary_tvd", "total variation", NULL, SN_TYPE_FLOAT, SN_TEXT, 0, "Its change of the prediction" },
+	{ "most", "weight", NULL, SN_TYPE_FLOAT, SN_TEXT, 0, "Largest weight" },
+	{ "texts", "texts", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Texts" },
+};
+static const sn_col erasure_columns[] = {
+	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
+	{ "order", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Order" },
+	BOUNDED("removed", "share", -1, "Removed until the prediction changes"),
+	{ "never", "share", NULL, SN_TYPE_FLOAT, SN_TEXT, 0, "Never changes" },
+};
+static const sn_col single_columns[] = {
+	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
+	BOUNDED("js_gap", "nats", 0, "JS, heaviest less random"),
+	{ "both", "texts", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Both flip" },
+	{ "heaviest", "texts", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Heaviest alone flips" },
+	{ "random", "texts", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Random alone flips" },
+	{ "neither", "texts", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Neither flips" },
+};
+
+static const sn_table tables[] = {
+	[AGREEMENT] = { "agreement", "Attention against what the prediction depends on", agreement_columns,
+					SN_COUNT(agreement_columns), SN_VIEW_LINE,
+					"Kendall's tau-b between the attention of the predicting place (mean of a layer's heads) and, "
+					"token by token, how far "
+					"the prediction moves when the token is left out (total variation), or |gradient x input| of its "
+					"log-probability. "
+					"Mean over texts with 95 % intervals. Dashed: how well the two agree with one another, which "
+					"attention cannot be "
+					"asked to exceed.",
+					false },
+	[CONTROLS] = { "controls", "The other rankings", control_columns, SN_COUNT(control_columns), SN_VIEW_TABLE,
+				   "The same between gradient and leave-one-out, and of attention rollout through all layers with "
+				   "both.",
+				   false },
+	[CHANGED] = { "changed", "Attention changed, layer by layer", changed_columns, SN_COUNT(changed_columns),
+				  SN_VIEW_LINE,
+				  "Total variation of the prediction when one layer's weights at the predicting place are permuted "
+				  "(every head; median "
+				  "over permutations) or made uniform; and how different weights can be (Jensen-Shannon divergence, "
+				  "mean over heads; at "
+				  "most ln 2) while the prediction stays within epsilon. Means over texts with 95 % intervals.",
+				  false },
+	[ERASURE] = { "erasure", "Erased until the prediction changes", erasure_columns, SN_COUNT(erasure_columns),
+				  SN_VIEW_LINE,
+				  "Keys are taken from one layer's attention at the predicting place, from all heads, the rest "
+				  "renormalised; the share "
+				  "gone when the most probable token changes (1: it never does). Orders: weight, derivative of the "
+				  "prediction by the "
+				  "weight, their product, random. Earlier is better: the order knows more of what matters.",
+				  false },
+	[SINGLE] = { "single", "The heaviest key against a random one", single_columns, SN_COUNT(single_columns),
+				 SN_VIEW_TABLE,
+				 "One key erased: divergence of the prediction without the heaviest less that without a random other, "
+				 "and texts by "
+				 "which of the two changes the most probable token (Serrano & Smith 2019).",
+				 false },
+	[HEADS] = { "heads", "Single heads", head_columns, SN_COUNT(head_columns), SN_VIEW_HEAT,
+				"The same tau with leave-one-out of every head's attention.", true },
+};
+
+/* Taus and p-values of one pair of rankings, by text; NaN where a ranking is constant. */
+typedef struct ranking { double *tau, *p; } ranking;
+enum { WITH_LOO, WITH_GRADIENT, WITHS };
+
+typedef struct tests {
+	sn_explained e;
+	const sn_explain_param *p;
+	sn_result *out;
+	sn_arena *arena;            /* for the whole run */
+	sn_attn_texts texts;
+	double **rolled;            /* [texts][positions] rollout of the last layer's last place, by position */
+	ranking *layer[WITHS], *head, rollout[WITHS], control;   /* [n_layer], [n_layer * n_head] */
+	sn_changed *changed;        /* [texts][n_chosen] */
+} tests;
+
+/* ---- rankings ---- */
+
+static sn_status open_ranking(const tests *t, ranking *r)
+{
+	SN_NEW(r->tau, t->arena, double, t->texts.n);
+	SN_NEW(r->p, t->arena, double, t->texts.n);
+	return SN_OK;
+}
+
+static sn_status open_rankings(tests *t)
+{
+	int64_t n = t->e.info->n_layer, heads = n * t->e.info->n_head;
+	SN_NEW(t->head, t->arena, ranking, heads);
+	for (int64_t i = 0; i < heads; i++) SN_TRY(open_ranking(t, &t->head[i]));
+	for (int w = 0; w < WITHS; w++) {
+		SN_NEW(t->layer[w], t->arena, ranking, n);
+		for (int64_t l = 0; l < n; l++) SN_TRY(open_ranking(t, &t->layer[w][l]));
+		SN_TRY(open_ranking(t, &t->rollout[w]));
+	}
+	return open_ranking(t, &t->control);
+}
+
+static sn_status rank(tests *t, ranking *r, int32_t text, const double *x, const double *y)
+{
+	sn_kendall k;
+	SN_TRY(sn_kendall_tau(&k, t->e.arena, x, y, t->e.n_player));
+	r->tau[text] = k.tau;
+	r->p[text] = k.p;
+	return SN_OK;
+}
+
+/* Weights of the players in one head, or (head -1) the mean of a layer's. */
+static void players_of(const sn_explained *e, int layer, int head, double *out)
+{
+	int h0 = head < 0 ? 0 : head, h1 = head < 0 ? e->info->n_head : head + 1;
+	for (int32_t i = 0; i < e->n_player; i++) {
+		out[i] = 0;
+		for (int h = h0; h < h1; h++)
+			out[i] += e->pattern[((int64_t)layer * e->info->n_head + h) * e->n_key + e->player[i]] / (double)(h1 - h0);
+	}
+}
+
+static sn_status take_rankings(tests *t, int32_t text)
+{
+	sn_explained *e = &t->e;
+	const double *truth[WITHS] = { e->loo, e->gradient };
+	double *x;
+	SN_NEW(x, e->arena, double, e->n_player);
+	for (int l = 0; l < e->info->n_layer; l++) {
+		players_of(e, l, -1, x);
+		for (int w = 0; w < WITHS; w++) SN_TRY(rank(t, &t->layer[w][l], text, x, truth[w]));
+		for (int h = 0; h < e->info->n_head; h++) {
+			players_of(e, l, h, x);
+			SN_TRY(rank(t, &t->head[l * e->info->n_head + h], text, x, e->loo));
+		}
+	}
+	for (int32_t i = 0; i < e->n_player; i++) x[i] = t->rolled[text][(int64_t)e->place * e->side->n + e->player[i]];
+	for (int w = 0; w < WITHS; w++) SN_TRY(rank(t, &t->rollout[w], text, x, truth[w]));
+	return rank(t, &t->control, text, e->gradient, e->loo);
+}
+
+/* ---- rollout ---- */
+
+static sn_status take_rollout(void *arg, int32_t text, const sn_attn_pattern *p)
+{
+	tests *t = arg;
+	int64_t size = (int64_t)p->n_key * p->n_key;
+	double *mean, *rolled;
+	SN_NEW(t->rolled[text], t->arena, double, size);
+	sn_mark mark = sn_arena_mark(t->e.arena);
+	SN_NEW(mean, t->e.arena, double, p->n_layer * size);
+	SN_NEW(rolled, t->e.arena, double, p->n_layer * size);
+	for (int l = 0; l < p->n_layer; l++)
+		for (int h = 0; h < p->n_head; h++)
+			for (int64_t i = 0; i < size; i++) mean[l * size + i] += sn_attn_at(p, l, h, 0)[i] / (double)p->n_head;
+	sn_rollout_mix(mean, p->n_layer, p->n_key);
+	sn_rollout(mean, p->n_layer, p->n_key, rolled);
+	memcpy(t->rolled[text], rolled + (p->n_layer - 1) * size, (size_t)size * sizeof *rolled);
+	sn_arena_reset(t->e.arena, mark);
+	return SN_OK;
+}
+
+/* ---- running ---- */
+
+static sn_status choose_layers(tests *t)
+{
+	int n = t->e.info->n_layer, *chosen;
+	int64_t every = t->p->every > 0 ? t->p->every : (n + 5) / 6;
+	SN_NEW(chosen, t->arena, int, n);
+	for (int l = 0; l < n; l++)
+		if (l % every == 0 || (t->p->every == 0 && l == n - 1)) chosen[t->e.n_chosen++] = l;
+	t->e.chosen = chosen;
+	return SN_OK;
+}
+
+static sn_status take_text(tests *t, int32_t i)
+{
+	t->e.side = &t->texts.text[i].own;
+	t->e.number = t->texts.text[i].row;
+	SN_TRY(sn_explain_open(&t->e));
+	SN_TRY(take_rankings(t, i));
+	sn_changed *changed = t->changed + (int64_t)i * t->e.n_chosen;
+	SN_TRY(sn_explain_change(&t->e, t->p->permutations, changed));
+	return i < t->p->adversaries ? sn_explain_attack(&t->e, t->p, changed) : SN_OK;
+}
+
+static sn_status take_texts(tests *t)
+{
+	SN_NEW(t->rolled, t->arena, double *, t->texts.n);
+	SN_NEW(t->changed, t->arena, sn_changed, (int64_t)t->texts.n * t->e.n_chosen);
+	SN_TRY(open_rankings(t));
+	SN_TRY(sn_attn_each(t->e.ctx, t->e.model, &t->texts, SN_ATTN_SELF, take_rollout, t));
+	sn_mark mark = sn_arena_mark(t->e.arena);
+	for (int32_t i = 0; i < t->texts.n; i++) {
+		sn_progress(t->e.ctx, "texts", i, t->texts.n);
+		SN_TRY(take_text(t, i));
+		sn_arena_reset(t->e.arena, mark);
+	}
+	sn_progress(t->e.ctx, "texts", t->texts.n, t->texts.n);
+	return SN_OK;
+}
+
+/* ---- report ---- */
+
+typedef struct mean_tau { sn_ratio tau; double significant; int64_t n; } mean_tau;
+
+static mean_tau mean_of(const tests *t, const ranking *r)
+{
+	mean_tau m = { sn_ratio_within(sn_ratio_of(r->tau, NULL, t->texts.n, 1, 0.95), -1, 1), 0, 0 };
+	for (int32_t i = 0; i < t->texts.n; i++) {
+		if (isnan(r->tau[i])) continue;
+		m.n++;
+		m.significant += r->p[i] < 0.05;
+	}
+	m.significant = m.n ? m.significant / (double)m.n : NAN;
+	return m;
+}
+
+static sn_status add_control(const tests *t, const char *name, const ranking *r)
+{
+	mean_tau m = mean_of(t, r);
+	return SN_ADD(t->out, CONTROLS, sn_text(name), sn_int(m.n), sn_num(m.tau.value), sn_num(m.tau.low),
+				  sn_num(m.tau.high), sn_num(m.significant));
+}
+
+static sn_status add_agreement(const tests *t)
+{
+	static const char *const with[] = { "leave-one-out", "gradient" };
+	double control = mean_of(t, &t->control).tau.value;
+	for (int l = 0; l < t->e.info->n_layer; l++)
+		for (int w = 0; w < WITHS; w++) {
+			mean_tau m = mean_of(t, &t->layer[w][l]);
+			SN_TRY(SN_ADD(t->out, AGREEMENT, sn_int(l), sn_text(with[w]), sn_int(m.n), sn_num(m.tau.value),
+			              sn_num(m.tau.low), sn_num(m.tau.high), sn_num(control), sn_num(m.significant)));
+		}
+	for (int i = 0; i < t->e.info->n_layer * t->e.info->n_head; i++) {
+		sn_ratio tau = mean_of(t, &t->head[i]).tau;
+		SN_TRY(SN_ADD(t->out, HEADS, sn_int(i / t->e.info->n_head), sn_int(i % t->e.info->n_head), sn_num(tau.value),
+		              sn_num(tau.low), sn_num(tau.high)));
+	}
+	SN_TRY(add_control(t, "gradient with leave-one-out", &t->control));
+	SN_TRY(add_control(t, "rollout with leave-one-out", &t->rollout[WITH_LOO]));
+	return add_control(t, "rollout with gradient", &t->rollout[WITH_GRADIENT]);
+}
+
+/* The mean over texts of a member of sn_changed, in one chosen layer. */
+static sn_ratio mean_change(const tests *t, int c, size_t member)
+{
+	const double *first = (const double *)((const char *)&t->changed[c] + member);
+	return sn_ratio_of(first, NULL, t->texts.n, t->e.n_chosen * (int64_t)(sizeof(sn_changed) / sizeof(double)), 0.95);
+}
+
+#define MEAN(t, c, member) mean_change(t, c, offsetof(sn_changed, member))
+
+static sn_status add_changes(const tests *t, int c)
+{
+	sn_ratio permuted = sn_ratio_within(MEAN(t, c, permuted), 0, 1),
+			 uniform = sn_ratio_within(MEAN(t, c, uniform), 0, 1);
+	sn_ratio adversary = sn_ratio_within(MEAN(t, c, adversary), 0, log(2)), gap = MEAN(t, c, js_gap);
+	int64_t flips[2][2] = { { 0 } };
+	for (int32_t i = 0; i < t->texts.n; i++) {
+		const sn_changed *x = &t->changed[(int64_t)i * t->e.n_chosen + c];
+		if (!isnan(x->js_gap)) flips[x->flips_top][x->flips_random]++;
+	}
+	SN_TRY(SN_ADD(t->out, CHANGED, sn_int(t->e.chosen[c]), sn_num(permuted.value), sn_num(permuted.low),
+	              sn_num(permuted.high), sn_num(uniform.value), sn_num(uniform.low), sn_num(uniform.high),
+	              sn_num(adversary.value), sn_num(adversary.low), sn_num(adversary.high), sn_num(log(2)),
+	              sn_num(MEAN(t, c, adversary_tvd).value), sn_num(MEAN(t, c, most).value), sn_int(t->texts.n)));
+	return SN_ADD(t->out, SINGLE, sn_int(t->e.chosen[c]), sn_num(gap.value), sn_num(gap.low), sn_num(gap.high),
+	              sn_int(flips[1][1]), sn_int(flips[1][0]), sn_int(flips[0][1]), sn_int(flips[0][0]));
+}
+
+static sn_status add_erasure(const tests *t, int c)
+{
+	static const char *const name[] = { "attention", "gradient", "attention x gradient", "random" };
+	for (int o = 0; o < SN_ERASURES; o++) {
+		sn_ratio r =
+			sn_ratio_within(mean_change(t, c, offsetof(sn_changed, removed) + (size_t)o * sizeof(double)), 0, 1);
+		double never = 0;
+		for (int32_t i = 0; i < t->texts.n; i++) never += !t->changed[(int64_t)i * t->e.n_chosen + c].flipped[o];
+		SN_TRY(SN_ADD(t->out, ERASURE, sn_int(t->e.chosen[c]), sn_text(name[o]), sn_num(r.value), sn_num(r.low),
+		              sn_num(r.high), sn_num(never / t->texts.n)));
+	}
+	return SN_OK;
+}
+
+enum { TAU_CELL = 3, PERMUTED_CELL = 1, UNIFORM_CELL = 4, ADVERSARY_CELL = 7 };
+
+static sn_status say(const tests *t)
+{
+	const sn_value *best = NULL, *most = NULL;
+	sn_ratio control = mean_of(t, &t->control).tau;
+	for (int64_t i = 0; i < sn_result_rows(t->out, AGREEMENT); i += WITHS) {
+		const sn_value *row = sn_result_row(t->out, AGREEMENT, i);
+		if (!isnan(row[TAU_CELL].f) && (!best || row[TAU_CELL].f > best[TAU_CELL].f)) best = row;
+	}
+	for (int64_t i = 0; i < sn_result_rows(t->out, CHANGED); i++) {
+		const sn_value *row = sn_result_row(t->out, CHANGED, i);
+		if (!most || row[PERMUTED_CELL].f > most[PERMUTED_CELL].f) most = row;
+	}
+	if (best)
+		SN_TRY(sn_result_say(t->out,
+							 "Attention ranks tokens as leaving them out does by tau %.2f [%.2f, %.2f] at best (layer "
+							 "%lld, the best of all, so a little flattering); gradient and leave-one-out agree by %.2f "
+							 "[%.2f, %.2f]. %d texts.",
+							 best[TAU_CELL].f, best[TAU_CELL + 1].f, best[TAU_CELL + 2].f, (long long)best[0].i,
+							 control.value, control.low, control.high, t->texts.n));
+	else
+		SN_TRY(sn_result_limit(t->out, "The texts are too short to rank their tokens."));
+	SN_TRY(sn_result_say(t->out,
+						 "Permuting one layer's attention moves the prediction most in layer %lld: total variation "
+						 "%.3f (uniform attention there: %.3f).",
+						 (long long)most[0].i, most[PERMUTED_CELL].f, most[UNIFORM_CELL].f));
+	SN_TRY(sn_result_limit(t->out,
+						   "One layer is changed at a time, at the predicting place; later layers are computed anew. "
+						   "Leaving a token out moves later ones up."));
+	return sn_result_limit(t->out,
+						   "Tests that train models anew (Wiegreffe & Pinter 2019: adversaries in training, seeds, "
+						   "guides) are not among these; uniform attention is their untrained baseline.");
+}
+
+static sn_status report(const tests *t)
+{
+	SN_TRY(add_agreement(t));
+	for (int c = 0; c < t->e.n_chosen; c++) {
+		SN_TRY(add_changes(t, c));
+		SN_TRY(add_erasure(t, c));
+	}
+	return say(t);
+}
+
+/* ---- the run ---- */
+
+static sn_status run_in(tests *t, const sn_input *in)
+{
+	sn_attn_query query = { .column = t->p->column, .limit = t->p->limit };
+	const sn_model_info *info = t->e.info = sn_model_get_info(t->e.model);
+	if (info->n_layer_encoder || !info->has_logits)
+		return sn_fail(t->e.ctx, SN_EARG, "%s %s; these tests take decoders and masked models", info->path,
+		               info->has_logits ? "is an encoder-decoder" : "has no language-model head");
+	SN_TRY(sn_attn_read(&t->texts, t->e.ctx, t->e.model, in->data[0], &query, t->arena));
+	SN_TRY(choose_layers(t));
+	SN_TRY(take_texts(t));
+	return report(t);
+}
+
+static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
+{
+	tests t = { .e = { .ctx = ctx, .model = in->model[0] }, .p = param, .out = out };
+	SN_TRY(sn_arena_open(&t.arena, ctx));
+	sn_status status = sn_arena_open(&t.e.arena, ctx);
+	if (status == SN_OK) status = run_in(&t, in);
+	sn_arena_close(t.e.arena);
+	sn_arena_close(t.arena);
+	return status;
+}
+
+extern const sn_method sn_method_attention_explanation_tests;
+const sn_method sn_method_attention_explanation_tests = {
+	.family = "attention",
+	.name = "explanation-tests",
+	.brief = "does attention say what the prediction depends on?",
+	.doc =
+		"At the place where each text is continued (masked models: at the mask) attention is compared with leaving "
+		"tokens "
+		"out and with gradients (Kendall's tau, beside how well these two agree), permuted, made uniform, replaced by "
+		"an "
+		"adversary's that leaves the prediction within epsilon, and erased key by key in order of attention, gradient, "
+		"their product and at random. Changed attention is imposed after encoding: the values stay.",
+	.cite = "Jain & Wallace 2019; Wiegreffe & Pinter 2019; Serrano & Smith 2019; Abnar & Zuidema 2020",
+	.example = "sonde attention explanation-tests --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data texts.txt",
+	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,
+	.param = params,
+	.n_param = SN_COUNT(params),
+	.param_size = sizeof(sn_explain_param),
+	.table = tables,
+	.n_table = SN_COUNT(tables),
+	.run = run,
+};

@@ -1,0 +1,191 @@
+/* Attention as unlike the model's as possible that leaves the prediction as it is (Jain & Wallace 2019, 4.2.2). */
+#include "methods/attention/explain.h"
+#include "stats/distance.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double step_size = 0.2, penalty = 500, decay1 = 0.9, decay2 = 0.999;
+
+/* Rows: n_chosen x starts, each with weights softmax(theta) for every head. */
+typedef struct attack {
+	const sn_explained *e;
+	const sn_explain_param *p;
+	int32_t rows;
+	int64_t size, d;             /* of a row's weights, of z */
+	double *own;                 /* [n_chosen][size] the model's */
+	double *theta, *a, *m, *v;   /* [rows][size]; Adam's moments */
+	float *z, *slope;            /* [rows][d] and the derivative of KL by it */
+	double *kl;
+	sn_predicted got;
+	sn_batch batch;
+	sn_plan plan;
+} attack;
+
+static int layer_of(const attack *k, int32_t row) { return (int)(row / k->p->starts); }
+
+enum { START = 0x61747461 };
+
+/* Starts: the logarithm of the model's own weights with noise of 0.1, 1 and 3. */
+static void begin(attack *k)
+{
+	static const double noise[] = { 0.1, 1, 3 };
+	for (int32_t r = 0; r < k->rows; r++) {
+		int start = (int)(r % k->p->starts);
+		sn_rng rng = sn_rng_make(sn_ctx_seed(k->e->ctx), START + ((uint64_t)k->e->number << 20) + (uint64_t)r);
+		for (int64_t i = 0; i < k->size; i++)
+			k->theta[r * k->size + i] = log(k->own[layer_of(k, r) * k->size + i] + 1e-6) +
+				noise[start % SN_COUNT(noise)] * sn_rng_normal(&rng);
+	}
+}
+
+static void to_weights(attack *k)
+{
+	int32_t n = k->e->n_key;
+	for (int64_t h = 0; h < (int64_t)k->rows * k->e->info->n_head; h++) {
+		const double *t = k->theta + h * n;
+		double most = t[0], sum = 0, *a = k->a + h * n;
+		for (int32_t i = 1; i < n; i++) most = fmax(most, t[i]);
+		for (int32_t i = 0; i < n; i++) sum += a[i] = exp(t[i] - most);
+		for (int32_t i = 0; i < n; i++) a[i] /= sum;
+	}
+	for (int32_t r = 0; r < k->rows; r++) sn_explain_mix(k->e, layer_of(k, r), k->a + r * k->size, k->z + r * k->d);
+}
+
+/* Mean over heads of the divergence from the model's weights, nats. */
+static double divergence(const attack *k, int32_t row)
+{
+	double sum = 0;
+	int32_t n = k->e->n_key;
+	for (int h = 0; h < k->e->info->n_head; h++)
+		sum += sn_jensen_shannon(k->own + layer_of(k, row) * k->size + (int64_t)h * n,
+		                         k->a + row * k->size + (int64_t)h * n, n);
+	return sum / k->e->info->n_head;
+}
+
+/* Derivative of what is minimised by one head's weights. */
+static void weight_slope(const attack *k, int32_t row, int h, double *out)
+{
+	const sn_explained *e = k->e;
+	int32_t n = e->n_key;
+	int d = e->info->d_head, kv = h / (e->info->n_head / e->info->n_kv_head);
+	int64_t width = (int64_t)e->info->n_kv_head * d;
+	const double *own = k->own + layer_of(k, row) * k->size + (int64_t)h * n,
+				 *a = k->a + row * k->size + (int64_t)h * n;
+	const float *value = e->value + (int64_t)layer_of(k, row) * n * width + kv * d,
+				*slope = k->slope + row * k->d + h * d;
+	double bound = sqrt(fmax(k->kl[row], 0) / 2), pull = bound > k->p->epsilon ? penalty / (4 * bound) : 0;
+	for (int32_t i = 0; i < n; i++) {
+		double sum = 0;
+		for (int j = 0; pull > 0 && j < d; j++) sum += (double)slope[j] * value[i * width + j];
+		out[i] = pull * sum - log(2 * a[i] / (a[i] + own[i]) + 1e-300) / 2 / e->info->n_head;
+	}
+}
+
+/* One step of Adam on theta, through the softmax. */
+static void descend(attack *k, int64_t step, double *slope)
+{
+	int32_t n = k->e->n_key;
+	double scale = step_size * sqrt(1 - pow(decay2, (double)step)) / (1 - pow(decay1, (double)step));
+	for (int32_t r = 0; r < k->rows; r++)
+		for (int h = 0; h < k->e->info->n_head; h++) {
+			int64_t at = r * k->size + (int64_t)h * n;
+			double mean = 0;
+			weight_slope(k, r, h, slope);
+			for (int32_t i = 0; i < n; i++) mean += k->a[at + i] * slope[i];
+			for (int32_t i = 0; i < n; i++) {
+				double g = k->a[at + i] * (slope[i] - mean);
+				k->m[at + i] = decay1 * k->m[at + i] + (1 - decay1) * g;
+				k->v[at + i] = decay2 * k->v[at + i] + (1 - decay2) * g * g;
+				k->theta[at + i] -= scale * k->m[at + i] / (sqrt(k->v[at + i]) + 1e-8);
+			}
+		}
+}
+
+static void take_best(attack *k, sn_changed *out)
+{
+	for (int32_t r = 0; r < k->rows; r++) {
+		sn_changed *best = &out[layer_of(k, r)];
+		if (!(k->got.tvd[r] <= k->p->epsilon)) continue;
+		double x = divergence(k, r);
+		if (!isnan(best->adversary) && x <= best->adversary) continue;
+		best->adversary = x;
+		best->adversary_tvd = k->got.tvd[r];
+	}
+}
+
+/* ---- the plan, made once ---- */
+
+static sn_status make_plan(attack *k)
+{
+	const sn_explained *e = k->e;
+	sn_edit *edit;
+	sn_tensor *src;
+	sn_tap *tap;
+	sn_keep *keep;
+	sn_goal *goal;
+	int32_t *ref;
+	SN_TRY(sn_explain_rows(e, k->rows, true, &k->batch));
+	SN_NEW(edit, e->arena, sn_edit, k->rows);
+	SN_NEW(src, e->arena, sn_tensor, k->rows);
+	SN_NEW(tap, e->arena, sn_tap, k->rows + 1);
+	SN_NEW(keep, e->arena, sn_keep, k->rows);
+	SN_NEW(goal, e->arena, sn_goal, 1);
+	SN_NEW(ref, e->arena, int32_t, k->rows + 1);
+	for (int32_t r = 0; r < k->rows; r++) {
+		sn_site z = { .kind = SN_SITE_Z, .layer = (int16_t)e->chosen[layer_of(k, r)] };
+		sn_where place = { .sel = SN_AT, .arg = e->place, .row0 = r + 1, .n_row = 1 };
+		src[r] = sn_tensor_f32(k->z + r * k->d, -1, k->d);
+		keep[r] = (sn_keep){ k->slope + r * k->d, 1, k->d };
+		edit[r] = (sn_edit){ .op = SN_OP_SET, .at = z, .where = place, .src = &src[r] };
+		tap[r] = (sn_tap){ .at = z, .where = place, .what = SN_GRAD, .sink = &sn_sink_keep, .state = &keep[r] };
+	}
+	sn_where places = { .sel = SN_AT, .arg = e->place, .row0 = 1, .n_row = k->rows };
+	*goal = (sn_goal){ .metric = SN_KL, .where = places, .ref_row = ref };
+	SN_TRY(sn_explain_tap(e, &places, &k->got, &tap[k->rows]));
+	k->plan = (sn_plan){ .size = sizeof k->plan, .n_edit = k->rows, .edit = edit, .n_tap = k->rows + 1, .tap = tap,
+		                 .n_goal = 1, .goal = goal };
+	return SN_OK;
+}
+
+static sn_status open_attack(attack *k)
+{
+	sn_arena *arena = k->e->arena;
+	int64_t n = k->rows * k->size;
+	SN_NEW(k->own, arena, double, k->e->n_chosen * k->size);
+	SN_NEW(k->theta, arena, double, n);
+	SN_NEW(k->a, arena, double, n);
+	SN_NEW(k->m, arena, double, n);
+	SN_NEW(k->v, arena, double, n);
+	SN_NEW(k->z, arena, float, k->rows * k->d);
+	SN_NEW(k->slope, arena, float, k->rows * k->d);
+	SN_NEW(k->kl, arena, double, k->rows + 1);
+	SN_NEW(k->got.tvd, arena, double, k->rows);
+	SN_NEW(k->got.js, arena, double, k->rows);
+	SN_NEW(k->got.top, arena, int32_t, k->rows);
+	for (int c = 0; c < k->e->n_chosen; c++) sn_explain_pattern(k->e, c, k->own + c * k->size);
+	return make_plan(k);
+}
+
+sn_status sn_explain_attack(const sn_explained *e, const sn_explain_param *p, sn_changed *out)
+{
+	attack k = { .e = e,
+				 .p = p,
+				 .rows = (int32_t)(e->n_chosen * p->starts),
+				 .size = (int64_t)e->info->n_head * e->n_key,
+				 .d = (int64_t)e->info->n_head * e->info->d_head };
+	double *score, *slope;
+	SN_TRY(open_attack(&k));
+	SN_NEW(score, e->arena, double, k.rows + 1);
+	SN_NEW(slope, e->arena, double, e->n_key);
+	begin(&k);
+	for (int64_t step = 1; step <= p->steps; step++) {
+		SN_TRY(sn_poll(e->ctx));
+		to_weights(&k);
+		SN_TRY(sn_run(e->ctx, e->model, &k.batch, &k.plan, NULL, score));
+		memcpy(k.kl, score + 1, (size_t)k.rows * sizeof *score);
+		take_best(&k, out);
+		descend(&k, step, slope);
+	}
+	return SN_OK;
+}

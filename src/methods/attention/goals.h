@@ -1,0 +1,55 @@
+/* Rows that a model is judged on: texts by their loss, or prefixes of a phenomenon by the choice that follows. */
+#ifndef SN_METHODS_ATTENTION_GOALS_H
+#define SN_METHODS_ATTENTION_GOALS_H
+
+#include "data/items.h"
+#include "methods/attention/attention.h"
+
+/* One row. Texts: want[i] is scored at place[i]; prefixes: item. */
+typedef struct sn_attn_row {
+	int32_t n, n_place;
+	const int32_t *token, *place, *want;
+	int64_t item, number;   /* number: of the data's row, from 1 */
+} sn_attn_row;
+
+typedef struct sn_attn_goals {
+	sn_ctx *ctx;
+	sn_model *model;
+	const sn_items *items;   /* NULL: texts */
+	int32_t n;
+	sn_attn_row *row;
+} sn_attn_goals;
+
+/* What is judged, for readers: "loss (nats a token)" or "choice (nats)". */
+const char *sn_attn_goal_name(const sn_attn_goals *goals);
+
+/* Reads the data: items as `data make` writes them are judged by their choice (the members of main pairs, or where
+ * there are none all), anything else by its texts' loss: of each token after the first; in masked models of a drawn
+ * 15 % of the tokens, which are hidden. Texts with nothing to score are left out. From arena. SN_EARG where the model
+ * has no head over a vocabulary, or is an encoder-decoder. */
+SN_CHECKED sn_status sn_attn_goals_read(sn_attn_goals *out, sn_ctx *ctx, sn_model *model, const sn_dataset *data,
+                                        const char *column, int64_t limit, sn_arena *arena);
+/* The same of items at hand. */
+SN_CHECKED sn_status sn_attn_goals_of_items(sn_attn_goals *out, sn_ctx *ctx, sn_model *model, const sn_items *items,
+                                            int64_t limit, sn_arena *arena);
+/* Puts half of the rows, drawn by the context's seed (items: pairs stay whole), into out[0], the others into out[1]; a
+ * single row is in both. */
+SN_CHECKED sn_status sn_attn_goals_halves(const sn_attn_goals *goals, sn_attn_goals out[2], sn_arena *arena);
+
+/* Rows [first, first + n) as a batch with its goals; spans are the items' roles. */
+typedef struct sn_attn_batch { sn_batch batch; int n_goal; sn_goal *goal; } sn_attn_batch;
+SN_CHECKED sn_status sn_attn_goals_batch(const sn_attn_goals *goals, int32_t first, int32_t n, sn_arena *arena,
+                                         sn_attn_batch *out);
+
+/* Runs all rows under edits. value [n]: the loss of a row's places, summed, or its LD, the mean over choice words
+ * (model/choice.h); nats. */
+SN_CHECKED sn_status sn_attn_goals_run(const sn_attn_goals *goals, const sn_edit *edit, int n_edit, double *value);
+/* A row's value as it counts: loss a token; n * LD, positive where the choice is right. */
+double sn_attn_goal_value(const sn_attn_goals *goals, int32_t row, double value);
+
+/* What heads matter, for each row: [n][n_layer][n_head]. dot: z . dL/dz summed over positions, whose absolute value's
+ * mean is Michel et al.'s I_h; each: absolute values summed. L: mean loss, or LD. Either may be NULL. With a rule: z's
+ * relevance, for the logit of the most probable tokens, or LD. Cost: one forward and one backward pass. */
+SN_CHECKED sn_status sn_attn_head_products(const sn_attn_goals *goals, sn_rule rule, double *dot, double *each);
+
+#endif

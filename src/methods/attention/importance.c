@@ -1,0 +1,111 @@
+/* What each head's output does to the goal: z . dL/dz. */
+#include "methods/attention/goals.h"
+#include "model/predict.h"
+
+#include <math.h>
+
+enum { TOKENS_AT_ONCE = 1024 };
+
+/* The sink of one layer's gradients, beside the values that came before. */
+typedef struct product {
+	const float *z;          /* [tokens, n_head * d_head] */
+	int n_head, d_head;
+	int64_t stride;          /* between rows, in the arrays below */
+	double *dot, *each;      /* of the first row's first head in this layer */
+} product;
+
+static sn_status take(sn_ctx *ctx, void *state, const sn_block *block)
+{
+	product *p = state;
+	int64_t d = (int64_t)p->n_head * p->d_head;
+	(void)ctx;
+	for (int64_t i = 0; i < block->m; i++) {
+		const float *g = (const float *)block->x.data + i * d, *z = p->z + (block->first + i) * d;
+		for (int h = 0; h < p->n_head; h++) {
+			double sum = 0;
+			for (int j = h * p->d_head; j < (h + 1) * p->d_head; j++) sum += (double)g[j] * z[j];
+			int64_t at = block->row[i] * p->stride + h;
+			if (p->dot) p->dot[at] += sum;
+			if (p->each) p->each[at] += fabs(sum);
+		}
+	}
+	return SN_OK;
+}
+
+static const sn_sink product_sink = { .size = sizeof(product), .take = take };
+
+/* Taps of z and of its gradient in every layer, for rows from `first` on. */
+static sn_status make_taps(const sn_attn_goals *goals, int64_t tokens, int32_t first, double *dot, double *each,
+                           sn_arena *arena, sn_tap **out)
+{
+	const sn_model_info *info = sn_model_get_info(goals->model);
+	int64_t d = (int64_t)info->n_head * info->d_head, stride = (int64_t)info->n_layer * info->n_head;
+	sn_keep *keep;
+	product *to;
+	SN_NEW(*out, arena, sn_tap, 2 * info->n_layer);
+	SN_NEW(keep, arena, sn_keep, info->n_layer);
+	SN_NEW(to, arena, product, info->n_layer);
+	for (int l = 0; l < info->n_layer; l++) {
+		int64_t at = first * stride + l * info->n_head;
+		sn_site z = { .kind = SN_SITE_Z, .layer = (int16_t)l };
+		float *x;
+		SN_NEW(x, arena, float, tokens * d);
+		keep[l] = (sn_keep){ x, tokens, d };
+		to[l] = (product){ x, info->n_head, info->d_head, stride, dot ? dot + at : NULL, each ? each + at : NULL };
+		(*out)[2 * l] = (sn_tap){ .at = z, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep[l] };
+		(*out)[2 * l + 1] = (sn_tap){ .at = z, .where = { .sel = SN_ALL }, .what = SN_GRAD, .sink = &product_sink,
+			                          .state = &to[l] };
+	}
+	return SN_OK;
+}
+
+/* Relevance is of what the model predicts: the logits of its most probable tokens. */
+static sn_status predicted(const sn_attn_goals *goals, const sn_batch *batch, sn_goal *goal, sn_arena *arena)
+{
+	sn_predict ask = { .n = goal->where.n_list, .place = goal->where.list, .top = 1 };
+	SN_NEW(ask.top_id, arena, int32_t, ask.n);
+	SN_NEW(ask.top_logprob, arena, double, ask.n);
+	SN_TRY(sn_predict_run(goals->ctx, goals->model, batch, &ask, arena));
+	goal->metric = SN_LOGIT;
+	goal->want = ask.top_id;
+	return SN_OK;
+}
+
+static sn_status run_some(const sn_attn_goals *goals, int32_t first, int32_t n, sn_rule rule, double *dot, double *each,
+                          sn_arena *arena)
+{
+	sn_attn_batch rows;
+	sn_tap *tap;
+	double *score;
+	float *weight;
+	SN_TRY(sn_attn_goals_batch(goals, first, n, arena, &rows));
+	SN_NEW(weight, arena, float, n);
+	SN_NEW(score, arena, double, (int64_t)rows.n_goal * n);
+	if (rule != SN_RULE_PLAIN && !goals->items) SN_TRY(predicted(goals, &rows.batch, rows.goal, arena));
+	for (int32_t i = 0; i < n; i++)
+		weight[i] = 1 / (float)(goals->items ? goals->items->n_choice : goals->row[first + i].n_place);
+	for (int g = 0; g < rows.n_goal; g++) rows.goal[g].weight = weight;
+	SN_TRY(make_taps(goals, rows.batch.start[n], first, dot, each, arena, &tap));
+	sn_plan plan = { .size = sizeof plan, .n_tap = 2 * sn_model_get_info(goals->model)->n_layer, .tap = tap,
+		             .n_goal = rows.n_goal, .goal = rows.goal, .rule = rule };
+	return sn_run(goals->ctx, goals->model, &rows.batch, &plan, NULL, score);
+}
+
+sn_status sn_attn_head_products(const sn_attn_goals *goals, sn_rule rule, double *dot, double *each)
+{
+	sn_arena *arena;
+	SN_TRY(sn_arena_open(&arena, goals->ctx));
+	sn_status status = SN_OK;
+	sn_mark mark = sn_arena_mark(arena);
+	for (int32_t first = 0, end; first < goals->n && status == SN_OK; first = end) {
+		int64_t tokens = 0;
+		for (end = first; end < goals->n && (end == first || tokens < TOKENS_AT_ONCE); end++)
+			tokens += goals->row[end].n;
+		sn_progress(goals->ctx, rule == SN_RULE_PLAIN ? "gradients" : "relevance", first, goals->n);
+		status = run_some(goals, first, end - first, rule, dot, each, arena);
+		sn_arena_reset(arena, mark);
+	}
+	if (status == SN_OK) sn_progress(goals->ctx, "gradients", goals->n, goals->n);
+	sn_arena_close(arena);
+	return status;
+}
