@@ -33,6 +33,8 @@
 	X(sn_method_lens_direct)                                                                                          \
 	X(sn_method_lens_neurons)                                                                                         \
 	X(sn_method_lens_matrices)                                                                                        \
+	X(sn_method_lens_gradients)                                                                                       \
+	X(sn_method_lens_recall)                                                                                          \
 	X(sn_method_model_check)
 
 #define DECLARE(row) extern const sn_method row;

@@ -3,6 +3,10 @@ the stream at an earlier boundary, and the model's own code does the rest. golde
 positions of the first row at each boundary, the three most probable tokens, entropy and KL(final || lens) in nats, log p
 and rank of one token.
 
+Of the tiny Llama under its own tokenizer: golden/lens/direct.json, what heads, MLPs and neurons write along the difference of two
+words; golden/lens/gradients.json, the gradients of its matrices by autograd: norms, singular values, and where the target stands in
+what each token's delta of the feed-forward output says.
+
 usage: tests/oracles/run.sh lens.py
 """
 import zlib
@@ -62,7 +66,90 @@ def rows_of(family, name, kind, config):
     return [[cell(p[i], log_p[-1][i]) for i in range(POSITIONS)] for p in log_p]
 
 
+# ---- the tiny Llama, by hooks on its modules ----
+
+TINY, TEXT, TARGET, FOIL = GOLDEN / "tiny" / "gqa-tied", "The keys to the cabinet", " are", " is"
+MATRICES = {"Q": "self_attn.q_proj", "K": "self_attn.k_proj", "V": "self_attn.v_proj", "O": "self_attn.o_proj",
+            "GATE": "mlp.gate_proj", "IN": "mlp.up_proj", "OUT": "mlp.down_proj"}
+
+
+def open_tiny():
+    model = transformers.AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32, attn_implementation="eager")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(TINY)
+    ids = tokenizer(TEXT)["input_ids"]
+    word = {text: tokenizer(text, add_special_tokens=False)["input_ids"][-1] for text in (TARGET, FOIL)}
+    return model.eval(), ids, word
+
+
+def inputs_of(model, ids, names):
+    """What the modules of these names read."""
+    kept, hooks = {}, []
+    for name in names:
+        def keep(module, args, name=name):
+            kept[name] = args[0][0].detach()
+        hooks.append(model.get_submodule(name).register_forward_pre_hook(keep))
+    output = model(input_ids=torch.tensor([ids]))
+    for hook in hooks:
+        hook.remove()
+    return kept, output.logits[0]
+
+
+@torch.no_grad()
+def direct(model, ids, word):
+    n_layer, n_head, d_head = model.config.num_hidden_layers, model.config.num_attention_heads, model.config.head_dim
+    names = [f"model.layers.{i}.{m}" for i in range(n_layer) for m in ("self_attn.o_proj", "mlp.down_proj")]
+    kept, logits = inputs_of(model, ids, [*names, "model.norm"])
+    stream = kept["model.norm"][-1].double()
+    scale = torch.sqrt((stream ** 2).mean() + model.config.rms_norm_eps)
+    unembed = model.lm_head.weight.double()
+    along = (unembed[word[TARGET]] - unembed[word[FOIL]]) * model.model.norm.weight.double() / scale
+    heads, neurons = [], []
+    for i in range(n_layer):
+        z, m = kept[names[2 * i]][-1].double(), kept[names[2 * i + 1]][-1].double()
+        o, down = (model.get_submodule(name).weight.double() for name in names[2 * i:2 * i + 2])
+        heads.append([nats(along @ o[:, h * d_head:(h + 1) * d_head] @ z[h * d_head:(h + 1) * d_head]) for h in range(n_head)])
+        neurons.append([nats(v) for v in (along @ down) * m])
+    return {"difference": nats(logits[-1, word[TARGET]] - logits[-1, word[FOIL]]),
+            "embedding": nats(along @ model.model.embed_tokens.weight[ids[-1]].double()), "heads": heads, "neurons": neurons}
+
+
+def rank_in(model, delta, token):
+    """Rank of a token in what the model's end makes of a derivative of root mean square 1."""
+    with torch.no_grad():
+        unit = delta / (delta ** 2).mean().sqrt()
+        logits = model.lm_head(model.model.norm(unit[None]))[0]
+        return 1 + int((logits > logits[token]).sum())
+
+
+def gradients(model, ids, word):
+    deltas, hooks, n_layer = {}, [], model.config.num_hidden_layers
+    for i in range(n_layer):
+        def keep(module, args, output, i=i):
+            output.register_hook(lambda grad: deltas.__setitem__(i, grad[0]))
+        hooks.append(model.model.layers[i].mlp.down_proj.register_forward_hook(keep))
+    logits = model(input_ids=torch.tensor([ids])).logits[0, -1]
+    loss = -logits.log_softmax(-1)[word[TARGET]]
+    loss.backward()
+    for hook in hooks:
+        hook.remove()
+    found = {}
+    for name, path in MATRICES.items():
+        found[name] = []
+        for i in range(n_layer):
+            grad = model.get_submodule(f"model.layers.{i}.{path}").weight.grad.double()
+            values = torch.linalg.svdvals(grad)[:len(ids)]
+            found[name].append({"norm": nats(grad.norm()), "values": [nats(v) for v in values],
+                                "rank": int((values > 1e-4 * values[0]).sum())})
+    ranks = [[rank_in(model, deltas[i][t], word[TARGET]) if float(deltas[i][t].norm()) > 0 else None for t in range(len(ids))]
+             for i in range(n_layer)]
+    return {"loss": nats(loss.detach()), "tokens": len(ids), "matrices": found, "target_rank": ranks}
+
+
 def main():
+    about = dict(made_by="tests/oracles/lens.py", versions=versions("torch", "transformers"), text=TEXT, target=TARGET)
+    tiny = open_tiny()
+    write_json(GOLDEN / "lens" / "direct.json", about | dict(foil=FOIL) | direct(*tiny))
+    write_json(GOLDEN / "lens" / "gradients.json", about | gradients(*tiny))
     models = {}
     for family in (arch_decoders, arch_encoders):
         for name, (kind, config) in family.variants().items():

@@ -1,12 +1,14 @@
 /* Lenses on the planted models: where the choice is decided, and by what, is known. */
 #include "common/test.h"
 #include "model/gather.h"
+#include "model/knockout.h"
 #include "model/lens.h"
 #include "model/model.h"
 #include "model/vocabulary.h"
 #include "planted/planted.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { L = PLANTED_BLOCKS + 1, N = 1024 };   /* all probe prefixes */
 
@@ -80,8 +82,37 @@ static void the_lens_decides_after_block_2(void **state)
 	assert_true(fabs(half / after - 0.5) < 0.1);
 }
 
+/* The last token reads the subject in block 2, and in no other; nothing is read of the attractor. */
+static void only_block_2_needs_the_subject(void **state)
+{
+	enum { SUBJECT_SET, ATTRACTOR_SET, SETS };
+	static const uint32_t set[SETS] = { 1 << PR_SUBJECT, 1 << PR_ATTRACTOR };
+	sn_ctx *ctx = test_ctx(state);
+	sn_model *model;
+	int changed = 0;
+	planted_fill(&weights, PLANTED_BASE, 3);
+	assert_ok(ctx, planted_open(&model, ctx, &weights));
+	for (int i = 0; i < N; i += 41) {
+		int32_t span[PLANTED_ROLES][2], n = (int32_t)(items.start[i + 1] - items.start[i]);
+		double logprob[SETS * PLANTED_BLOCKS];
+		memcpy(span, items.span[i * items.n_role], sizeof span);
+		sn_knockout k = { .n = n, .token = SN_TAKE(arena, int32_t, n), .n_span = PLANTED_ROLES, .span = span,
+		                  .n_set = SETS, .set = set, .window = 1, .at = n - 1, .want = PT_CHOICE, .logprob = logprob };
+		memcpy(k.token, items.token + items.start[i], (size_t)n * sizeof *k.token);
+		assert_ok(ctx, sn_knockout_run(ctx, model, &k, arena));
+		for (int l = 0; l < PLANTED_BLOCKS; l++) {
+			if (l == 2) changed += fabs(logprob[l] - k.base) > 0.02;
+			else assert_true(fabs(logprob[l] - k.base) < 1e-4);
+			assert_true(fabs(logprob[PLANTED_BLOCKS + l] - k.base) < 1e-4);
+		}
+	}
+	assert_true(changed >= 20);   /* of 25 prefixes: lemmas of small amplitude move little */
+	sn_model_close(model);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(the_lens_decides_after_block_2) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(the_lens_decides_after_block_2),
+		                                cmocka_unit_test(only_block_2_needs_the_subject) };
 	return cmocka_run_group_tests(tests, open_items, close_items);
 }

@@ -74,6 +74,38 @@ static void differences_are_the_engines(void **state)
 	method_close(&r);
 }
 
+/* Every head and every neuron of transformers' modules. */
+static void heads_and_neurons_are_transformers(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_json *golden;
+	method_run r;
+	json_t *layer, *value;
+	size_t l, i;
+	assert_ok(ctx, sn_json_load(&golden, ctx, SN_TESTS "/golden/lens/direct.json", 0));
+	method_open(&r, ctx, "lens", "direct", TINY, "data.txt", "The keys to the cabinet\n");
+	method_go(&r, (const char *[]){ "target=are", "foil=is", "neurons=100000", NULL });
+	double logit = json_number_value(json_object_get(golden->root, "difference"));
+	double embedding = json_number_value(json_object_get(golden->root, "embedding"));
+	assert_true(fabs(method_number(&r, ITEMS, 0, "logit") - logit) < 1e-4);
+	assert_true(fabs(method_number(&r, ITEMS, 0, "embedding") - embedding) < 1e-5);
+	int64_t row = 0;
+	json_array_foreach(json_object_get(golden->root, "heads"), l, layer)
+		json_array_foreach(layer, i, value)
+			assert_true(fabs(method_number(&r, HEADS, row++, "contribution") - json_number_value(value)) < 1e-5);
+	assert_int_equal(row, sn_result_rows(r.result, HEADS));
+	const json_t *neurons = json_object_get(golden->root, "neurons");
+	for (row = 0; row < sn_result_rows(r.result, NEURONS); row++) {
+		size_t block = (size_t)method_number(&r, NEURONS, row, "layer");
+		size_t number = (size_t)method_number(&r, NEURONS, row, "neuron");
+		double expected = json_number_value(json_array_get(json_array_get(neurons, block), number));
+		assert_true(fabs(method_number(&r, NEURONS, row, "contribution") - expected) < 1e-5);
+	}
+	assert_true(row > 0);
+	method_close(&r);
+	sn_json_close(golden);
+}
+
 static void encoders_that_norm_their_sums_are_refused(void **state)
 {
 	method_run r;
@@ -88,6 +120,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parts_sum_to_the_logit_in_every_form_of_block),
 		cmocka_unit_test(differences_are_the_engines),
+		cmocka_unit_test(heads_and_neurons_are_transformers),
 		cmocka_unit_test(encoders_that_norm_their_sums_are_refused),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);

@@ -10,100 +10,83 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct neurons_param { const char *column, *layers, *neurons, *word, *read; int64_t count, top, contexts, limit;
-                               } neurons_param;
+typedef struct neurons_param {
+	const char *column, *layers, *neurons, *word, *read;
+	int64_t count, top, contexts, limit;
+} neurons_param;
 
-							   static const sn_param params[] = {
-								   { "column", NULL,
-									 "column of the text; auto: text, sentence, prefix or sentence_good", "auto", NULL,
-									 SN_TYPE_TEXT, offsetof(neurons_param, column), 0, 0, false },
-								   { "layers", NULL, "blocks, comma-separated; all", "all", NULL, SN_TYPE_TEXT,
-									 offsetof(neurons_param, layers), 0, 0, false },
-								   { "neurons", NULL,
-									 "neurons to list as BLOCK:NUMBER, comma-separated; auto: those that promote the "
-									 "word, or else "
-									 "those with the largest activation times norm",
-									 "auto", NULL, SN_TYPE_TEXT, offsetof(neurons_param, neurons), 0, 0, false },
-								   { "word", NULL, "list the neurons whose values promote this word most", "none", NULL,
-									 SN_TYPE_TEXT, offsetof(neurons_param, word), 0, 0, false },
-								   { "read", NULL,
-									 "value vectors as they are, or through the gains of the norms behind them", "raw",
-									 "raw|gains", SN_TYPE_TEXT, offsetof(neurons_param, read), 0, 0, false },
-								   { "count", "neurons", "how many neurons are listed", "20", NULL, SN_TYPE_INT,
-									 offsetof(neurons_param, count), 1, 1e6, false },
-								   { "top", "tokens", "tokens of each end of the vocabulary", "10", NULL, SN_TYPE_INT,
-									 offsetof(neurons_param, top), 1, 1000, false },
-								   { "contexts", "contexts", "strongest contexts of each neuron and side", "5", NULL,
-									 SN_TYPE_INT, offsetof(neurons_param, contexts), 1, 100, false },
-								   { "limit", "rows", "only the first rows of the data; 0: all", "0", NULL, SN_TYPE_INT,
-									 offsetof(neurons_param, limit), 0, 1e15, false },
-							   };
+static const sn_param params[] = {
+	{ "column", NULL, "column of the text; auto: text, sentence, prefix or sentence_good", "auto", NULL, SN_TYPE_TEXT,
+	  offsetof(neurons_param, column), 0, 0, false },
+	{ "layers", NULL, "blocks, comma-separated; all", "all", NULL, SN_TYPE_TEXT, offsetof(neurons_param, layers), 0, 0,
+	  false },
+	{ "neurons", NULL, "neurons to list as BLOCK:NUMBER, comma-separated; auto: those that promote the word, or else "
+	  "those with the largest activation times "
+	  "norm", "auto", NULL, SN_TYPE_TEXT, offsetof(neurons_param, neurons), 0, 0,
+	  false },
+	{ "word", NULL, "list the neurons whose values promote this word most", "none", NULL, SN_TYPE_TEXT,
+	  offsetof(neurons_param, word), 0, 0, false },
+	{ "read", NULL, "value vectors as they are, or through the gains of the norms behind them", "raw", "raw|gains",
+	  SN_TYPE_TEXT, offsetof(neurons_param, read), 0, 0, false },
+	{ "count", "neurons", "how many neurons are listed", "20", NULL, SN_TYPE_INT, offsetof(neurons_param, count), 1,
+	  1e6, false },
+	{ "top", "tokens", "tokens of each end of the vocabulary", "10", NULL, SN_TYPE_INT, offsetof(neurons_param, top), 1,
+	  1000, false },
+	{ "contexts", "contexts", "strongest contexts of each neuron and side", "5", NULL, SN_TYPE_INT,
+	  offsetof(neurons_param, contexts), 1, 100, false },
+	{ "limit", "rows", "only the first rows of the data; 0: all", "0", NULL, SN_TYPE_INT,
+	  offsetof(neurons_param, limit), 0, 1e15, false },
+};
 
-							   enum { LAYERS, NEURONS, CONTEXTS };
+enum { LAYERS, NEURONS, CONTEXTS };
 
-							   static const sn_col layer_columns[] = {
-								   { "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Block" },
-								   { "side", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Side" },
-								   { "neurons", "neurons", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Neurons" },
-								   { "agreement", "share", NULL, SN_TYPE_FLOAT, SN_MEASURE, 1,
-									 "Value agrees with its trigger" },
-								   { "agreement_low", "share", "agreement", SN_TYPE_FLOAT, SN_LOW, 0, NULL },
-								   { "agreement_high", "share", "agreement", SN_TYPE_FLOAT, SN_HIGH, 0, NULL },
-								   { "shuffled", "share", "agreement", SN_TYPE_FLOAT, SN_BASE, 0,
-									 "Triggers of another neuron" },
-							   };
+static const sn_col layer_columns[] = {
+	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Block" },
+	{ "side", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Side" },
+	{ "neurons", "neurons", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Neurons" },
+	{ "agreement", "share", NULL, SN_TYPE_FLOAT, SN_MEASURE, 1, "Value agrees with its trigger" },
+	{ "agreement_low", "share", "agreement", SN_TYPE_FLOAT, SN_LOW, 0, NULL },
+	{ "agreement_high", "share", "agreement", SN_TYPE_FLOAT, SN_HIGH, 0, NULL },
+	{ "shuffled", "share", "agreement", SN_TYPE_FLOAT, SN_BASE, 0, "Triggers of another neuron" },
+};
 
-							   static const sn_col neuron_columns[] = {
-								   { "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Block" },
-								   { "neuron", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Neuron" },
-								   { "norm", NULL, NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Norm of the value" },
-								   { "largest", NULL, NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Largest activation" },
-								   { "smallest", NULL, NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Smallest activation" },
-								   { "word", NULL, NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Score of the word" },
-								   { "promoted", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0,
-									 "Promoted where it is positive" },
-								   { "demoted", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Demoted" },
-							   };
+static const sn_col neuron_columns[] = {
+	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Block" },
+	{ "neuron", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Neuron" },
+	{ "norm", NULL, NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Norm of the value" },
+	{ "largest", NULL, NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Largest activation" },
+	{ "smallest", NULL, NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Smallest activation" },
+	{ "word", NULL, NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Score of the word" },
+	{ "promoted", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Promoted where it is positive" },
+	{ "demoted", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Demoted" },
+};
 
-							   static const sn_col context_columns[] = {
-								   { "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Block" },
-								   { "neuron", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Neuron" },
-								   { "side", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Side" },
-								   { "activation", NULL, NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Activation" },
-								   { "context", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Context" },
-								   { "next", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Next token" },
-								   { "item", NULL, NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Row" },
-								   { "position", NULL, NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Position" },
-							   };
+static const sn_col context_columns[] = {
+	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Block" },
+	{ "neuron", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Neuron" },
+	{ "side", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Side" },
+	{ "activation", NULL, NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Activation" },
+	{ "context", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Context" },
+	{ "next", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Next token" },
+	{ "item", NULL, NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Row" },
+	{ "position", NULL, NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Position" },
+};
 
-							   static const sn_table tables[] = {
-								   [LAYERS] = { "layers", "Do values predict what follows their triggers?",
-												layer_columns, SN_COUNT(layer_columns), SN_VIEW_LINE,
-												"Share of a block's neurons whose value vector has the token after the "
-												"neuron's strongest context "
-												"at its top (side +), or at its bottom after the most negative one "
-												"(side -). Dashed: each neuron with "
-												"the "
-												"contexts of its neighbour.",
-												false },
-								   [NEURONS] = { "neurons", "Value vectors in the vocabulary", neuron_columns,
-												 SN_COUNT(neuron_columns), SN_VIEW_TABLE,
-												 "Tokens that each value vector points to and away from, with their "
-												 "products. A negative "
-												 "activation turns the two about.",
-												 false },
-								   [CONTEXTS] = { "contexts", "Strongest contexts", context_columns,
-												  SN_COUNT(context_columns), SN_VIEW_TABLE,
-												  "Where in the data each neuron is most active, by either sign; the "
-												  "token at which it is stands in "
-												  "angle marks.",
-												  false },
-							   };
+static const sn_table tables[] = {
+	[LAYERS] = { "layers", "Do values predict what follows their triggers?", layer_columns, SN_COUNT(layer_columns),
+		SN_VIEW_LINE, "Share of a block's neurons whose value vector has the token after the neuron's strongest "
+		"context at its top (side +), or at its bottom after the most negative one (side -). Dashed: each neuron with "
+		"the contexts of its neighbour.", false },
+	[NEURONS] = { "neurons", "Value vectors in the vocabulary", neuron_columns, SN_COUNT(neuron_columns),
+		SN_VIEW_TABLE, "Tokens that each value vector points to and away from, with their products. A negative "
+		"activation turns the two about.", false },
+	[CONTEXTS] = { "contexts", "Strongest contexts", context_columns, SN_COUNT(context_columns), SN_VIEW_TABLE,
+		"Where in the data each neuron is most active, by either sign; the token at which it is stands in angle marks.",
+		false },
+};
 
-							   /* Where a neuron was how active. */
-							   typedef struct context {
-								   float value;
-								   int32_t text, pos; } context;
+/* Where a neuron was how active. */
+typedef struct context { float value; int32_t text, pos; } context;
 
 /* The k strongest contexts of each neuron of a block, by either sign: values of side 1 are negated. */
 typedef struct triggers { int layer; int64_t n, text0; int k; float *bar[2]; context *best[2]; } triggers;
@@ -461,10 +444,9 @@ static sn_status summarise(const job *j)
 		base = row[6].f;
 		at = (double)row[0].i;
 	}
-	SN_TRY(sn_result_say(j->out,
-						 "Values agree most with their strongest contexts in block %.0f: %.2f %% of its neurons "
-						 "(with another neuron's contexts %.2f %%); %lld tokens of %lld texts were read.",
-						 at, 100 * best, 100 * base, (long long)j->texts.n_token, (long long)j->texts.n));
+	SN_TRY(sn_result_say(j->out, "Values agree most with their strongest contexts in block %.0f: %.2f %% of its "
+	                     "neurons (with another neuron's contexts %.2f %%); %lld tokens of %lld texts were read.", at,
+	                     100 * best, 100 * base, (long long)j->texts.n_token, (long long)j->texts.n));
 	SN_TRY(sn_lens_say_cut(j->out, &j->texts));
 	return sn_result_limit(j->out, "A value vector is read without what later blocks make of it and without the final "
 	                       "norm's scale: only the order of tokens means something.");
@@ -504,22 +486,15 @@ static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_resu
 
 extern const sn_method sn_method_lens_neurons;
 const sn_method sn_method_lens_neurons = {
-	.family = "lens",
-	.name = "neurons",
-	.brief = "feed-forward neurons: what they promote, and what they answer to",
-	.doc =
-		"A feed-forward layer adds, for each neuron, its activation times its value vector to the stream. Value "
-		"vectors are read in the vocabulary; beside them stand the contexts of the data in which the neuron was most "
-		"active, by either sign (a gated neuron can be negative, and then demotes what its value promotes). "
-		"Contexts are found while the model runs: memory does not grow with the data.",
+	.family = "lens", .name = "neurons", .brief = "feed-forward neurons: what they promote, and what they answer to",
+	.doc = "A feed-forward layer adds, for each neuron, its activation times its value vector to the stream. Value "
+	       "vectors are read in the vocabulary; beside them stand the contexts of the data in which the neuron was "
+	       "most active, by either sign (a gated neuron can be negative, and then demotes what its value promotes). "
+	       "Contexts are found while the model runs: memory does not grow with the data.",
 	.cite = "Geva et al. 2021; Geva et al. 2022",
 	.example = "sonde lens neurons --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data en_ewt-ud-dev.conllu --limit "
-			   "500 --word cat",
+	           "500 --word cat",
 	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,
-	.param = params,
-	.n_param = SN_COUNT(params),
-	.param_size = sizeof(neurons_param),
-	.table = tables,
-	.n_table = SN_COUNT(tables),
-	.run = run,
+	.param = params, .n_param = SN_COUNT(params), .param_size = sizeof(neurons_param),
+	.table = tables, .n_table = SN_COUNT(tables), .run = run,
 };
