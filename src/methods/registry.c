@@ -22,6 +22,7 @@
 	X(sn_method_attribute_smoothgrad)                                                                                 \
 	X(sn_method_attribute_integrated_gradients)                                                                       \
 	X(sn_method_attribute_patching)                                                                                   \
+	X(sn_method_attribute_ablation)                                                                                   \
 	X(sn_method_attribute_occlusion)                                                                                  \
 	X(sn_method_attribute_leave_one_out)                                                                              \
 	X(sn_method_attention_maps)                                                                                       \

@@ -2,6 +2,7 @@
  * linear in what a pair changes, it must equal patching. */
 #include "base/option.h"
 #include "common/test.h"
+#include "methods/attribution/ablation.h"
 #include "methods/causal/attribution.h"
 #include "planted/planted.h"
 
@@ -148,6 +149,72 @@ static void no_choice_no_shares(void **state)
 	sn_result_close(r);
 }
 
+/* ---- ablation ---- */
+
+enum { TEXTS = 48 };
+
+/* Probe prefixes as texts whose right form is explained against the wrong one. */
+static sn_attribution_items texts(void)
+{
+	sn_attribution_items out = { .item = SN_TAKE(arena, sn_attribution_item, TEXTS) };
+	int32_t *choice = SN_TAKE(arena, int32_t, 3 * TEXTS);
+	assert_true(out.item && choice);
+	for (int64_t i = 0; i < number.n_probe && out.n < TEXTS; i += 21) {
+		const sn_choice *c = &number.choice[i % number.n_choice];
+		int32_t n = (int32_t)(number.start[i + 1] - number.start[i]), plural = number.item[i].n > 0, *mine = choice;
+		choice += 3;
+		mine[0] = n - 1;
+		mine[1] = c->form[!plural];
+		mine[2] = c->form[plural];
+		out.item[out.n++] =
+			(sn_attribution_item){ .number = i + 1,
+								   .text = "",
+								   .row = { .n = n, .token = (int32_t *)(uintptr_t)number.token + number.start[i] },
+								   .n_place = 1,
+								   .place = mine,
+								   .want = mine + 1,
+								   .unwanted = mine + 2,
+								   .metric = SN_LOGIT_DIFF };
+	}
+	return out;
+}
+
+/* Without block 0's product or head 0 of block 2 nothing is left of the choice (another text's values: half of the
+ * texts get the right ones); without any other part nothing is lost. */
+static void ablation_finds_the_parts(void **state)
+{
+	static const char *const with[] = { "zero", "mean", "resample" };
+	sn_ctx *ctx = test_ctx(state);
+	sn_attribution_items items = texts();
+	assert_int_equal(items.n, TEXTS);
+	for (int k = 0; k < SN_COUNT(with); k++) {
+		sn_model *model;
+		sn_result *r;
+		double f = 0;
+		sn_ablation_param param = {
+			.common = { .sites = parts }, .with = with[k], .at = "all", .draws = 3, .top = 5, .resamples = 300
+		};
+		planted_fill(&weights, PLANTED_BASE, 1);
+		assert_ok(ctx, planted_open(&model, ctx, &weights));
+		assert_ok(ctx, sn_result_open(&r, ctx, &sn_method_attribute_ablation));
+		assert_ok(ctx, sn_attribution_ablate(ctx, model, &items, &param, r));
+		assert_int_equal(sn_result_rows(r, SN_ABLATION_RANKING), 5);
+		assert_int_equal(sn_result_rows(r, SN_ABLATION_MAP), PLANTED_BLOCKS * (PLANTED_HEADS + 1));
+		for (int i = 0; i < TEXTS; i++) f += sn_result_row(r, SN_ABLATION_ITEMS, i)[4].f / TEXTS;
+		assert_true(f > 0.5);
+		for (int64_t i = 0; i < sn_result_rows(r, SN_ABLATION_MAP); i++) {
+			const sn_value *row = sn_result_row(r, SN_ABLATION_MAP, i);
+			bool built =
+				strcmp(row[2].s, "blocks.0.hook_mlp_out") == 0 || strcmp(row[2].s, "blocks.2.attn.hook_z[0]") == 0;
+			double share = row[3].f / f, loosest = k == 2 ? 0.5 : 0.2;
+			if (built ? !(fabs(share - 1) < loosest && row[4].f > 0) : !(fabs(share) < 0.01 && row[6].f < 0.02 * f))
+				fail_msg("%s by %s: %g of %g", row[2].s, with[k], row[3].f, f);
+		}
+		sn_result_close(r);
+		sn_model_close(model);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +223,7 @@ int main(void)
 		cmocka_unit_test(the_subject_is_found),
 		cmocka_unit_test(steps_see_through_a_product),
 		cmocka_unit_test(no_choice_no_shares),
+		cmocka_unit_test(ablation_finds_the_parts),
 	};
 	return cmocka_run_group_tests(tests, open_items, close_items);
 }

@@ -11,9 +11,11 @@ typedef struct sn_attribution_param {
 	int64_t limit;
 } sn_attribution_param;
 
-#define SN_ATTRIBUTION_PARAMS(struct_type)                                                                             \
+#define SN_ATTRIBUTION_PARAMS(struct_type) SN_ATTRIBUTION_PARAMS_AT(struct_type, "auto")
+/* default_sites: for methods that are not about the input. */
+#define SN_ATTRIBUTION_PARAMS_AT(struct_type, default_sites)                                                           \
 	{ "sites", NULL, "where scores are taken, comma-separated, * for blocks; auto: hook_embed, in encoder-decoders "   \
-	  "of both sides", "auto", NULL, SN_TYPE_TEXT, offsetof(struct_type, common.sites), 0, 0, false },                 \
+	  "of both sides", default_sites, NULL, SN_TYPE_TEXT, offsetof(struct_type, common.sites), 0, 0, false },          \
 	{ "column", NULL, "column of the text; auto: text, prefix, sentence or sentence_good", "auto", NULL, SN_TYPE_TEXT, \
 	  offsetof(struct_type, common.column), 0, 0, false },                                                             \
 	{ "source", NULL, "encoder-decoders: column of what the encoder reads; auto: source, or that of the text", "auto", \
