@@ -223,3 +223,18 @@ sn_status sn_treebank_classes(sn_treebank_label *out, sn_ctx *ctx, const sn_tree
 					   most);
 	return SN_OK;
 }
+
+/* ---- single words ---- */
+
+int32_t sn_treebank_word_at(const sn_dataset *data, int64_t sentence, int64_t end)
+{
+	const sn_conllu_sentence *s = &data->treebank->sentence[sentence];
+	for (int32_t w = 0; w < s->n_word; w++)
+		if (s->word[w].span[0] < end && end <= s->word[w].span[1]) return w;
+	return -1;
+}
+
+const char *sn_treebank_upos(const sn_dataset *data, int64_t sentence, int32_t word)
+{
+	return data->treebank->sentence[sentence].word[word].upos;
+}

@@ -25,6 +25,12 @@ SN_CHECKED sn_status sn_treebank_read(sn_treebank *out, sn_ctx *ctx, const sn_to
 									  const sn_dataset *const *data, int n_data, int64_t limit, int64_t most,
 									  sn_arena *arena);
 
+/* Returns the number of the word of a sentence (of a treebank's data set) whose letters hold the byte before `end` of
+ * its text, or -1. */
+int32_t sn_treebank_word_at(const sn_dataset *data, int64_t sentence, int64_t end);
+/* Returns the part of speech (UPOS) of a word of a sentence, as in the file. */
+const char *sn_treebank_upos(const sn_dataset *data, int64_t sentence, int32_t word);
+
 /* A label of words as classes. */
 typedef struct sn_treebank_label {
 	const char *name; /* as asked for: upos, xpos, deprel, udeprel (without subtype), lemma, feats.X, misc.X */

@@ -175,6 +175,94 @@ static void a_source_is_for_encoders(void **state)
 	end(&r);
 }
 
+/* ---- words, roles, groups ---- */
+
+enum { GROUPS = 2, GROUP_NAME = 1, GROUP_SIZE = 2, GROUP_UNITS = 11 };
+
+/* Words are runs of tokens: fewer rows, the same sums, and their texts put together are the text. */
+static void words_sum_their_tokens(void **state)
+{
+	run a = explain(test_ctx(state), "gradient-x-input", (const char *[]){ "target=are", NULL });
+	run b = explain(test_ctx(state), "gradient-x-input", (const char *[]){ "target=are", "level=word", NULL });
+	assert_true(sn_result_rows(b.result, TOKENS) < sn_result_rows(a.result, TOKENS));
+	char text[256] = "";
+	for (int64_t i = 0; i < sn_result_rows(b.result, TOKENS); i++) {
+		const sn_value *row = sn_result_row(b.result, TOKENS, i);
+		if (row[0].i == 3) strncat(text, row[3].s, sizeof text - strlen(text) - 1);
+	}
+	assert_string_equal(text, "The door of the keys is here");
+	for (int64_t i = 0, k = 0; i < sn_result_rows(b.result, TOKENS); i++) {
+		const sn_value *word = sn_result_row(b.result, TOKENS, i);
+		double sum = 0;
+		for (; k < sn_result_rows(a.result, TOKENS); k++) {
+			const sn_value *token = sn_result_row(a.result, TOKENS, k);
+			if (token[0].i != word[0].i || token[5].i > word[5].i) break;
+			sum += token[TOKEN_SCORE].f;
+		}
+		assert_true(fabs(sum - word[TOKEN_SCORE].f) < 1e-9);
+	}
+	for (int64_t i = 0; i < 3; i++) assert_true(fabs(item(&a, i, ITEM_SUM) - item(&b, i, ITEM_SUM)) < 1e-9);
+	end(&b);
+	end(&a);
+}
+
+/* The mean over texts of the mean |score| of the last token. */
+static void groups_are_means_over_texts(void **state)
+{
+	run r = explain(test_ctx(state), "gradient-x-input", (const char *[]){ "target=are", NULL });
+	double last[4] = { 0 }, mean = 0;
+	int64_t units = 0;
+	for (int64_t i = 0; i < sn_result_rows(r.result, TOKENS); i++) {
+		const sn_value *row = sn_result_row(r.result, TOKENS, i);
+		last[row[0].i] = fabs(row[TOKEN_SCORE].f);
+	}
+	for (int i = 1; i <= 3; i++) mean += last[i] / 3;
+	assert_true(sn_result_rows(r.result, GROUPS) > 3);
+	for (int64_t i = 0; i < sn_result_rows(r.result, GROUPS); i++) {
+		const sn_value *row = sn_result_row(r.result, GROUPS, i);
+		units += row[GROUP_UNITS].i;
+		assert_true(!(row[GROUP_SIZE].f < 0));
+		if (strcmp(row[GROUP_NAME].s, "0 tokens before") == 0) assert_true(fabs(row[GROUP_SIZE].f - mean) < 1e-6);
+	}
+	assert_int_equal(units, sn_result_rows(r.result, TOKENS));
+	end(&r);
+}
+
+/* Roles of items and words of treebanks come from the data; data without them is refused. */
+static void roles_and_parts_of_speech_are_read(void **state)
+{
+	static const char items[] = "{\"text\": \"The keys of it\", \"roles\": {\"subject\": [4, 8], \"last\": [12, 14]}}\n"
+								"{\"text\": \"The dogs here\", \"roles\": {\"subject\": [4, 8], \"last\": [9, 13]}}\n";
+	static const char bank[] = "# text = Dogs bark\n1\tDogs\tdog\tNOUN\t_\t_\t2\tnsubj\t_\t_\n"
+							   "2\tbark\tbark\tVERB\t_\t_\t0\troot\t_\t_\n\n"
+							   "# text = Keys\n1\tKeys\tkey\tNOUN\t_\t_\t0\troot\t_\t_\n\n";
+	static const struct {
+		const char *name, *data, *option, *group;
+		int64_t groups;
+	} want[] = { { "roles.jsonl", items, "level=role", "subject", 3 }, { "bank.conllu", bank, "by=upos", "VERB", 3 } };
+	for (int k = 0; k < SN_COUNT(want); k++) {
+		run r = open_run(test_ctx(state));
+		bool found = false;
+		char path[96];
+		sn_dataset_close(r.data);
+		sn_format(path, sizeof path, "/tmp/sonde_test_%d_%s", (int)getpid(), want[k].name);
+		assert_ok(r.ctx, sn_write_file(r.ctx, path, want[k].data, strlen(want[k].data)));
+		assert_ok(r.ctx, sn_dataset_open(&r.data, r.ctx, path));
+		run_method(&r, "gradient-x-input", (const char *[]){ "target=are", want[k].option, NULL });
+		assert_int_equal(sn_result_rows(r.result, GROUPS), want[k].groups);
+		for (int64_t i = 0; i < want[k].groups; i++)
+			found |= strcmp(sn_result_row(r.result, GROUPS, i)[GROUP_NAME].s, want[k].group) == 0;
+		assert_true(found);
+		unlink(path);
+		end(&r);
+	}
+	run r = open_run(test_ctx(state));
+	assert_ok(r.ctx, sn_result_open(&r.result, r.ctx, sn_method_find("attribute", "saliency")));
+	assert_int_equal(try_method(&r, sn_method_find("attribute", "saliency"), (const char *[]){ "level=role", NULL }),
+					 SN_EARG);
+	end(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +272,9 @@ int main(void)
 		cmocka_unit_test(both_sides_have_scores_that_sum),
 		cmocka_unit_test(a_source_is_left_out_token_by_token),
 		cmocka_unit_test(a_source_is_for_encoders),
+		cmocka_unit_test(words_sum_their_tokens),
+		cmocka_unit_test(groups_are_means_over_texts),
+		cmocka_unit_test(roles_and_parts_of_speech_are_read),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

@@ -7,12 +7,19 @@
 
 /* First member of every parameter struct of the family. */
 typedef struct sn_attribution_param {
-	const char *sites, *column, *source, *target, *foil, *metric;
+	const char *sites, *column, *source, *target, *foil, *metric, *level, *by;
 	int64_t limit;
 } sn_attribution_param;
 
-#define SN_ATTRIBUTION_PARAMS(struct_type) SN_ATTRIBUTION_PARAMS_AT(struct_type, "auto")
-/* default_sites: for methods that are not about the input. */
+/* Rows of those whose scores are of tokens. */
+#define SN_ATTRIBUTION_PARAMS(struct_type)                                                                             \
+	SN_ATTRIBUTION_PARAMS_AT(struct_type, "auto"),                                                                     \
+	{ "level", NULL, "whose scores are shown: tokens', or their sums over words, or over the roles of items",          \
+	  "token", "token|word|role", SN_TYPE_TEXT, offsetof(struct_type, common.level), 0, 0, false },                    \
+	{ "by", NULL, "groups of the means over all texts: the items' roles, a treebank's parts of speech, or how far "    \
+	  "before the prediction; auto: the first of these that the data has", "auto", "auto|role|upos|position",          \
+	  SN_TYPE_TEXT, offsetof(struct_type, common.by), 0, 0, false }
+/* Without them. default_sites: for methods that are not about the input. */
 #define SN_ATTRIBUTION_PARAMS_AT(struct_type, default_sites)                                                           \
 	{ "sites", NULL, "where scores are taken, comma-separated, * for blocks; auto: hook_embed, in encoder-decoders "   \
 	  "of both sides", default_sites, NULL, SN_TYPE_TEXT, offsetof(struct_type, common.sites), 0, 0, false },          \
@@ -61,19 +68,13 @@ typedef struct sn_attribution_rows { sn_batch batch, enc; sn_goal goal; const in
 SN_CHECKED sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, const sn_site *site,
                                          int32_t copies, bool forked, sn_arena *arena);
 
-enum { SN_ATTRIBUTION_TOKENS, SN_ATTRIBUTION_ITEMS, SN_ATTRIBUTION_TABLES };
+enum { SN_ATTRIBUTION_TOKENS, SN_ATTRIBUTION_ITEMS, SN_ATTRIBUTION_GROUPS, SN_ATTRIBUTION_TABLES };
 extern const sn_table sn_attribution_tables[SN_ATTRIBUTION_TABLES];
 
 /* What an item's scores sum to, and what they should. NAN: the method promises no sum. */
 typedef struct sn_attribution_sum { double value, baseline; int64_t evaluations; } sn_attribution_sum;
 
-/* Adds an item's rows: one a token at the site, and one for the item. score: [tokens at the site]. */
-SN_CHECKED sn_status sn_attribution_add(sn_result *out, sn_model *model, const sn_attribution_item *item,
-                                        const sn_site *site, const double *score, sn_attribution_sum sum);
-/* Says what was explained, over all items. */
-SN_CHECKED sn_status sn_attribution_say(sn_result *out, const char *method);
-
-/* Runs each item at each site. */
+/* Runs each item at each site, and adds the rows: one a unit of --level, one an item, one a group of --by. */
 typedef sn_status sn_attribution_run(sn_ctx *ctx, sn_model *model, const sn_attribution_item *item, const sn_site *site,
                                      const void *param, sn_arena *arena, double *score, sn_attribution_sum *sum);
 SN_CHECKED sn_status sn_attribution_all(sn_ctx *ctx, const sn_input *in, const void *param, const char *method,

@@ -1,5 +1,5 @@
 /* The family's result: tokens with signed scores, and what they sum to. */
-#include "methods/attribution/attribution.h"
+#include "methods/attribution/levels.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,14 +29,40 @@ static const sn_col item_columns[] = {
 	{ "evaluations", "runs", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Evaluations" },
 };
 
+#define BOUNDS(of)                                                                                                     \
+	{ of "_low", NULL, of, SN_TYPE_FLOAT, SN_LOW, 0, NULL }, { of "_high", NULL, of, SN_TYPE_FLOAT, SN_HIGH, 0, NULL }
+static const sn_col group_columns[] = {
+	{ "site", NULL, NULL, SN_TYPE_TEXT, SN_FACET, 0, "Site" },
+	{ "group", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Group" },
+	{ "size", "nats", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Mean |score|" },
+	BOUNDS("size"),
+	{ "share", "share", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Share of all |scores|" },
+	BOUNDS("share"),
+	{ "mean", "nats", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Mean score" },
+	BOUNDS("mean"),
+	{ "units", NULL, NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Units" },
+};
+
 const sn_table sn_attribution_tables[SN_ATTRIBUTION_TABLES] = {
 	[SN_ATTRIBUTION_TOKENS] = { "tokens", "Which tokens the prediction rests on", token_columns,
-		                        SN_COUNT(token_columns), SN_VIEW_TOKENS,
-		"Each token's score, signed: orange for what raises the predicted word's score, blue for what lowers it; full "
-		"colour is the item's largest score.", false },
+								SN_COUNT(token_columns), SN_VIEW_TOKENS,
+								"Each token's score, signed: orange for what raises the predicted word's score, blue "
+								"for what lowers it; full "
+								"colour is the item's largest score.",
+								false },
 	[SN_ATTRIBUTION_ITEMS] = { "items", "What is explained", item_columns, SN_COUNT(item_columns), SN_VIEW_TABLE,
-		"f: the metric at the predicted place, in nats (a log-probability, a logit, or a difference of two). Gap: the "
-		"sum of scores less f(x) - f(baseline); empty where the method promises no such sum.", false },
+							   "f: the metric at the predicted place, in nats (a log-probability, a logit, or a "
+							   "difference of two). Gap: the "
+							   "sum of scores less f(x) - f(baseline); empty where the method promises no such sum.",
+							   false },
+	[SN_ATTRIBUTION_GROUPS] = { "groups", "Where predictions rest, over all texts", group_columns,
+								SN_COUNT(group_columns), SN_VIEW_BAR,
+								"Means over texts that have the group (roles, parts of speech, or tokens before the "
+								"prediction), of a unit's score "
+								"and its size, and of the group's share of the text's |scores|. Whiskers: simultaneous "
+								"95 % bands over groups, "
+								"texts resampled.",
+								false },
 };
 
 static const char *metric_name(sn_metric m)
@@ -44,30 +70,44 @@ static const char *metric_name(sn_metric m)
 	return m == SN_LOGIT ? "logit" : m == SN_LOGIT_DIFF ? "logit-diff" : "logprob";
 }
 
-static sn_status add_token(sn_result *out, sn_model *model, const sn_attribution_item *item,
-                           const sn_attribution_tokens *row, const char *site, int32_t i, double score)
+static sn_status add_unit(sn_result *out, sn_model *model, const sn_attribution_item *item,
+						  const sn_attribution_tokens *row, const char *site, const sn_attribution_units *units,
+						  int32_t u, double score)
 {
 	sn_ctx *ctx = sn_result_ctx(out);
+	int32_t first = units->first[u], last = units->first[u + 1] - 1;
 	size_t size;
-	const char *text = sn_token_text(ctx, sn_model_tokenizer(model), row->token[i], sn_result_arena(out), &size);
-	bool own = row->span[i][0] >= 0;
+	const char *text = units->text[u];
+	if (!text) text = sn_token_text(ctx, sn_model_tokenizer(model), row->token[first], sn_result_arena(out), &size);
+	bool own = row->span[first][0] >= 0;
 	if (!isfinite(score))
-		return sn_fail(ctx, SN_ENUMERIC, "row %lld: the score of token %d is not finite", (long long)item->number, i);
-	return SN_ADD(out, SN_ATTRIBUTION_TOKENS, sn_int(item->number), sn_text(site), sn_int(i), sn_text(text ? text : ""),
-	              own ? sn_int(row->span[i][0]) : sn_none(), own ? sn_int(row->span[i][1]) : sn_none(),
-	              sn_num(score));
+		return sn_fail(ctx, SN_ENUMERIC, "row %lld: the score of token %d is not finite", (long long)item->number,
+					   first);
+	return SN_ADD(out, SN_ATTRIBUTION_TOKENS, sn_int(item->number), sn_text(site), sn_int(first),
+				  sn_text(text ? text : ""), own ? sn_int(row->span[first][0]) : sn_none(),
+				  own ? sn_int(row->span[last][1]) : sn_none(), sn_num(score));
 }
 
-sn_status sn_attribution_add(sn_result *out, sn_model *model, const sn_attribution_item *item, const sn_site *site,
-                             const double *score, sn_attribution_sum sum)
+/* Sums of tokens' scores, in place. */
+static void sum_units(const sn_attribution_units *units, double *score)
+{
+	for (int32_t u = 0; u < units->n; u++) {
+		double sum = 0;
+		for (int32_t i = units->first[u]; i < units->first[u + 1]; i++) sum += score[i];
+		score[u] = sum;
+	}
+}
+
+static sn_status add_item(sn_result *out, sn_model *model, const sn_attribution_item *item, const sn_site *site,
+						  const sn_attribution_units *units, const double *score, sn_attribution_sum sum)
 {
 	const sn_attribution_tokens *row = sn_attribution_at(item, site);
 	double total = 0;
 	char name[112];
 	sn_site_format(site, name, sizeof name);
-	for (int32_t i = 0; i < row->n; i++) {
-		total += score[i];
-		SN_TRY(add_token(out, model, item, row, name, i, score[i]));
+	for (int32_t u = 0; u < units->n; u++) {
+		total += score[u];
+		SN_TRY(add_unit(out, model, item, row, name, units, u, score[u]));
 	}
 	return SN_ADD(out, SN_ATTRIBUTION_ITEMS, sn_int(item->number), sn_text(name), sn_text(item->text),
 				  sn_text(item->target), item->foil ? sn_text(item->foil) : sn_none(),
@@ -77,7 +117,7 @@ sn_status sn_attribution_add(sn_result *out, sn_model *model, const sn_attributi
 
 enum { VALUE_CELL = 7, BASELINE_CELL = 8, GAP_CELL = 10 };
 
-sn_status sn_attribution_say(sn_result *out, const char *method)
+static sn_status say(sn_result *out, const char *method)
 {
 	int64_t n = sn_result_rows(out, SN_ATTRIBUTION_ITEMS), with = 0;
 	double worst = 0, at = 0;
@@ -95,33 +135,54 @@ sn_status sn_attribution_say(sn_result *out, const char *method)
 	return sn_result_say(out, "Scores sum to f(x) - f(baseline) but for at most %.3g nats (of %.3g there).", worst, at);
 }
 
+/* One item at one site. */
+static sn_status explain(sn_ctx *ctx, const sn_input *in, const void *param, sn_attribution_run *run,
+						 const sn_attribution_items *items, int32_t i, const sn_site *site,
+						 sn_attribution_groups *groups, sn_result *out, sn_arena *scratch)
+{
+	const sn_attribution_param *p = param;
+	const sn_attribution_item *item = &items->item[i];
+	const sn_attribution_tokens *row = sn_attribution_at(item, site);
+	sn_attribution_sum sum = { NAN, NAN, 0 };
+	sn_attribution_units units;
+	double *score;
+	SN_NEW(score, scratch, double, row->n);
+	SN_TRY(sn_attribution_cut(&units, ctx, in->data[0], item, row, p->level, p->by, sn_result_arena(out)));
+	SN_TRY(run(ctx, in->model[0], item, site, param, scratch, score, &sum));
+	sum_units(&units, score);
+	sn_attribution_groups_take(groups, i, &units, score);
+	return add_item(out, in->model[0], item, site, &units, score, sum);
+}
+
 sn_status sn_attribution_all(sn_ctx *ctx, const sn_input *in, const void *param, const char *method,
                              sn_attribution_run *run, sn_result *out)
 {
 	const sn_attribution_param *p = param;
-	sn_arena *arena = sn_result_arena(out);
+	sn_arena *arena = sn_result_arena(out), *scratch;
 	sn_attribution_items items;
+	sn_attribution_groups **groups;
 	sn_site *site;
 	int n_site;
 	bool automatic = strcmp(p->sites, "auto") == 0, both = sn_model_get_info(in->model[0])->n_layer_encoder > 0;
 	const char *sites = !automatic ? p->sites : both ? "encoder.hook_embed,decoder.hook_embed" : "hook_embed";
 	SN_TRY(sn_site_expand(ctx, in->model[0], sites, arena, &site, &n_site));
 	SN_TRY(sn_attribution_read(&items, ctx, in, p, arena));
+	SN_NEW(groups, arena, sn_attribution_groups *, n_site);
+	for (int s = 0; s < n_site; s++) SN_TRY(sn_attribution_groups_open(&groups[s], items.n, arena));
 	for (int32_t i = 0; i < items.n; i++) {
 		sn_progress(ctx, "texts", i, items.n);
 		for (int s = 0; s < n_site; s++) {
-			double *score;
-			sn_attribution_sum sum = { NAN, NAN, 0 };
-			sn_arena *scratch;
 			SN_TRY(sn_arena_open(&scratch, ctx));
-			score = SN_TAKE(scratch, double, sn_attribution_at(&items.item[i], &site[s])->n);
-			sn_status status = score ? run(ctx, in->model[0], &items.item[i], &site[s], param, scratch, score, &sum)
-				: SN_ENOMEM;
-			if (status == SN_OK) status = sn_attribution_add(out, in->model[0], &items.item[i], &site[s], score, sum);
+			sn_status status = explain(ctx, in, param, run, &items, i, &site[s], groups[s], out, scratch);
 			sn_arena_close(scratch);
 			SN_TRY(status);
 		}
 	}
+	for (int s = 0; s < n_site; s++) {
+		char name[112];
+		sn_site_format(&site[s], name, sizeof name);
+		SN_TRY(sn_attribution_groups_write(groups[s], name, out));
+	}
 	sn_progress(ctx, "texts", items.n, items.n);
-	return sn_attribution_say(out, method);
+	return say(out, method);
 }
