@@ -31,6 +31,7 @@
 	X(sn_method_attention_knockout)                                                                                   \
 	X(sn_method_attention_explanation_tests)                                                                          \
 	X(sn_method_lens_logit)                                                                                           \
+	X(sn_method_lens_tuned)                                                                                           \
 	X(sn_method_lens_direct)                                                                                          \
 	X(sn_method_lens_neurons)                                                                                         \
 	X(sn_method_lens_matrices)                                                                                        \

@@ -5,7 +5,7 @@ and rank of one token.
 
 Of the tiny Llama under its own tokenizer: golden/lens/direct.json, what heads, MLPs and neurons write along the difference of two
 words; golden/lens/gradients.json, the gradients of its matrices by autograd: norms, singular values, and where the target stands in
-what each token's delta of the feed-forward output says.
+what each token's delta of the feed-forward output says; golden/lens/tuned, a tuned lens' files as torch.save writes them.
 
 usage: tests/oracles/run.sh lens.py
 """
@@ -145,10 +145,26 @@ def gradients(model, ids, word):
     return {"loss": nats(loss.detach()), "tokens": len(ids), "matrices": found, "target_rank": ranks}
 
 
+def tuned(model):
+    """Translators of known numbers, under the names that tuned_lens.nn.TunedLens gives them."""
+    width, n_layer, folder = model.config.hidden_size, model.config.num_hidden_layers, GOLDEN / "lens" / "tuned"
+    layers = torch.nn.ModuleList(torch.nn.Linear(width, width) for _ in range(n_layer))
+    i, k = torch.meshgrid(torch.arange(width), torch.arange(width), indexing="ij")
+    with torch.no_grad():
+        for number, layer in enumerate(layers):
+            layer.weight.copy_(0.02 * torch.sin((3 * number + 7 * i + 2 * k).double()))
+            layer.bias.copy_(0.01 * torch.cos((number + torch.arange(width)).double()))
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(layers.state_dict(), folder / "params.pt")
+    write_json(folder / "config.json", {"base_model_name_or_path": "tiny", "d_model": width, "num_hidden_layers": n_layer,
+                                        "bias": True, "lens_type": "linear_tuned_lens"})
+
+
 def main():
     about = dict(made_by="tests/oracles/lens.py", versions=versions("torch", "transformers"), text=TEXT, target=TARGET)
     tiny = open_tiny()
     write_json(GOLDEN / "lens" / "direct.json", about | dict(foil=FOIL) | direct(*tiny))
+    tuned(tiny[0])
     write_json(GOLDEN / "lens" / "gradients.json", about | gradients(*tiny))
     models = {}
     for family in (arch_decoders, arch_encoders):

@@ -5,13 +5,17 @@
 #include "model/gather.h"
 #include "model/lens.h"
 #include "model/model.h"
+#include "model/translators.h"
 #include "model/vocabulary.h"
 #include "stats/metrics.h"
 
 #include <math.h>
 #include <string.h>
 
-typedef struct logit_param { const char *column, *token, *at, *sites; int64_t top, details, limit; } logit_param;
+typedef struct logit_param {
+	const char *column, *token, *at, *sites, *tuned;
+	int64_t top, details, limit;
+} logit_param;
 
 static const sn_param params[] = {
 	{ "column", NULL, "column of the text; auto: text, sentence, prefix or sentence_good", "auto", NULL, SN_TYPE_TEXT,
@@ -23,6 +27,9 @@ static const sn_param params[] = {
 	{ "sites", NULL, "what is read; stream: the residual stream before each block and after the last; or sites of the "
 	  "model's width, comma-separated, * for blocks", "stream", NULL, SN_TYPE_TEXT, offsetof(logit_param, sites), 0, 0,
 	  false },
+	{ "tuned", NULL, "folder of a tuned lens (params.pt), whose translators the stream goes through first; "
+		"none", "none",
+	  NULL, SN_TYPE_TEXT, offsetof(logit_param, tuned), 0, 0, false },
 	{ "top", "tokens", "how many of the most probable tokens are listed", "10", NULL, SN_TYPE_INT,
 	  offsetof(logit_param, top), 1, 1000, false },
 	{ "details", "texts", "texts whose every position is listed; 0: all. The others count in the averages only", "4",
@@ -120,6 +127,7 @@ typedef struct job {
 	const logit_param *param;
 	sn_result *out;
 	sn_lens_texts texts;
+	sn_translators tuned;  /* n 0: none */
 	bool stream;           /* the sites are the residual stream in order */
 	int n_site, group;     /* shown; read at each position, of which the last is the final one */
 	const sn_site *site;   /* [group] */
@@ -287,6 +295,7 @@ static sn_status read_vectors(const job *j, reading *r, sn_arena *arena)
 	sn_mark mark = sn_arena_mark(arena);
 	SN_NEW(x, arena, float, sn_gemm_room(m) * j->model->shape.d_model);
 	SN_TRY(keep_vectors(j, r, x, arena));
+	if (j->tuned.n) SN_TRY(sn_translators_apply(j->ctx, j->model, &j->tuned, x, r->n, arena));
 	SN_TRY(sn_lens_head(j->ctx, j->model, x, m, h, arena));
 	SN_TRY(find_answers(j, r, h, arena));
 	sn_arena_reset(arena, mark);
@@ -508,10 +517,19 @@ static sn_status summarise(const job *j)
 	                       "early layers may hold in other directions what it does not find.");
 }
 
+static sn_status open_tuned(job *j, sn_arena *arena)
+{
+	if (strcmp(j->param->tuned, "none") == 0) return SN_OK;
+	if (!j->stream) return sn_fail(j->ctx, SN_EARG, "a tuned lens translates the residual stream: leave --sites at "
+		"stream");
+	return sn_translators_read(&j->tuned, j->ctx, j->model, j->param->tuned, arena);
+}
+
 static sn_status run_in(job *j, const sn_input *in, sn_arena *arena)
 {
 	SN_TRY(sn_lens_check(j->ctx, j->model));
 	SN_TRY(find_sites(j, arena));
+	SN_TRY(open_tuned(j, arena));
 	SN_TRY(sn_lens_read(&j->texts, j->ctx, in, j->param->column, j->param->limit, arena));
 	if (strcmp(j->param->token, "next") != 0)
 		SN_TRY(sn_lens_words_of(&j->words, j->ctx, j->model, j->param->token, arena));
