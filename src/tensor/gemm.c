@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { BUCKET = 32, LARGEST = 1024, N_BUCKET = LARGEST / BUCKET };
+enum { BUCKET = 32, LARGEST = 1024, N_BUCKET = LARGEST / BUCKET, CAREFUL = 48 };
 
 /* Products that overwrite y, and products that are added to it. */
 enum { OVERWRITE, ADD, N_MODE };
@@ -87,7 +87,18 @@ static void split(const float *x, int64_t n, uint16_t *high, uint16_t *low)
 
 /* ---- products ---- */
 
-int64_t sn_gemm_room(int64_t m) { return (m + BUCKET - 1) / BUCKET * BUCKET; }
+/* Without AVX-512, oneDNN's order of adding up depends on the numbers of rows and threads, and on where a row stands
+ * among the six that its kernel computes at once. There every product is of CAREFUL rows by one thread, and threads
+ * share the products: slower by what packing costs, but a row is the same always. */
+static bool rows_need_care(void) { return !has(dnnl_cpu_isa_avx512_core); }
+
+static int64_t rows_at_once(void) { return rows_need_care() ? CAREFUL : BUCKET; }
+
+int64_t sn_gemm_room(int64_t m)
+{
+	int64_t rows = rows_at_once();
+	return (m + rows - 1) / rows * rows;
+}
 
 sn_status sn_gemm_open(sn_gemm **out, sn_ctx *ctx)
 {
@@ -266,11 +277,10 @@ size_t sn_packed_bytes(const sn_packed *packed)
 	return dnnl_memory_desc_get_size(&packed->shape->layout) * (packed->low.bytes ? 2 : 1);
 }
 
-/* y = x w', or y += x w', of m rows. */
-static sn_status multiply(sn_gemm *gemm, shape *s, const half *w, const void *x, int64_t m, int mode, float *y)
+/* Executes a primitive of m rows. */
+static sn_status execute(sn_gemm *gemm, const shape *s, const half *w, const void *x, int64_t m,
+                         dnnl_primitive_t primitive, float *y)
 {
-	dnnl_primitive_t *primitive = &s->primitive[mode][m / BUCKET - 1];
-	if (!*primitive) SN_TRY(make_primitive(gemm, mode, m, s->k, s->n, &s->layout, primitive));
 	dnnl_memory_desc_t x_desc, y_desc;
 	SN_TRY(describe(gemm, &x_desc, m, s->k, gemm->type, dnnl_ab));
 	SN_TRY(describe(gemm, &y_desc, m, s->n, dnnl_f32, dnnl_ab));
@@ -280,12 +290,35 @@ static sn_status multiply(sn_gemm *gemm, shape *s, const half *w, const void *x,
 	if (status == dnnl_success) {
 		dnnl_exec_arg_t args[] = { { DNNL_ARG_SRC, x_memory }, { DNNL_ARG_WEIGHTS, w->memory },
 		                           { DNNL_ARG_DST, y_memory } };
-		status = dnnl_primitive_execute(*primitive, gemm->stream, 3, args);
+		status = dnnl_primitive_execute(primitive, gemm->stream, 3, args);
 		if (status == dnnl_success) status = dnnl_stream_wait(gemm->stream);
 		dnnl_memory_destroy(y_memory);
 	}
 	dnnl_memory_destroy(x_memory);
 	return status == dnnl_success ? SN_OK : dnnl_failed(gemm->ctx, status, "computing a matrix product");
+}
+
+static sn_status execute_each(sn_gemm *gemm, const shape *s, const half *w, const float *x, int64_t m,
+                                 dnnl_primitive_t primitive, float *y)
+{
+	sn_status status = SN_OK;
+#pragma omp parallel for num_threads(sn_ctx_threads(gemm->ctx))
+	for (int64_t i = 0; i < m; i += CAREFUL) {
+		sn_status one = execute(gemm, s, w, x + i * s->k, CAREFUL, primitive, y + i * s->n);
+#pragma omp critical
+		if (one != SN_OK) status = one;
+	}
+	return status;
+}
+
+/* y = x w', or y += x w', of m rows. */
+static sn_status multiply(sn_gemm *gemm, shape *s, const half *w, const void *x, int64_t m, int mode, float *y)
+{
+	bool care = rows_need_care();
+	int64_t rows = care ? CAREFUL : m;
+	dnnl_primitive_t *primitive = &s->primitive[mode][rows / BUCKET - 1];
+	if (!*primitive) SN_TRY(make_primitive(gemm, mode, rows, s->k, s->n, &s->layout, primitive));
+	return care ? execute_each(gemm, s, w, x, m, *primitive, y) : execute(gemm, s, w, x, m, *primitive, y);
 }
 
 /* The small terms first, so that they are not lost beside the large one. */
@@ -313,8 +346,9 @@ static sn_status run_split(sn_gemm *gemm, const sn_packed *w, const float *x, in
 
 sn_status sn_gemm_run(sn_gemm *gemm, const sn_packed *w, const float *x, int64_t m, float *y)
 {
-	for (int64_t i = 0; i < m; i += LARGEST) {
-		int64_t rows = sn_gemm_room(SN_MIN(m - i, (int64_t)LARGEST));
+	int64_t most = LARGEST / rows_at_once() * rows_at_once();
+	for (int64_t i = 0; i < m; i += most) {
+		int64_t rows = sn_gemm_room(SN_MIN(m - i, most));
 		const float *from = x + i * w->shape->k;
 		float *to = y + i * w->shape->n;
 		if (gemm->precision != SN_F32_PRECISION) SN_TRY(run_split(gemm, w, from, rows, to));

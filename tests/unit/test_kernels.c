@@ -186,13 +186,15 @@ static void rotation_keeps_lengths_and_turns_pairs(void **state)
 	assert_true(x[0] == -3 && x[2] == 1 && x[1] == 2 && x[3] == 4);
 }
 
+enum { ROOM = 64 };   /* at least sn_gemm_room(1) */
+
 static void products_match_and_do_not_depend_on_company(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
 	sn_gemm *gemm;
 	assert_ok(ctx, sn_gemm_open(&gemm, ctx));
 	enum { K = 96, COLS = 130, ROWS = 1100 };
-	static float w[COLS * K], x[(ROWS + 32) * K], y[(ROWS + 32) * COLS], one[32 * K], z[32 * COLS];
+	static float w[COLS * K], x[(ROWS + ROOM) * K], y[(ROWS + ROOM) * COLS], one[ROOM * K], z[ROOM * COLS];
 	fill(w, COLS * K, 3);
 	fill(x, ROWS * K, 4);
 	sn_packed *packed;
@@ -218,7 +220,7 @@ static void rows_and_columns_are_put_where_the_layout_has_them(void **state)
 {
 	static const int64_t size[][2] = { { 1, 1 }, { 5, 7 }, { 130, 96 }, { 67, 33 }, { 64, 16 } };
 	enum { MOST = 130 * 96 };
-	static float w[MOST], turned[MOST], x[32 * 96], y[3][32 * 130];
+	static float w[MOST], turned[MOST], x[ROOM * 96], y[3][ROOM * 130];
 	(void)state;
 	fill(w, MOST, 11);
 	fill(x, 32 * 96, 12);
@@ -256,7 +258,7 @@ static void rows_and_columns_are_put_where_the_layout_has_them(void **state)
 static double error_of(sn_precision precision)
 {
 	enum { K = 576, COLS = 100, ROWS = 70 };
-	static float w[COLS * K], x[(ROWS + 32) * K], y[(ROWS + 32) * COLS];
+	static float w[COLS * K], x[(ROWS + ROOM) * K], y[(ROWS + ROOM) * COLS];
 	sn_options options = { .size = sizeof options, .threads = 2, .precision = precision };
 	sn_ctx *ctx;
 	sn_gemm *gemm;
