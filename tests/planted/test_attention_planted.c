@@ -76,6 +76,10 @@ static void check_knockout(sn_ctx *ctx, planted_variant variant, const double wa
 		if (!(fabs(row[4].f - expected) < 0.02)) fail_msg("%s, layer %d: %g", row[1].s, (int)row[0].i, row[4].f);
 		assert_true(row[5].f <= row[4].f + 1e-12 && row[4].f <= row[6].f + 1e-12);
 	}
+	for (int64_t i = 0; i < sn_result_rows(result, 1); i++) {
+		const sn_value *row = sn_result_row(result, 1, i);
+		if (!(fabs(row[2].f - (strstr(row[0].s, "subject") ? 1 : 0)) < 0.02)) fail_msg("%s: %g", row[0].s, row[2].f);
+	}
 	sn_result_close(result);
 	end(&r);
 }

@@ -51,12 +51,21 @@ static const sn_param params[] = {
 	  .max = 100000 },
 };
 
-enum { EFFECTS, CHOICE };
+enum { EFFECTS, WHOLE, CHOICE };
 
 static const sn_col effect_columns[] = {
 	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
 	{ "edge", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "From → to" },
 	{ "layers", "layers", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Layers cut" },
+	{ "items", "items", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Items" },
+	{ "effect", "share of S", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "What is lost" },
+	{ "effect_low", "share of S", "effect", SN_TYPE_FLOAT, SN_LOW, 0, NULL },
+	{ "effect_high", "share of S", "effect", SN_TYPE_FLOAT, SN_HIGH, 0, NULL },
+	{ "left", "nats", NULL, SN_TYPE_FLOAT, SN_TEXT, 0, "S that is left" },
+};
+
+static const sn_col whole_columns[] = {
+	{ "edge", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "From → to" },
 	{ "items", "items", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Items" },
 	{ "effect", "share of S", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "What is lost" },
 	{ "effect_low", "share of S", "effect", SN_TYPE_FLOAT, SN_LOW, 0, NULL },
@@ -78,9 +87,14 @@ static const sn_table tables[] = {
 				  "around each. "
 				  "What is lost: 1 - S without / S, S being the mean of n LD over frames and both values of the "
 				  "feature. Bands: 95 % "
-				  "simultaneous intervals over all layers and edges, from a bootstrap of lemmas. The edge to `other` "
+				  "simultaneous intervals over all layers and edges, from a bootstrap of lemmas. The edge to other "
+				  "tokens "
 				  "is the control.",
 				  false },
+	[WHOLE] = { "whole", "The same edges cut in all layers", whole_columns, SN_COUNT(whole_columns), SN_VIEW_TABLE,
+				"What the choice loses when the edge is blocked in every layer at once: all that passes there "
+				"directly.",
+				false },
 	[CHOICE] = { "choice", "What the model chooses", choice_columns, SN_COUNT(choice_columns), SN_VIEW_TABLE,
 				 "S: sensitivity of the choice to the feature, nats.", false },
 };
@@ -94,7 +108,7 @@ typedef struct knockout {
 	const sn_knockout_param *p;
 	sn_result *out;
 	sn_arena *arena;
-	int n_layer, n_centre, n_edge, n_variant;   /* variant = edge * n_centre + centre */
+	int n_layer, n_centre, n_edge, n_variant;   /* variant = edge * (n_centre + 1) + centre; the last is all layers */
 	edge edge[MOST_EDGES];
 } knockout;
 
@@ -193,21 +207,28 @@ static sn_status list_places(const knockout *k, const sn_batch *batch, int v, in
 static void window_of(const knockout *k, int centre, int *first, int *end)
 {
 	int layer = centre * (int)k->p->every;
+	if (centre == k->n_centre) {
+		*first = 0;
+		*end = k->n_layer;
+		return;
+	}
 	*first = SN_MAX(0, layer - (int)(k->p->window - 1) / 2);
 	*end = SN_MIN(k->n_layer, layer + (int)k->p->window / 2 + 1);
 }
 
+static const edge *edge_of(const knockout *k, int variant) { return &k->edge[variant / (k->n_centre + 1)]; }
+
 static sn_status make_edits(const knockout *k, const sn_batch *batch, sn_edit **out, int *n)
 {
 	*n = 0;
-	SN_NEW(*out, k->arena, sn_edit, (int64_t)k->n_variant * SN_MIN(k->p->window, (int64_t)k->n_layer));
+	SN_NEW(*out, k->arena, sn_edit, (int64_t)k->n_variant * k->n_layer);
 	for (int v = 0; v < k->n_variant; v++) {
-		const edge *e = &k->edge[v / k->n_centre];
+		const edge *e = edge_of(k, v);
 		sn_where where, key;
 		int first, end;
 		SN_TRY(list_places(k, batch, v, e->from, &where));
 		SN_TRY(list_places(k, batch, v, e->to, &key));
-		window_of(k, v % k->n_centre, &first, &end);
+		window_of(k, v % (k->n_centre + 1), &first, &end);
 		for (int l = first; l < end; l++)
 			(*out)[(*n)++] = (sn_edit){ .op = SN_OP_BLOCK, .at = { .kind = SN_SITE_ATTN_SCORES, .layer = (int16_t)l },
 				                        .where = where, .key = key };
@@ -315,7 +336,7 @@ static sn_status measure(const knockout *k, const double *ld, sn_reps *s, sn_rep
 		base[i] = (float)(sign * ld[i]);
 		for (int v = 0; v < k->n_variant; v++)
 			left[(int64_t)i * k->n_variant + v] =
-				has_edge(k, i, &k->edge[v / k->n_centre]) ? (float)(sign * ld[(int64_t)(v + 1) * n + i]) : NAN;
+				has_edge(k, i, edge_of(k, v)) ? (float)(sign * ld[(int64_t)(v + 1) * n + i]) : NAN;
 	}
 	SN_TRY(sn_boot_mean(s, k->arena, boot, &units, base, 1, 0));
 	/* an item without the edge has no share in what is divided by either */
@@ -332,23 +353,30 @@ static sn_status measure(const knockout *k, const double *ld, sn_reps *s, sn_rep
 
 static const double least_s = 0.2; /* nats: below it the model makes no such choice */
 
+/* One variant's row: of a window, or of all layers. */
+static sn_status add_effect(knockout *k, int v, const double *ld, const sn_band *band)
+{
+	const edge *e = edge_of(k, v);
+	int first, end, items = 0, centre = v % (k->n_centre + 1);
+	double left = 0;
+	window_of(k, centre, &first, &end);
+	for (int32_t i = 0; i < k->goals->n; i++) {
+		if (!has_edge(k, i, e)) continue;
+		items++;
+		left += k->goals->items->item[k->goals->row[i].item].n * ld[(int64_t)(v + 1) * k->goals->n + i];
+	}
+	sn_cell effect = sn_num(band->point), low = sn_num(band->sim_low), high = sn_num(band->sim_high),
+			rest = sn_num(items ? left / items : NAN);
+	if (centre == k->n_centre)
+		return SN_ADD(k->out, WHOLE, sn_text(e->name), sn_int(items), effect, low, high, rest);
+	return SN_ADD(k->out, EFFECTS, sn_int(centre * k->p->every), sn_text(e->name), sn_int(end - first), sn_int(items),
+	              effect, low, high, rest);
+}
+
 static sn_status add_effects(knockout *k, const double *ld, const sn_band *s, const sn_band *band)
 {
-	bool chooses = s->low > least_s;
-	for (int v = 0; v < k->n_variant; v++) {
-		const edge *e = &k->edge[v / k->n_centre];
-		int first, end, items = 0;
-		double left = 0;
-		window_of(k, v % k->n_centre, &first, &end);
-		for (int32_t i = 0; i < k->goals->n; i++) {
-			if (!has_edge(k, i, e)) continue;
-			items++;
-			left += k->goals->items->item[k->goals->row[i].item].n * ld[(int64_t)(v + 1) * k->goals->n + i];
-		}
-		SN_TRY(SN_ADD(k->out, EFFECTS, sn_int(v % k->n_centre * k->p->every), sn_text(e->name), sn_int(end - first),
-		              sn_int(items), sn_num(chooses ? band[v].point : NAN), sn_num(chooses ? band[v].sim_low : NAN),
-		              sn_num(chooses ? band[v].sim_high : NAN), sn_num(items ? left / items : NAN)));
-	}
+	static const sn_band none = { .point = NAN, .sim_low = NAN, .sim_high = NAN };
+	for (int v = 0; v < k->n_variant; v++) SN_TRY(add_effect(k, v, ld, s->low > least_s ? &band[v] : &none));
 	return SN_ADD(k->out, CHOICE, sn_text("S"), sn_num(s->point), sn_num(s->low), sn_num(s->high));
 }
 
@@ -362,20 +390,38 @@ static sn_status say(const knockout *k, const sn_band *s, const sn_band *band)
 	for (int e = 0; e < k->n_edge; e++) {
 		int top = -1, sure = 0;
 		for (int c = 0; c < k->n_centre; c++) {
-			const sn_band *b = &band[e * k->n_centre + c];
+			const sn_band *b = &band[e * (k->n_centre + 1) + c];
 			if (isnan(b->point)) continue;
 			sure += b->sim_low > 0.05;
-			if (top < 0 || b->point > band[e * k->n_centre + top].point) top = c;
+			if (top < 0 || b->point > band[e * (k->n_centre + 1) + top].point) top = c;
 		}
 		if (top < 0) continue;
-		const sn_band *b = &band[e * k->n_centre + top];
-		SN_TRY(sn_result_say(k->out,
-							 "Without %s around layer %lld it loses %.2f [%.2f, %.2f] of that, the most; surely more "
-							 "than 0.05 around %d of %d layers.",
-							 k->edge[e].name, (long long)(top * k->p->every), b->point, b->sim_low, b->sim_high, sure,
-							 k->n_centre));
+		const sn_band *b = &band[e * (k->n_centre + 1) + top], *all = &band[e * (k->n_centre + 1) + k->n_centre];
+		SN_TRY(sn_result_say(k->out, "Without %s in all layers it loses %.2f [%.2f, %.2f] of that; around layer %lld "
+		                     "alone %.2f [%.2f, %.2f], the most; surely more than 0.05 around %d of %d layers.",
+		                     k->edge[e].name, all->point, all->sim_low, all->sim_high, (long long)(top * k->p->every),
+		                     b->point, b->sim_low, b->sim_high, sure, k->n_centre));
 	}
 	return sn_result_limit(k->out, "What is blocked in a few layers may pass in others, or by way of other tokens.");
+}
+
+/* Simultaneous over all windows and edges; and over the edges cut in all layers, which are another table. */
+static sn_status find_bands(const knockout *k, const sn_reps *effect, sn_band *band)
+{
+	int *cell;
+	sn_band *found;
+	sn_reps some;
+	SN_NEW(cell, k->arena, int, k->n_variant);
+	SN_NEW(found, k->arena, sn_band, k->n_variant);
+	for (int whole = 0; whole < 2; whole++) {
+		int n = 0;
+		for (int v = 0; v < k->n_variant; v++)
+			if ((v % (k->n_centre + 1) == k->n_centre) == whole) cell[n++] = v;
+		SN_TRY(sn_reps_select(&some, k->arena, effect, cell, n));
+		SN_TRY(sn_reps_bands(found, k->arena, &some, 0.95, NULL));
+		for (int i = 0; i < n; i++) band[cell[i]] = found[i];
+	}
+	return SN_OK;
 }
 
 sn_status sn_attention_knockout(const sn_attn_goals *goals, const sn_knockout_param *param, sn_result *out)
@@ -387,12 +433,12 @@ sn_status sn_attention_knockout(const sn_attn_goals *goals, const sn_knockout_pa
 	k.n_layer = sn_model_get_info(goals->model)->n_layer;
 	k.n_centre = (k.n_layer + (int)param->every - 1) / (int)param->every;
 	SN_TRY(list_edges(&k));
-	k.n_variant = k.n_edge * k.n_centre;
+	k.n_variant = k.n_edge * (k.n_centre + 1);
 	SN_TRY(run_variants(&k, &ld));
 	SN_TRY(measure(&k, ld, &s, &effect));
 	SN_NEW(band, k.arena, sn_band, k.n_variant);
 	SN_TRY(sn_reps_bands(&whole, k.arena, &s, 0.95, NULL));
-	SN_TRY(sn_reps_bands(band, k.arena, &effect, 0.95, NULL));
+	SN_TRY(find_bands(&k, &effect, band));
 	SN_TRY(add_effects(&k, ld, &whole, band));
 	return say(&k, &whole, band);
 }

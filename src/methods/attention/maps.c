@@ -164,7 +164,7 @@ static const sn_table tables[] = {
 				  "weights, "
 				  "normalised. In causal models early units gain merely by being seen by all. Neither is an "
 				  "explanation: "
-				  "`attention explanation-tests` compares them with what the output depends on.",
+				  "attention explanation-tests compares them with what the output depends on.",
 				  false },
 	[ALIGNMENT] = { "alignment", "Cross-attention against word alignments", sn_aligner_columns, SN_ALIGNER_COLUMNS,
 					SN_VIEW_HEAT,
