@@ -197,6 +197,12 @@ static void relations_are_what_patterns_say(void **state)
 				 json_number_value(json_object_get(want, "accuracy")), 1e-9, "accuracy");
 		close_to(method_number(&r, RELATIONS, (int64_t)i, "offset_accuracy"),
 				 json_number_value(json_object_get(want, "offset_accuracy")), 1e-9, "offset");
+		int64_t heads = sn_model_get_info(r.model)->n_layer * sn_model_get_info(r.model)->n_head;
+		int64_t best = (int64_t)i * heads + json_integer_value(json_object_get(want, "head"));
+		assert_int_equal(sn_result_row(r.result, RELATIONS + 1, best)[4].i,
+						 10 * json_integer_value(json_object_get(want, "pairs")));
+		close_to(method_number(&r, RELATIONS + 1, best, "accuracy"),
+				 json_number_value(json_object_get(want, "accuracy")), 1e-9, "accuracy of one among all");
 	}
 	method_close(&r);
 	sn_buf_free(&text);

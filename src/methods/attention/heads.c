@@ -29,7 +29,7 @@ static const sn_param params[] = {
 	  .type = SN_TYPE_INT, .off = AT(limit), .max = 1e15 },
 };
 
-enum { IMPORTANCE, LOOKS, COPYING, RELATIONS };
+enum { IMPORTANCE, LOOKS, COPYING, RELATIONS, RELATION_HEADS };
 
 #define BOUNDED(name, unit, better, title)                                                                             \
 	{ name, unit, NULL, SN_TYPE_FLOAT, SN_MEASURE, better, title },                                                    \
@@ -91,6 +91,9 @@ static const sn_table tables[] = {
 					"In causal models only the later word of two can look at the other. 10 points above: the margin's "
 					"lower bound.",
 					false },
+	[RELATION_HEADS] = { "relation_heads", "Every head against every relation", sn_relation_head_columns,
+		                 SN_RELATION_HEAD_COLUMNS, SN_VIEW_TABLE,
+		"The same accuracy of every head, on all sentences; 95 % intervals over sentences.", true },
 };
 
 typedef struct heads {

@@ -45,6 +45,17 @@ const sn_col sn_relation_columns[SN_RELATION_COLUMNS] = {
 	{ "syntactic", NULL, NULL, SN_TYPE_BOOL, SN_MEASURE, 1, "10 points above" },
 };
 
+const sn_col sn_relation_head_columns[SN_RELATION_HEAD_COLUMNS] = {
+	{ "relation", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Relation" },
+	{ "direction", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "From, to" },
+	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
+	{ "head", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Head" },
+	{ "pairs", "pairs", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Pairs" },
+	{ "accuracy", "share", NULL, SN_TYPE_FLOAT, SN_MEASURE, 1, "Accuracy" },
+	{ "accuracy_low", "share", "accuracy", SN_TYPE_FLOAT, SN_LOW, 0, NULL },
+	{ "accuracy_high", "share", "accuracy", SN_TYPE_FLOAT, SN_HIGH, 0, NULL },
+};
+
 /* ---- edges ---- */
 
 /* A causal model's word sees only what precedes it. */
@@ -185,6 +196,30 @@ static int by_count(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Every head's accuracy on all sentences. */
+static sn_status add_heads(const relations *r, int relation, bool to_head, int n_per_layer, sn_result *out, int table)
+{
+	int64_t n = r->bank.batch.n, total = 0;
+	double *pairs, *hit;
+	SN_NEW(pairs, r->scratch, double, n);
+	SN_NEW(hit, r->scratch, double, r->n_head * n);
+	for (int64_t e = 0; e < r->n_edge; e++) {
+		const edge *x = &r->edge[e];
+		if (x->relation != relation || x->to_head != to_head) continue;
+		pairs[x->sentence]++;
+		total++;
+		for (int i = 0; i < r->n_head; i++) hit[i * n + x->sentence] += r->hit[e * r->n_head + i];
+	}
+	for (int i = 0; i < r->n_head; i++) {
+		sn_ratio share = sn_ratio_within(sn_ratio_of(hit + i * n, pairs, n, 1, 0.95), 0, 1);
+		SN_TRY(SN_ADD(out, table, sn_text(r->label.class_name[relation]),
+					  sn_text(to_head ? "dependent to head" : "head to dependent"), sn_int(i / n_per_layer),
+					  sn_int(i % n_per_layer), sn_int(total), sn_num(share.value), sn_num(share.low),
+					  sn_num(share.high)));
+	}
+	return SN_OK;
+}
+
 static sn_status add_relation(const relations *r, int relation, bool to_head, int64_t least, int n_per_layer,
                               sn_result *out, int table)
 {
@@ -204,12 +239,13 @@ static sn_status add_relation(const relations *r, int relation, bool to_head, in
 	sn_ratio hit = sn_ratio_within(sn_ratio_of(&f->head, &f->pairs, n, fields, 0.95), 0, 1),
 			 near = sn_ratio_of(&f->offset, &f->pairs, n, fields, 0.95),
 			 margin = sn_ratio_of(&f->margin, &f->pairs, n, fields, 0.95);
-	return SN_ADD(out, table, sn_text(r->label.class_name[relation]),
+	SN_TRY(SN_ADD(out, table, sn_text(r->label.class_name[relation]),
 				  sn_text(to_head ? "dependent to head" : "head to dependent"), sn_int(pairs),
 				  sn_int(head / n_per_layer), sn_int(head % n_per_layer), sn_num(hit.value), sn_num(hit.low),
 				  sn_num(hit.high), sn_int(offset), sn_num(near.value), sn_num(margin.value), sn_num(margin.low),
 				  sn_num(margin.high), sn_num((double)count[r->n_head / 2] / (double)pairs), sn_int(sentences),
-				  sn_flag(margin.low >= 0.1));
+				  sn_flag(margin.low >= 0.1)));
+	return add_heads(r, relation, to_head, n_per_layer, out, table + 1);
 }
 
 enum { LAYER_CELL = 3, HEAD_CELL, ACCURACY_CELL, OFFSET_CELL = 9, MARGIN_CELL, SYNTACTIC_CELL = 15 };
