@@ -231,6 +231,42 @@ static void curves_meet_at_their_ends(void **state)
 	method_close(&r);
 }
 
+#define ROW(good, bad) "{\"sentence_good\": \"" good "\", \"sentence_bad\": \"" bad "\"}\n"
+
+/* A margin is the two losses' difference, in its value and in what each head's output does to it. */
+static void pairs_are_two_texts(void **state)
+{
+	enum { PAIRS = 4, MOST = 2 * PAIRS * 16 };
+	static const char *const column[] = { "auto", "sentence_good", "sentence_bad" };
+	sn_attn_goals goals[3];
+	method_run r;
+	double value[3][2 * PAIRS], dot[3][MOST] = { { 0 } }, weight, right = 0;
+	method_open(&r, test_ctx(state), "attention", "prune", TINY, "data.jsonl",
+				ROW("The keys are here.", "The keys is here.") ROW("A dog barks.", "A dog bark.")
+				ROW("It seems so.", "It seem so.") ROW("The doors open.", "The doors opens."));
+	int stride = sn_model_get_info(r.model)->n_layer * sn_model_get_info(r.model)->n_head;
+	assert_true(stride <= 16);
+	for (int g = 0; g < 3; g++) {
+		assert_ok(r.ctx, sn_attn_goals_read(&goals[g], r.ctx, r.model, r.data, column[g], 0, r.arena));
+		assert_ok(r.ctx, sn_attn_goals_run(&goals[g], NULL, 0, value[g]));
+		assert_ok(r.ctx, sn_attn_head_products(&goals[g], SN_RULE_PLAIN, dot[g], NULL));
+		assert_int_equal(sn_attn_goal_units(&goals[g]), PAIRS);
+	}
+	for (int i = 0; i < PAIRS; i++) {
+		double got = sn_attn_goal_value(&goals[0], i, value[0], &weight);
+		close_to(got, value[2][i] - value[1][i], 1e-4, "margin");
+		for (int h = 0; h < stride; h++)
+			close_to(dot[0][i * stride + h], goals[2].row[i].n_place * dot[2][i * stride + h] -
+					 goals[1].row[i].n_place * dot[1][i * stride + h], 1e-4, "product");
+		right += (got > 0) / (double)PAIRS;
+	}
+	method_go(&r, (const char *[]){ "steps=1", "draws=1", NULL });
+	assert_true(method_number(&r, CURVE, 0, "chance") == 0.5);
+	double share = method_number(&r, CURVE, 0, "accuracy");   /* of the half that is scored */
+	assert_true(share >= 2 * right - 1 && share <= 2 * right);
+	method_close(&r);
+}
+
 /* A masked model is judged on hidden tokens; one without a head on nothing. */
 static void other_models_have_heads_too(void **state)
 {
@@ -259,6 +295,7 @@ int main(void)
 		cmocka_unit_test(copying_is_what_patterns_say),
 		cmocka_unit_test(relations_are_what_patterns_say),
 		cmocka_unit_test(curves_meet_at_their_ends),
+		cmocka_unit_test(pairs_are_two_texts),
 		cmocka_unit_test(other_models_have_heads_too),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);

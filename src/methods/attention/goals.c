@@ -7,7 +7,7 @@
 
 const char *sn_attn_goal_name(const sn_attn_goals *goals)
 {
-	return goals->items ? "choice (nats)" : "loss (nats a token)";
+	return goals->items ? "choice (nats)" : goals->pairs ? "margin (nats a pair)" : "loss (nats a token)";
 }
 
 /* ---- items ---- */
@@ -100,12 +100,53 @@ static sn_status check_model(sn_ctx *ctx, const sn_model_info *info)
 	return SN_OK;
 }
 
+/* ---- minimal pairs ---- */
+
+static const char *const good_column = "sentence_good", *const bad_column = "sentence_bad";
+
+static bool has_pairs(const sn_dataset *data, const char *column)
+{
+	const sn_column *good = sn_dataset_column(data, good_column), *bad = sn_dataset_column(data, bad_column);
+	return strcmp(column, "auto") == 0 && good && bad && good->type == SN_TYPE_TEXT && bad->type == SN_TYPE_TEXT;
+}
+
+const char *sn_attn_goal_column(const sn_dataset *data, const char *column)
+{
+	return has_pairs(data, column) ? good_column : column;
+}
+
+static sn_status read_pairs(sn_attn_goals *out, const sn_dataset *data, int64_t limit, sn_arena *arena)
+{
+	const sn_model_info *info = sn_model_get_info(out->model);
+	sn_attn_texts side[2];
+	if (!info->causal)
+		return sn_fail(out->ctx, SN_EARG, "%s is a masked model: of minimal pairs it sees other hidden tokens in each "
+		               "sentence; name one column with --column", info->path);
+	for (int s = 0; s < 2; s++) {
+		sn_attn_query query = { .column = s ? bad_column : good_column, .limit = limit };
+		SN_TRY(sn_attn_read(&side[s], out->ctx, out->model, data, &query, arena));
+	}
+	SN_NEW(out->row, arena, sn_attn_row, 2 * (int64_t)side[0].n);
+	out->pairs = true;
+	for (int32_t i = 0; i < side[0].n; i++)
+		for (int s = 0; s < 2; s++) {
+			int64_t row = side[0].text[i].row;
+			if (i >= side[1].n || side[1].text[i].row != row || side[s].text[i].own.n < 2)
+				return sn_fail(out->ctx, SN_EPARSE, "%s: row %lld: a pair needs two sentences of two tokens and more",
+				               data->source, (long long)row + 1);
+			SN_TRY(causal_row(&side[s].text[i].own, &out->row[out->n], arena));
+			out->row[out->n++].number = row + 1;
+		}
+	return SN_OK;
+}
+
 sn_status sn_attn_goals_read(sn_attn_goals *out, sn_ctx *ctx, sn_model *model, const sn_dataset *data,
                              const char *column, int64_t limit, sn_arena *arena)
 {
 	sn_items *items;
 	*out = (sn_attn_goals){ .ctx = ctx, .model = model };
 	SN_TRY(check_model(ctx, sn_model_get_info(model)));
+	if (has_pairs(data, column)) return read_pairs(out, data, limit, arena);
 	if (!sn_dataset_column(data, "choices") || !sn_dataset_column(data, "use"))
 		return read_texts(out, data, column, limit, arena);
 	SN_TRY(sn_items_read(&items, ctx, data, sn_model_tokenizer(model), true, arena));
@@ -118,7 +159,7 @@ enum { HALVES = 0x68616c66 };
 
 sn_status sn_attn_goals_halves(const sn_attn_goals *goals, sn_attn_goals out[2], sn_arena *arena)
 {
-	int32_t size = goals->items ? 2 : 1, n = (goals->n + size - 1) / size;
+	int32_t size = sn_attn_goal_decides(goals) ? 2 : 1, n = (goals->n + size - 1) / size;
 	int64_t *order;
 	sn_rng rng = sn_rng_make(sn_ctx_seed(goals->ctx), HALVES);
 	SN_NEW(order, arena, int64_t, n);
@@ -219,8 +260,11 @@ sn_status sn_attn_goals_run(const sn_attn_goals *goals, const sn_edit *edit, int
 	return status;
 }
 
-double sn_attn_goal_value(const sn_attn_goals *goals, int32_t row, double value)
+double sn_attn_goal_value(const sn_attn_goals *goals, int32_t unit, const double *value, double *weight)
 {
-	const sn_attn_row *r = &goals->row[row];
-	return goals->items ? value * goals->items->item[r->item].n : value / r->n_place;
+	*weight = 1;
+	if (goals->items) return value[unit] * goals->items->item[goals->row[unit].item].n;
+	if (goals->pairs) return value[2 * unit + 1] - value[2 * unit];
+	*weight = goals->row[unit].n_place;
+	return value[unit] / goals->row[unit].n_place;
 }

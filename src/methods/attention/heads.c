@@ -116,7 +116,7 @@ typedef struct heads {
 static sn_status add_importance(heads *h, const sn_attn_goals *goals, const double *dot, const double *each,
                                 const double *relevance)
 {
-	int64_t n = goals->n, stride = h->n_head;
+	int64_t n = sn_attn_goal_units(goals), stride = h->n_head;
 	double *size, *norm;
 	SN_NEW(size, h->arena, double, n * stride);
 	SN_NEW(norm, h->arena, double, h->info->n_layer);
@@ -164,9 +164,11 @@ static sn_status say_importance(heads *h, const sn_attn_goals *goals)
 	SN_TRY(sn_result_say(h->out,
 						 "Most important for the %s is head %lld of layer %lld: %.4f nats [%.4f, %.4f]; the mean "
 						 "head has %.4f. %d rows.",
-						 goals->items ? "choice" : "loss", (long long)top[1].i, (long long)top[0].i,
-						 top[IMPORTANCE_CELL].f, top[IMPORTANCE_LOW].f, top[IMPORTANCE_HIGH].f, sum / h->n_head,
-						 goals->n));
+						 goals->items   ? "choice"
+						 : goals->pairs ? "margin"
+										: "loss",
+						 (long long)top[1].i, (long long)top[0].i, top[IMPORTANCE_CELL].f, top[IMPORTANCE_LOW].f,
+						 top[IMPORTANCE_HIGH].f, sum / h->n_head, sn_attn_goal_units(goals)));
 	if (!(top[IMPORTANCE_LOW].f > sum / h->n_head))
 		SN_TRY(sn_result_limit(h->out,
 							   "The importances are too uncertain to rank: the first one's interval holds the mean."));
@@ -190,7 +192,7 @@ static sn_status measure_importance(heads *h, const sn_dataset *data)
 		sn_rule rule = strcmp(h->p->rule, "cp-lrp") == 0 ? SN_RULE_CP_LRP : SN_RULE_ATTN_LRP;
 		SN_NEW(relevance, h->arena, double, (int64_t)goals.n * h->n_head);
 		SN_TRY(sn_attn_head_products(&goals, rule, relevance, NULL));
-		to_shares(h, relevance, goals.n);
+		to_shares(h, relevance, sn_attn_goal_units(&goals));
 	}
 	SN_TRY(add_importance(h, &goals, dot, each, relevance));
 	return say_importance(h, &goals);
@@ -238,7 +240,7 @@ static int32_t best_offset(const heads *h, int head, int64_t *count, double *hit
 
 static sn_status open_looks(heads *h, const sn_dataset *data)
 {
-	sn_attn_query query = { .column = h->p->column, .limit = h->p->limit };
+	sn_attn_query query = { .column = sn_attn_goal_column(data, h->p->column), .limit = h->p->limit };
 	SN_TRY(sn_attn_read(&h->texts, h->ctx, h->model, data, &query, h->arena));
 	SN_NEW(h->first, h->arena, int64_t, h->texts.n + 1);
 	for (int32_t i = 0; i < h->texts.n; i++) {
@@ -353,12 +355,12 @@ const sn_method sn_method_attention_heads = {
 	.family = "attention",
 	.name = "heads",
 	.brief = "which heads matter, and what they do",
-	.doc = "Importance of every head for the loss of texts (or the choice of items made by `data make`), from one "
-		   "backward "
-		   "pass; relevance by layer-wise relevance propagation; confidence and positional heads; induction, "
-		   "duplicate-token and previous-token heads on random repeated tokens; and on a treebank each dependency "
-		   "relation's "
-		   "best head beside the best fixed offset. Masked models are judged on a drawn 15 % of the tokens, hidden.",
+	.doc =
+		"Importance of every head for the loss of texts (or the margin of minimal pairs, columns sentence_good and "
+		"sentence_bad; or the choice of items made by `data make`), from one backward pass; relevance by layer-wise "
+		"relevance propagation; confidence and positional heads; induction, duplicate-token and previous-token heads "
+		"on random repeated tokens; and on a treebank each dependency relation's best head beside the best fixed "
+		"offset. Masked models are judged on a drawn 15 % of the tokens, hidden.",
 	.cite =
 		"Michel et al. 2019 (importance); Voita et al. 2019 (confidence, positional and syntactic heads); Achtibat et "
 		"al. 2024, Ali et al. 2022 (relevance); Olsson et al. 2022 (induction); Clark et al. 2019 (relations)",

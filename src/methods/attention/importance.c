@@ -71,6 +71,24 @@ static sn_status predicted(const sn_attn_goals *goals, const sn_batch *batch, sn
 	return SN_OK;
 }
 
+/* A margin is the bad sentence's loss less the good one's; what is predicted is looked at in the good one. */
+static float weight_of(const sn_attn_goals *goals, int32_t row, sn_rule rule)
+{
+	bool bad = row % 2 == 1;
+	if (goals->items) return 1 / (float)goals->items->n_choice;
+	if (goals->pairs && rule == SN_RULE_PLAIN) return bad ? 1 : -1;
+	return goals->pairs && bad ? 0 : 1 / (float)goals->row[row].n_place;
+}
+
+/* Both sentences of a pair are one unit. */
+static void add_pairs(const sn_attn_goals *goals, double *x)
+{
+	const sn_model_info *info = sn_model_get_info(goals->model);
+	int64_t stride = (int64_t)info->n_layer * info->n_head;
+	for (int64_t i = 0; x && i < goals->n / 2 * stride; i++)
+		x[i] = x[i / stride * 2 * stride + i % stride] + x[(i / stride * 2 + 1) * stride + i % stride];
+}
+
 static sn_status run_some(const sn_attn_goals *goals, int32_t first, int32_t n, sn_rule rule, double *dot, double *each,
                           sn_arena *arena)
 {
@@ -82,8 +100,7 @@ static sn_status run_some(const sn_attn_goals *goals, int32_t first, int32_t n, 
 	SN_NEW(weight, arena, float, n);
 	SN_NEW(score, arena, double, (int64_t)rows.n_goal * n);
 	if (rule != SN_RULE_PLAIN && !goals->items) SN_TRY(predicted(goals, &rows.batch, rows.goal, arena));
-	for (int32_t i = 0; i < n; i++)
-		weight[i] = 1 / (float)(goals->items ? goals->items->n_choice : goals->row[first + i].n_place);
+	for (int32_t i = 0; i < n; i++) weight[i] = weight_of(goals, first + i, rule);
 	for (int g = 0; g < rows.n_goal; g++) rows.goal[g].weight = weight;
 	SN_TRY(make_taps(goals, rows.batch.start[n], first, dot, each, arena, &tap));
 	sn_plan plan = { .size = sizeof plan, .n_tap = 2 * sn_model_get_info(goals->model)->n_layer, .tap = tap,
@@ -105,6 +122,8 @@ sn_status sn_attn_head_products(const sn_attn_goals *goals, sn_rule rule, double
 		status = run_some(goals, first, end - first, rule, dot, each, arena);
 		sn_arena_reset(arena, mark);
 	}
+	if (goals->pairs) add_pairs(goals, dot);
+	if (goals->pairs) add_pairs(goals, each);
 	if (status == SN_OK) sn_progress(goals->ctx, "gradients", goals->n, goals->n);
 	sn_arena_close(arena);
 	return status;

@@ -55,7 +55,7 @@ static const sn_col curve_columns[] = {
 	{ "pruned", "share", NULL, SN_TYPE_FLOAT, SN_DIM, 0, "Heads removed" },
 	{ "order", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Order" },
 	{ "heads", "heads", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Heads removed" },
-	{ "value", "nats", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Loss a token, or choice" },
+	{ "value", "nats", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Loss a token, margin or choice" },
 	{ "value_low", "nats", "value", SN_TYPE_FLOAT, SN_LOW, 0, NULL },
 	{ "value_high", "nats", "value", SN_TYPE_FLOAT, SN_HIGH, 0, NULL },
 	{ "accuracy", "share", NULL, SN_TYPE_FLOAT, SN_MEASURE, 1, "Right choices" },
@@ -73,11 +73,11 @@ static const sn_col order_columns[] = {
 
 static const sn_table tables[] = {
 	[CURVE] = { "curve", "What is left without heads", curve_columns, SN_COUNT(curve_columns), SN_VIEW_LINE,
-				"Heads are ordered on half of the rows, removed on the other half. Loss a token of texts; of a "
-				"phenomenon's items the "
-				"choice (mean of n LD, positive where right) and the share of right choices. Bands: 95 % intervals "
-				"over rows; random: "
-				"a row's mean over the random orders.",
+				"Heads are ordered on half of the rows, removed on the other half. Loss a token of texts; the margin "
+				"of "
+				"minimal pairs, or the choice of a phenomenon's items (mean of n LD), positive where right, and the "
+				"share that is right. Bands: 95 % intervals over rows or pairs; random: the mean over the random "
+				"orders.",
 				false },
 	[ORDER] = { "order", "The order", order_columns, SN_COUNT(order_columns), SN_VIEW_TABLE, "Rank 1 is removed first.",
 				true },
@@ -106,8 +106,9 @@ static sn_status measure_importance(prune *r)
 	SN_NEW(r->importance, r->arena, double, r->n_head);
 	SN_TRY(sn_attn_head_products(goals, relevance ? SN_RULE_ATTN_LRP : SN_RULE_PLAIN, each ? NULL : product,
 	                             each ? product : NULL));
-	for (int64_t i = 0; i < goals->n; i++)
-		for (int h = 0; h < r->n_head; h++) r->importance[h] += fabs(product[i * r->n_head + h]) / goals->n;
+	int32_t n = sn_attn_goal_units(goals);
+	for (int64_t i = 0; i < n; i++)
+		for (int h = 0; h < r->n_head; h++) r->importance[h] += fabs(product[i * r->n_head + h]) / n;
 	return SN_OK;
 }
 
@@ -189,24 +190,25 @@ static sn_status add_point(prune *r, const char *name, int32_t *const *order, in
 {
 	const sn_attn_goals *goals = &r->half[1];
 	double *value, *sum, *weight, *right;
+	int32_t n = sn_attn_goal_units(goals);
 	SN_NEW(value, r->arena, double, goals->n);
-	SN_NEW(sum, r->arena, double, goals->n);
-	SN_NEW(weight, r->arena, double, goals->n);
-	SN_NEW(right, r->arena, double, goals->n);
+	SN_NEW(sum, r->arena, double, n);
+	SN_NEW(weight, r->arena, double, n);
+	SN_NEW(right, r->arena, double, n);
 	for (int o = 0; o < n_order; o++) {
 		SN_TRY(without(r, order[o], removed, value));
-		for (int32_t i = 0; i < goals->n; i++) {
-			double v = sn_attn_goal_value(goals, i, value[i]);
-			weight[i] = goals->items ? 1 : goals->row[i].n_place;
+		for (int32_t i = 0; i < n; i++) {
+			double v = sn_attn_goal_value(goals, i, value, &weight[i]);
 			sum[i] += v * weight[i] / n_order;
 			right[i] += (v > 0) / (double)n_order;
 		}
 	}
-	sn_ratio mean = sn_ratio_of(sum, weight, goals->n, 1, 0.95), share = { NAN, NAN, NAN };
-	if (goals->items) share = sn_ratio_within(sn_ratio_of(right, NULL, goals->n, 1, 0.95), 0, 1);
+	sn_ratio mean = sn_ratio_of(sum, weight, n, 1, 0.95), share = { NAN, NAN, NAN };
+	bool decides = sn_attn_goal_decides(goals);
+	if (decides) share = sn_ratio_within(sn_ratio_of(right, NULL, n, 1, 0.95), 0, 1);
 	return SN_ADD(r->out, CURVE, sn_num(removed / (double)r->n_head), sn_text(name), sn_int(removed),
 				  sn_num(mean.value), sn_num(mean.low), sn_num(mean.high), sn_num(share.value), sn_num(share.low),
-				  sn_num(share.high), goals->items ? sn_num(0.5) : sn_none());
+				  sn_num(share.high), decides ? sn_num(0.5) : sn_none());
 }
 
 enum { DRAW = 0x7072756e };
@@ -292,10 +294,10 @@ const sn_method sn_method_attention_prune = {
 	.name = "prune",
 	.brief = "what is left when heads are removed in order of importance",
 	.doc =
-		"Orders all heads by importance on half of the rows (texts: the loss; items of `data make`: the choice) and "
-		"removes "
-		"them on the other half – least important first, most important first, and in random orders – by putting zeros "
-		"or their mean in place of their output.",
+		"Orders all heads by importance on half of the rows (texts: the loss; minimal pairs, columns sentence_good and "
+		"sentence_bad: the margin; items of `data make`: the choice) and removes them on the other half – least "
+		"important first, most important first, and in random orders – by putting zeros or their mean in place of "
+		"their output.",
 	.cite = "Michel et al. 2019; Voita et al. 2019",
 	.example = "sonde attention prune --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data items.jsonl --limit 100",
 	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,
