@@ -246,26 +246,28 @@ static sn_status draw_curves(prune *r)
 	return SN_OK;
 }
 
-enum { HEADS_CELL = 2, VALUE_CELL, LOW_CELL, HIGH_CELL };
+enum { HEADS_CELL = 2, VALUE_CELL = 3, ACCURACY_CELL = 6 };
 
-/* The last point before the curve leaves the whole model's interval for good. */
+/* The last point before a curve leaves the whole model's interval for good: of the right choices, where there are. */
 static sn_status say(const prune *r)
 {
+	bool decides = sn_attn_goal_decides(&r->half[1]);
+	int cell = decides ? ACCURACY_CELL : VALUE_CELL;
 	const sn_value *whole = sn_result_row(r->out, CURVE, 0), *kept[2] = { whole, whole };
 	bool left[2] = { false, false };
 	for (int64_t i = 0; i < sn_result_rows(r->out, CURVE); i++) {
 		const sn_value *row = sn_result_row(r->out, CURVE, i);
 		int series = (int)(i % 3);
 		if (series == 2) continue;
-		left[series] |= !(row[VALUE_CELL].f >= whole[LOW_CELL].f && row[VALUE_CELL].f <= whole[HIGH_CELL].f);
+		left[series] |= !(row[cell].f >= whole[cell + 1].f && row[cell].f <= whole[cell + 2].f);
 		if (!left[series]) kept[series] = row;
 	}
 	SN_TRY(sn_result_say(r->out,
 						 "The whole model's %s is %.3f [%.3f, %.3f]. Least important first, %lld of %d heads can go "
 						 "(%.0f %%) before it leaves that interval; in random order %lld.",
-						 sn_attn_goal_name(&r->half[1]), whole[VALUE_CELL].f, whole[LOW_CELL].f, whole[HIGH_CELL].f,
-						 (long long)kept[0][HEADS_CELL].i, r->n_head, 100 * kept[0][0].f,
-						 (long long)kept[1][HEADS_CELL].i));
+						 decides ? "share of right choices" : sn_attn_goal_name(&r->half[1]), whole[cell].f,
+						 whole[cell + 1].f, whole[cell + 2].f, (long long)kept[0][HEADS_CELL].i, r->n_head,
+						 100 * kept[0][0].f, (long long)kept[1][HEADS_CELL].i));
 	return sn_result_limit(r->out, "Importances are those of the whole model, not computed anew as heads go.");
 }
 
