@@ -36,7 +36,9 @@ sn_status sn_gather_batch(sn_batch *out, const sn_items *items, const int64_t *w
 	for (int64_t i = 0; i < n_which; i++) {
 		int64_t from = items->start[which[i]], length = items->start[which[i] + 1] - from;
 		memcpy(token + start[i], items->token + from, (size_t)length * sizeof *token);
-		memcpy(span[i * items->n_role], items->span[which[i] * items->n_role], (size_t)items->n_role * sizeof *span);
+		if (items->n_role > 0)
+			memcpy(span[i * items->n_role], items->span[which[i] * items->n_role],
+			       (size_t)items->n_role * sizeof *span);
 		start[i + 1] = start[i] + length;
 		item[i] = which[i];
 	}
