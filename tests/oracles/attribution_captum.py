@@ -20,6 +20,7 @@ RULES = {"gauss-legendre": "gausslegendre", "midpoint": "riemann_middle"}
 BASELINE = "a"   # one token in each vocabulary
 CAUSAL = [("The keys to the cabinet", "are", "is"), ("A key", "is", "are"), ("The door of the keys", "is", "a")]
 MASKED = [("the old key [MASK] near the table", "is", "are"), ("the key and the boat [MASK] green", "are", "is")]
+TWO_MASKS = [("the old [MASK] [MASK] near the table", "key is", None)]
 PAIRS = [("the old key is near the table", "the", "a"), ("a boat", "is", "are")]
 
 
@@ -32,8 +33,8 @@ class Llama:
         self.tokenizer = Tokenizer.from_file(str(GOLDEN / self.folder / "tokenizer.json"))
         self.embed, self.layer = self.model.model.embed_tokens, self.model.model.layers[1]
 
-    def place(self, ids):
-        return len(ids) - 1
+    def places(self, ids):
+        return [len(ids) - 1]
 
     def call(self, ids, **inputs):
         return self.model(**inputs).logits
@@ -47,8 +48,8 @@ class Bert(Llama):
         self.tokenizer = Tokenizer.from_file(str(GOLDEN / "behaviour" / "tokenizer.json"))
         self.embed, self.layer = self.model.bert.embeddings.word_embeddings, self.model.bert.encoder.layer[1]
 
-    def place(self, ids):
-        return ids.index(self.tokenizer.token_to_id("[MASK]"))
+    def places(self, ids):
+        return [i for i, token in enumerate(ids) if token == self.tokenizer.token_to_id("[MASK]")]
 
 
 class T5(Bert):
@@ -61,8 +62,8 @@ class T5(Bert):
         self.tokenizer = Tokenizer.from_file(str(GOLDEN / "behaviour" / "tokenizer.json"))
         self.embed, self.layer = self.model.encoder.embed_tokens, self.model.encoder.block[1]
 
-    def place(self, ids):
-        return 0
+    def places(self, ids):
+        return [0]
 
     def call(self, ids, **inputs):
         n = len(next(iter(inputs.values())))
@@ -71,13 +72,14 @@ class T5(Bert):
 
 
 def metric(subject, ids, want, foil, kind):
-    """f of a batch of embeddings, or of ids."""
+    """f of a batch of embeddings, or of ids; log-probabilities of several masks' tokens are added."""
     def f(x):
         inputs = {"inputs_embeds": x} if x.is_floating_point() else {"input_ids": x}
-        logits = subject.call(ids, **inputs)[:, subject.place(ids)]
+        logits, places = subject.call(ids, **inputs), subject.places(ids)
         if kind == "logit-diff":
-            return logits[:, want] - logits[:, foil]
-        return logits[:, want] if kind == "logit" else logits.log_softmax(-1)[:, want]
+            return logits[:, places[0], want[0]] - logits[:, places[0], foil]
+        logits = logits if kind == "logit" else logits.log_softmax(-1)
+        return sum(logits[:, place, token] for place, token in zip(places, want))
     return f
 
 
@@ -95,7 +97,8 @@ def token(subject, word):
 
 def scores(subject, name, options, text, target, foil):
     ids = subject.tokenizer.encode(text, add_special_tokens=subject.add).ids
-    want, unwanted = (token(subject, subject.space + word) for word in (target, foil))
+    want = [token(subject, subject.space + word) for word in target.split()]
+    unwanted = token(subject, subject.space + foil) if foil else None
     f = metric(subject, ids, want, unwanted, options["metric"])
     tensor = torch.tensor([ids])
     embeds = subject.embed(tensor).detach()
@@ -130,9 +133,9 @@ def cases(subject):
                                        "steps": str(STEPS), "sites": "blocks.1.hook_resid_pre"}
 
 
-def case(subject, name, options):
+def case(subject, name, options, texts=None):
     rows, options = [], options | subject.site
-    for text, target, foil in subject.rows:
+    for text, target, foil in texts or subject.rows:
         ids, f, found = scores(subject, name, options, text, target, foil)
         rows.append({"text": text, "target": target, "foil": foil, "value": f(torch.tensor([ids])).item(),
                      "score": [float(f"{x:.8g}") for x in found.tolist()]})
@@ -149,6 +152,8 @@ def main():
         subject = kind()
         subject.model = subject.model.double().eval()
         all_cases += [case(subject, name, options) for name, options in cases(subject)]
+        if subject.kind == "bert":
+            all_cases.append(case(subject, "saliency", {"norm": "l2", "metric": "logprob"}, TWO_MASKS))
     write_json(GOLDEN / "attribution" / "captum.json", {
         "made_by": "tests/oracles/attribution_captum.py", "versions": versions("captum", "torch", "transformers", "tokenizers"),
         "cases": all_cases})

@@ -165,6 +165,22 @@ static void a_source_is_left_out_token_by_token(void **state)
 	behaviour_close(&whole);
 }
 
+static void each_mask_has_its_token(void **state)
+{
+	behaviour b;
+	json_t *rows = json_pack("[{ssss}]", "text", "the old [MASK] near the table", "target", "key is");
+	behaviour_open_arch(&b, test_ctx(state), "bert", rows);
+	json_decref(rows);
+	const sn_method *method = sn_method_find("attribute", "saliency");
+	run r = { .ctx = b.ctx, .model = b.model, .data = b.data };
+	assert_ok(r.ctx, sn_result_open(&r.result, r.ctx, method));
+	assert_int_equal(try_method(&r, method, (const char *[]){ NULL }), SN_EPARSE);
+	assert_non_null(strstr(sn_error(r.ctx), "the target is 2 tokens, the text has 1 masks"));
+	b.result = r.result;
+	sn_arena_close(r.arena);
+	behaviour_close(&b);
+}
+
 static void a_source_is_for_encoders(void **state)
 {
 	run r = open_run(test_ctx(state));
@@ -271,6 +287,7 @@ int main(void)
 		cmocka_unit_test(occlusion_and_leaving_out_explain_the_same),
 		cmocka_unit_test(both_sides_have_scores_that_sum),
 		cmocka_unit_test(a_source_is_left_out_token_by_token),
+		cmocka_unit_test(each_mask_has_its_token),
 		cmocka_unit_test(a_source_is_for_encoders),
 		cmocka_unit_test(words_sum_their_tokens),
 		cmocka_unit_test(groups_are_means_over_texts),

@@ -27,7 +27,7 @@ typedef struct sn_attribution_param {
 	  offsetof(struct_type, common.column), 0, 0, false },                                                             \
 	{ "source", NULL, "encoder-decoders: column of what the encoder reads; auto: source, or that of the text", "auto", \
 	  NULL, SN_TYPE_TEXT, offsetof(struct_type, common.source), 0, 0, false },                                         \
-	{ "target", NULL, "what is predicted after the text (masked models: at the mask; encoder-decoders: first): a "     \
+	{ "target", NULL, "what is predicted after the text (masked models: at its masks; encoder-decoders: first): a "    \
 	  "column, or the text itself; auto: column target if there is one, else the most probable token", "auto", NULL,   \
 	  SN_TYPE_TEXT, offsetof(struct_type, common.target), 0, 0, false },                                               \
 	{ "foil", NULL, "what it is compared with (metric logit-diff): a column, or the text itself; auto: column foil if "\

@@ -100,16 +100,24 @@ static sn_status find_best(const reader *r, const sn_attribution_item *item, int
 
 /* ---- one item ---- */
 
-static sn_status find_mask(const reader *r, const sn_tokens *t, int64_t row, int32_t *place)
+/* The first masks, one for each place. Without a target the first mask alone is explained. */
+static sn_status find_masks(const reader *r, const sn_tokens *t, const sn_tokens *target, sn_attribution_item *item)
 {
-	int32_t mask = sn_model_get_info(r->in->model[0])->mask;
-	for (int64_t i = 0; i < t->n; i++)
-		if (t->id[i] == mask) return *place = (int32_t)i, SN_OK;
+	int32_t n = 0, masks = 0;
+	for (int64_t i = 0; i < t->n; i++) {
+		if (t->id[i] != r->info->mask) continue;
+		if (n < item->n_place) item->place[n++] = (int32_t)i;
+		masks++;
+	}
+	if (masks > 0 && (!target || masks == target->n)) return SN_OK;
+	if (masks > 0)
+		return sn_fail(r->ctx, SN_EPARSE, "%s: row %lld: the target is %lld tokens, the text has %d masks; expected "
+		               "one each", r->in->data[0]->source, (long long)item->number, (long long)target->n, masks);
 	return sn_fail(
 		r->ctx, SN_EPARSE,
 		"%s: row %lld: the text has no mask; a masked model predicts where its mask token ([MASK] or <mask>) "
 		"stands",
-		r->in->data[0]->source, (long long)row + 1);
+		r->in->data[0]->source, (long long)item->number);
 }
 
 static sn_status take_tokens(const reader *r, const sn_tokens *text, int32_t more, sn_attribution_tokens *out)
@@ -139,12 +147,12 @@ static sn_status make_row(const reader *r, const sn_tokens *text, const sn_token
 		text = &begin;
 	}
 	SN_TRY(take_tokens(r, text, more, &item->row));
-	item->n_place = 1 + more;
+	item->n_place = r->info->causal ? 1 + more : target ? (int32_t)target->n : 1;
 	SN_NEW(item->place, r->arena, int32_t, item->n_place);
 	SN_NEW(item->want, r->arena, int32_t, item->n_place);
 	for (int32_t i = 0; i < more; i++) item->row.token[text->n + i] = target->id[i];
 	for (int32_t i = 0; i < item->n_place; i++) item->place[i] = (int32_t)text->n - 1 + i;
-	if (!r->info->causal) SN_TRY(find_mask(r, text, item->number - 1, &item->place[0]));
+	if (!r->info->causal) SN_TRY(find_masks(r, text, target, item));
 	for (int32_t i = 0; target && i < item->n_place; i++) item->want[i] = target->id[i];
 	return SN_OK;
 }
@@ -175,14 +183,6 @@ static sn_status add_foil(const reader *r, const char *foil, sn_attribution_item
 	return SN_OK;
 }
 
-/* A masked model predicts one token at one mask. */
-static sn_status check_target(const reader *r, const sn_tokens *target, int64_t row)
-{
-	if (sn_model_get_info(r->in->model[0])->causal || target->n == 1) return SN_OK;
-	return sn_fail(r->ctx, SN_EPARSE, "%s: row %lld: the target is %lld tokens; a masked model predicts one",
-	               r->in->data[0]->source, (long long)row + 1, (long long)target->n);
-}
-
 static sn_status read_item(const reader *r, int64_t row, sn_attribution_item *item)
 {
 	const char *target = option_text(r->target, r->p->target, row), *foil = option_text(r->foil, r->p->foil, row);
@@ -191,7 +191,6 @@ static sn_status read_item(const reader *r, int64_t row, sn_attribution_item *it
 	item->text = r->text->s[row];
 	SN_TRY(tokens_of(r, item->text, SN_ADD_SPECIAL | SN_PARSE_SPECIAL, row, "text", &text));
 	if (target) SN_TRY(continuation(r, target, row, "target", &wanted));
-	if (target) SN_TRY(check_target(r, &wanted, row));
 	SN_TRY(make_row(r, &text, target ? &wanted : NULL, item));
 	item->target = target;
 	if (!target) {
