@@ -104,6 +104,25 @@ static void named_sites_are_read_as_the_stream_is(void **state)
 	method_close(&a);
 }
 
+/* A masked model is read where its mask stands, and its own token there is what is followed. */
+static void masked_models_are_read_at_the_mask(void **state)
+{
+	method_run r;
+	method_open_arch(&r, test_ctx(state), "lens", "logit", "bert", "data.txt", "the [MASK] is\nthe key\n");
+	method_go(&r, (const char *[]){ "details=0", "top=2", NULL });
+	int64_t last = last_layer(&r);
+	assert_true(method_number(&r, LAYERS, last, "kl") == 0 && method_number(&r, LAYERS, last, "agreement") == 1);
+	bool other = false;
+	for (int64_t i = 0; i < sn_result_rows(r.result, CELLS); i++) {
+		bool first_text = method_number(&r, CELLS, i, "item") == 1;
+		if (first_text) assert_non_null(strstr(method_text(&r, CELLS, i, "place"), "[MASK]"));
+		other |= !first_text;
+	}
+	assert_true(other);   /* a text without a mask is read everywhere */
+	assert_string_equal(method_text(&r, FOLLOWED, 1, "followed"), "own token");
+	method_close(&r);
+}
+
 /* The words are in the picture and, cut, on the terminal; numbers of other measures stay numbers. */
 static void first_choices_stand_in_the_map(void **state)
 {
@@ -148,6 +167,7 @@ int main(void)
 		cmocka_unit_test(the_last_layer_is_the_models_output),
 		cmocka_unit_test(cells_and_averages_agree),
 		cmocka_unit_test(named_sites_are_read_as_the_stream_is),
+		cmocka_unit_test(masked_models_are_read_at_the_mask),
 		cmocka_unit_test(first_choices_stand_in_the_map),
 		cmocka_unit_test(what_cannot_be_is_refused),
 	};

@@ -143,12 +143,33 @@ static void fits_lessen_what_they_fit(void **state)
 	method_close(&r);
 }
 
+/* A lens of fewer layers, none, and a folder that cannot be made. */
+static void what_cannot_be_is_refused(void **state)
+{
+	static const char *const wrong[][2] = {
+		{ "from=" SN_TESTS "/golden/lens", "params.pt" }, { "save=/nowhere/at/all", "cannot be made" },
+	};
+	method_run r, other;
+	method_open(&r, test_ctx(state), "lens", "tuned", TINY, "data.txt", texts);
+	for (int i = 0; i < SN_COUNT(wrong); i++) {
+		assert_int_equal(method_status(&r, (const char *[]){ "steps=0", "init=identity", wrong[i][0], NULL }), SN_EIO);
+		if (!strstr(sn_error(r.ctx), wrong[i][1])) fail_msg("%s: %s", wrong[i][0], sn_error(r.ctx));
+	}
+	method_close(&r);
+	method_open_arch(&other, test_ctx(state), "lens", "logit", "gemma3", "data.txt", "the key\n");
+	sn_status status = method_status(&other, (const char *[]){ "tuned=" SN_TESTS "/golden/lens/tuned", NULL });
+	assert_int_equal(status, SN_ENOTFOUND);
+	assert_non_null(strstr(sn_error(other.ctx), "no tensor 2.weight"));
+	method_close(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_are_tuned_lens_own),
 		cmocka_unit_test(gradients_are_central_differences),
 		cmocka_unit_test(fits_lessen_what_they_fit),
+		cmocka_unit_test(what_cannot_be_is_refused),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }
