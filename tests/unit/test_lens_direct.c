@@ -74,6 +74,23 @@ static void differences_are_the_engines(void **state)
 	method_close(&r);
 }
 
+/* Words from columns, row by row; two words where one is explained are refused. */
+static void words_come_from_columns(void **state)
+{
+	method_run r;
+	method_open(&r, test_ctx(state), "lens", "direct", TINY, "data.jsonl",
+	            "{\"text\": \"The keys\", \"target\": \"are\", \"foil\": \"is\"}\n"
+	            "{\"text\": \"The keys\", \"target\": \"is\", \"foil\": \"are\"}\n");
+	method_go(&r, (const char *[]){ NULL });
+	assert_string_equal(method_text(&r, ITEMS, 0, "target"), " are");
+	assert_string_equal(method_text(&r, ITEMS, 1, "foil"), " are");
+	double a = method_number(&r, ITEMS, 0, "logit"), b = method_number(&r, ITEMS, 1, "logit");
+	assert_true(a != 0 && fabs(a + b) < 1e-6 * (1 + fabs(a)));
+	assert_int_equal(method_status(&r, (const char *[]){ "target=is|are", NULL }), SN_EARG);
+	assert_non_null(strstr(sn_error(r.ctx), "one word"));
+	method_close(&r);
+}
+
 /* Every head and every neuron of transformers' modules. */
 static void heads_and_neurons_are_transformers(void **state)
 {
@@ -120,6 +137,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parts_sum_to_the_logit_in_every_form_of_block),
 		cmocka_unit_test(differences_are_the_engines),
+		cmocka_unit_test(words_come_from_columns),
 		cmocka_unit_test(heads_and_neurons_are_transformers),
 		cmocka_unit_test(encoders_that_norm_their_sums_are_refused),
 	};

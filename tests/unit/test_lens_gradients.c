@@ -88,11 +88,57 @@ static void ranks_are_at_most_the_tokens(void **state)
 	}
 }
 
+/* What a step does: with W - eta gradient for W, the output at token i moves by - eta sum_j (x_j . x_i) delta_j, and
+ * the loss by - eta times what the table says, to first order. */
+static void a_step_takes_away_what_is_said(void **state)
+{
+	method_run r;
+	sn_tokens t;
+	method_open(&r, test_ctx(state), "lens", "gradients", TINY, "data.txt", texts);
+	method_go(&r, (const char *[]){ "target=are", NULL });
+	assert_ok(r.ctx, sn_tokenize(r.ctx, sn_model_tokenizer(r.model), texts, strlen(texts) - 1, SN_ADD_SPECIAL, r.arena,
+	                             &t));
+	sn_tokens word;
+	assert_ok(r.ctx, sn_tokenize(r.ctx, sn_model_tokenizer(r.model), " are", 4, 0, r.arena, &word));
+	const sn_model_info *info = sn_model_get_info(r.model);
+	int64_t n = t.n, start[2] = { 0, n }, d = info->d_model, wide = info->d_mlp;
+	sn_batch batch = { .n = 1, .token = t.id, .start = start };
+	sn_goal goal = { .metric = SN_LOSS, .where = { .sel = SN_LAST }, .want = word.id, .n_want = 1 };
+	for (int l = 0; l < info->n_layer; l++) {
+		float *x = SN_TAKE(r.arena, float, n *wide), *delta = SN_TAKE(r.arena, float, n *d);
+		float *move = SN_TAKE(r.arena, float, n *d);
+		double before, after, eta = 1e-4;
+		sn_keep keep[2] = { { x, n, wide }, { delta, n, d } };
+		sn_tap tap[2] = {
+			{ .at = { .kind = SN_SITE_MLP_POST, .layer = (int16_t)l }, .where = { .sel = SN_ALL },
+			  .sink = &sn_sink_keep, .state = &keep[0] },
+			{ .at = { .kind = SN_SITE_MLP_OUT_OUT, .layer = (int16_t)l }, .where = { .sel = SN_ALL }, .what = SN_GRAD,
+			  .sink = &sn_sink_keep, .state = &keep[1] } };
+		sn_plan plan = { .size = sizeof plan, .n_tap = 2, .tap = tap, .n_goal = 1, .goal = &goal };
+		assert_ok(r.ctx, sn_run(r.ctx, r.model, &batch, &plan, NULL, &before));
+		for (int64_t i = 0; i < n; i++)
+			for (int64_t k = 0; k < n; k++) {
+				double product = 0;
+				for (int64_t c = 0; c < wide; c++) product += (double)x[i * wide + c] * x[k * wide + c];
+				for (int64_t c = 0; c < d; c++) move[i * d + c] -= (float)(eta * product * delta[k * d + c]);
+			}
+		sn_tensor src = sn_tensor_f32(move, n, d);
+		sn_edit edit = { .op = SN_OP_ADD, .at = tap[1].at, .where = { .sel = SN_ALL }, .src = &src };
+		sn_plan stepped = { .size = sizeof plan, .n_edit = 1, .edit = &edit, .n_goal = 1, .goal = &goal };
+		assert_ok(r.ctx, sn_run(r.ctx, r.model, &batch, &stepped, NULL, &after));
+		double said = method_number(&r, MATRICES, find_row(&r, MATRICES, "OUT", l, -1), "step");
+		if (!(fabs((before - after) / eta / said - 1) < 0.05))
+			fail_msg("block %d: a step takes %g away, said %g", l, (before - after) / eta, said);
+	}
+	method_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gradients_are_autograds),
 		cmocka_unit_test(ranks_are_at_most_the_tokens),
+		cmocka_unit_test(a_step_takes_away_what_is_said),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

@@ -274,21 +274,6 @@ static sn_status keep_values(const job *j, const sn_batch *batch, reading *r, sn
 
 /* ---- words ---- */
 
-static sn_status word_at(const job *j, const sn_column *column, const char *option, int64_t row, sn_arena *arena,
-                         int32_t *id)
-{
-	const char *word = column ? column->s[row] : strcmp(option, "auto") == 0 ? NULL : option;
-	sn_lens_words words;
-	*id = -1;
-	if (!word) return SN_OK;
-	sn_status status = sn_lens_words_of(&words, j->ctx, j->model, word, arena);
-	if (status != SN_OK || words.n != 1)
-		return sn_fail(j->ctx, SN_EARG, "%s: row %lld: %s", j->data->source, (long long)row + 1,
-		               status != SN_OK ? sn_error(j->ctx) : "one word is explained at a time");
-	*id = words.id[0];
-	return SN_OK;
-}
-
 static sn_status find_words(const job *j, reading *r, int64_t first, sn_arena *arena)
 {
 	double *logit;
@@ -299,9 +284,11 @@ static sn_status find_words(const job *j, reading *r, int64_t first, sn_arena *a
 	SN_TRY(sn_vocabulary_read(j->ctx, j->model, &read, arena));
 	for (int64_t i = 0; i < r->n; i++) {
 		int32_t id;
-		SN_TRY(word_at(j, j->target, j->param->target, j->texts.text[first + i].row, arena, &id));
+		SN_TRY(sn_lens_word_at(j->ctx, j->model, j->data, j->target, j->param->target, j->texts.text[first + i].row,
+		                       arena, &id));
 		if (id >= 0) r->target[i] = id;
-		SN_TRY(word_at(j, j->foil, j->param->foil, j->texts.text[first + i].row, arena, &r->foil[i]));
+		SN_TRY(sn_lens_word_at(j->ctx, j->model, j->data, j->foil, j->param->foil, j->texts.text[first + i].row, arena,
+		                       &r->foil[i]));
 	}
 	return SN_OK;
 }
@@ -364,18 +351,6 @@ static sn_status add_text(job *j, const reading *r, int64_t i, const sn_lens_tex
 	              sn_num(embedding), sn_num(attn), sn_num(mlp), sn_num(d->constant), sn_num(gap), sn_num(scale));
 }
 
-/* Where a text's word is predicted: behind it; in a masked model at the mask. */
-static sn_status place_of(const job *j, const sn_lens_text *t, int64_t *place)
-{
-	const sn_model_info *info = sn_model_get_info(j->model);
-	*place = t->token.n - 1;
-	if (info->causal) return SN_OK;
-	for (int64_t i = 0; i < t->token.n; i++)
-		if (t->token.id[i] == info->mask) return *place = i, SN_OK;
-	return sn_fail(j->ctx, SN_EPARSE, "%s: row %lld: the text has no mask, where a masked model predicts",
-	               j->data->source, (long long)t->row + 1);
-}
-
 static sn_status read_in(job *j, int64_t first, int64_t n, sn_arena *arena)
 {
 	reading r = { .n = n };
@@ -383,7 +358,7 @@ static sn_status read_in(job *j, int64_t first, int64_t n, sn_arena *arena)
 	SN_TRY(sn_lens_batch(&batch, &j->texts, first, n, arena));
 	SN_NEW(r.place, arena, int64_t, n);
 	for (int64_t i = 0; i < n; i++) {
-		SN_TRY(place_of(j, &j->texts.text[first + i], &r.place[i]));
+		SN_TRY(sn_lens_place(j->ctx, j->model, j->data, &j->texts.text[first + i], &r.place[i]));
 		r.place[i] += batch.start[i];
 	}
 	SN_TRY(keep_values(j, &batch, &r, arena));
@@ -499,19 +474,13 @@ static sn_status check(const job *j)
 	return layer ? sn_fail(j->ctx, SN_EARG, "%s centres each branch's output", m->info.path) : SN_OK;
 }
 
-static const sn_column *word_column(const sn_dataset *data, const char *option, const char *usual)
-{
-	const sn_column *c = sn_dataset_column(data, strcmp(option, "auto") == 0 ? usual : option);
-	return c && c->type == SN_TYPE_TEXT ? c : NULL;
-}
-
 static sn_status run_in(job *j, const sn_input *in)
 {
 	const sn_shape *s = &j->model->shape;
 	SN_TRY(check(j));
 	SN_TRY(sn_lens_read(&j->texts, j->ctx, in, j->param->column, j->param->limit, j->arena));
-	j->target = word_column(j->data, j->param->target, "target");
-	j->foil = word_column(j->data, j->param->foil, "foil");
+	j->target = sn_lens_word_column(j->data, j->param->target, "target");
+	j->foil = sn_lens_word_column(j->data, j->param->foil, "foil");
 	SN_NEW(j->attn, j->arena, sn_clustered, s->n_layer);
 	SN_NEW(j->mlp, j->arena, sn_clustered, s->n_layer);
 	SN_NEW(j->head, j->arena, sn_clustered, (int64_t)s->n_layer * s->n_head);

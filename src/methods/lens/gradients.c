@@ -140,18 +140,6 @@ static sn_site_kind out_site(const job *j, const matrix *m)
 	return j->model->shape.form.gated ? m->out : m->out_plain;
 }
 
-/* Where the word is predicted: the last token, or the mask. */
-static sn_status place_of(const job *j, const sn_lens_text *t, int64_t *place)
-{
-	const sn_model_info *info = sn_model_get_info(j->model);
-	*place = t->token.n - 1;
-	if (info->causal) return SN_OK;
-	for (int64_t i = 0; i < t->token.n; i++)
-		if (t->token.id[i] == info->mask) return *place = i, SN_OK;
-	return sn_fail(j->ctx, SN_EPARSE, "%s: row %lld: the text has no mask, where a masked model predicts",
-	               j->data->source, (long long)t->row + 1);
-}
-
 static sn_status find_words(const job *j, const sn_batch *batch, int64_t place, reading *r, sn_arena *arena)
 {
 	int64_t d = j->model->shape.d_head_out;
@@ -165,16 +153,8 @@ static sn_status find_words(const job *j, const sn_batch *batch, int64_t place, 
 	SN_TRY(sn_run(j->ctx, j->model, batch, &plan, NULL, NULL));
 	sn_vocabulary read = { .n = 1, .x = x, .top = 1, .top_id = &r->answer, .top_logit = &logit };
 	SN_TRY(sn_vocabulary_read(j->ctx, j->model, &read, arena));
-	r->target = r->answer;
-	const char *word = j->target ? j->target->s[r->text->row]
-		: strcmp(j->param->target, "auto") == 0 ? NULL : j->param->target;
-	sn_lens_words words = { 0 };
-	if (!word) return SN_OK;
-	SN_TRY(sn_lens_words_of(&words, j->ctx, j->model, word, arena));
-	if (words.n != 1)
-		return sn_fail(j->ctx, SN_EARG, "%s: row %lld: one target at a time, not \"%s\"", j->data->source,
-		               (long long)r->text->row + 1, word);
-	r->target = words.id[0];
+	SN_TRY(sn_lens_word_at(j->ctx, j->model, j->data, j->target, j->param->target, r->text->row, arena, &r->target));
+	if (r->target < 0) r->target = r->answer;
 	return SN_OK;
 }
 
@@ -355,7 +335,7 @@ static sn_status read_text(job *j, int64_t number, sn_arena *arena)
 	reading r = { .text = &j->texts.text[number], .n = j->texts.text[number].token.n };
 	bool detail = j->param->details == 0 || j->n_detail < j->param->details;
 	SN_TRY(sn_lens_batch(&batch, &j->texts, number, 1, arena));
-	SN_TRY(place_of(j, r.text, &place));
+	SN_TRY(sn_lens_place(j->ctx, j->model, j->data, r.text, &place));
 	SN_TRY(find_words(j, &batch, place, &r, arena));
 	SN_TRY(differentiate(j, &batch, place, &r, arena));
 	sn_clustered_add(&j->loss, r.loss, 1);
@@ -443,12 +423,10 @@ static sn_status find_listed(job *j)
 
 static sn_status run_in(job *j, const sn_input *in)
 {
-	bool automatic = strcmp(j->param->target, "auto") == 0;
 	SN_TRY(sn_lens_check(j->ctx, j->model));
 	SN_TRY(find_listed(j));
 	SN_TRY(sn_lens_read(&j->texts, j->ctx, in, j->param->column, j->param->limit, j->arena));
-	j->target = sn_dataset_column(j->data, automatic ? "target" : j->param->target);
-	if (j->target && j->target->type != SN_TYPE_TEXT) j->target = NULL;
+	j->target = sn_lens_word_column(j->data, j->param->target, "target");
 	SN_NEW(j->sum, j->arena, sums, j->model->shape.n_layer *KINDS);
 	sn_status status = read_all(j);
 	if ((status != SN_OK && status != SN_ECANCEL) || j->loss.n == 0) return status;

@@ -25,6 +25,9 @@ SN_CHECKED sn_status sn_lens_read(sn_lens_texts *out, sn_ctx *ctx, const sn_inpu
 /* Texts [first, first + n) as a batch whose row b is text first + b; from arena. */
 SN_CHECKED sn_status sn_lens_batch(sn_batch *out, const sn_lens_texts *texts, int64_t first, int64_t n,
                                    sn_arena *arena);
+/* The same for texts which[0..n), in that order. */
+SN_CHECKED sn_status sn_lens_batch_of(sn_batch *out, const sn_lens_texts *texts, const int64_t *which, int64_t n,
+                                      sn_arena *arena);
 /* Returns how many texts from `first` on have together at most n_token tokens; at least 1 where any is left. */
 int64_t sn_lens_fit(const sn_lens_texts *texts, int64_t first, int64_t n_token);
 /* Adds a limitation where texts were cut. */
@@ -40,6 +43,15 @@ typedef struct sn_lens_words { int n; int32_t *id; } sn_lens_words;
  * word that is not one token: the text says which it is. */
 SN_CHECKED sn_status sn_lens_words_of(sn_lens_words *out, sn_ctx *ctx, const sn_model *model, const char *words,
                                       sn_arena *arena);
+/* Where a text's next word is predicted: its last token; in a masked model the mask (SN_EPARSE where there is none). */
+SN_CHECKED sn_status sn_lens_place(sn_ctx *ctx, const sn_model *model, const sn_dataset *data, const sn_lens_text *text,
+                                   int64_t *place);
+/* The column that an option names, or (auto) the usual one; NULL: none, so the option is a word, or "auto". */
+const sn_column *sn_lens_word_column(const sn_dataset *data, const char *option, const char *usual);
+/* The word of a row, one token: of the column, or the option's own; -1: none is named. SN_EARG for several words. */
+SN_CHECKED sn_status sn_lens_word_at(sn_ctx *ctx, const sn_model *model, const sn_dataset *data,
+                                     const sn_column *column, const char *option, int64_t row, sn_arena *arena,
+                                     int32_t *id);
 /* Returns tokens with their numbers as one text, best first: " is .31 · are .27"; number: which is written, or NULL. */
 const char *sn_lens_list(sn_ctx *ctx, const sn_model *model, const int32_t *id, const double *number, int n,
                          sn_arena *arena);

@@ -47,21 +47,29 @@ sn_status sn_lens_read(sn_lens_texts *out, sn_ctx *ctx, const sn_input *in, cons
 	               (long long)n);
 }
 
-sn_status sn_lens_batch(sn_batch *out, const sn_lens_texts *texts, int64_t first, int64_t n, sn_arena *arena)
+sn_status sn_lens_batch_of(sn_batch *out, const sn_lens_texts *texts, const int64_t *which, int64_t n, sn_arena *arena)
 {
 	int64_t *start, *item;
 	int32_t *token;
 	SN_NEW(start, arena, int64_t, n + 1);
 	SN_NEW(item, arena, int64_t, n);
 	for (int64_t b = 0; b < n; b++) {
-		start[b + 1] = start[b] + texts->text[first + b].token.n;
-		item[b] = texts->text[first + b].row;
+		start[b + 1] = start[b] + texts->text[which[b]].token.n;
+		item[b] = texts->text[which[b]].row;
 	}
 	SN_NEW(token, arena, int32_t, start[n]);
 	for (int64_t b = 0; b < n; b++)
-		memcpy(token + start[b], texts->text[first + b].token.id, (size_t)(start[b + 1] - start[b]) * sizeof *token);
+		memcpy(token + start[b], texts->text[which[b]].token.id, (size_t)(start[b + 1] - start[b]) * sizeof *token);
 	*out = (sn_batch){ .n = (int32_t)n, .token = token, .start = start, .item = item };
 	return SN_OK;
+}
+
+sn_status sn_lens_batch(sn_batch *out, const sn_lens_texts *texts, int64_t first, int64_t n, sn_arena *arena)
+{
+	int64_t *which;
+	SN_NEW(which, arena, int64_t, n);
+	for (int64_t b = 0; b < n; b++) which[b] = first + b;
+	return sn_lens_batch_of(out, texts, which, n, arena);
 }
 
 int64_t sn_lens_fit(const sn_lens_texts *texts, int64_t first, int64_t n_token)
@@ -145,6 +153,41 @@ sn_status sn_lens_words_of(sn_lens_words *out, sn_ctx *ctx, const sn_model *mode
 		SN_TRY(word_of(ctx, model, at, size, arena, &out->id[out->n++]));
 		at += size + (at[size] == '|');
 	}
+	return SN_OK;
+}
+
+sn_status sn_lens_place(sn_ctx *ctx, const sn_model *model, const sn_dataset *data, const sn_lens_text *text,
+                        int64_t *place)
+{
+	const sn_model_info *info = sn_model_get_info(model);
+	*place = text->token.n - 1;
+	if (info->causal) return SN_OK;
+	for (int64_t i = 0; i < text->token.n; i++)
+		if (text->token.id[i] == info->mask) return *place = i, SN_OK;
+	return sn_fail(ctx, SN_EPARSE, "%s: row %lld: the text has no mask, where a masked model predicts", data->source,
+	               (long long)text->row + 1);
+}
+
+const sn_column *sn_lens_word_column(const sn_dataset *data, const char *option, const char *usual)
+{
+	const sn_column *c = sn_dataset_column(data, strcmp(option, "auto") == 0 ? usual : option);
+	return c && c->type == SN_TYPE_TEXT ? c : NULL;
+}
+
+sn_status sn_lens_word_at(sn_ctx *ctx, const sn_model *model, const sn_dataset *data, const sn_column *column,
+                          const char *option, int64_t row, sn_arena *arena, int32_t *id)
+{
+	const char *word = column ? column->s[row] : strcmp(option, "auto") == 0 ? NULL : option;
+	sn_lens_words words;
+	*id = -1;
+	if (!word) return SN_OK;
+	sn_status status = sn_lens_words_of(&words, ctx, model, word, arena);
+	if (status != SN_OK)
+		return sn_fail(ctx, status, "%s: row %lld: %s", data->source, (long long)row + 1, sn_error(ctx));
+	if (words.n != 1)
+		return sn_fail(ctx, SN_EARG, "%s: row %lld: \"%s\": one word is explained at a time", data->source,
+		               (long long)row + 1, word);
+	*id = words.id[0];
 	return SN_OK;
 }
 

@@ -86,19 +86,6 @@ static bool is_held_out(const job *j, int64_t text) { return j->texts.n >= FIFTH
 
 /* ---- streams ---- */
 
-static sn_status batch_of(const job *j, const int64_t *which, int64_t n, sn_arena *arena, sn_batch *out)
-{
-	int64_t *start;
-	int32_t *token;
-	SN_NEW(start, arena, int64_t, n + 1);
-	for (int64_t b = 0; b < n; b++) start[b + 1] = start[b] + j->texts.text[which[b]].token.n;
-	SN_NEW(token, arena, int32_t, start[n]);
-	for (int64_t b = 0; b < n; b++)
-		memcpy(token + start[b], j->texts.text[which[b]].token.id, (size_t)(start[b + 1] - start[b]) * sizeof *token);
-	*out = (sn_batch){ .n = (int32_t)n, .token = token, .start = start };
-	return SN_OK;
-}
-
 static sn_status read_streams(const job *j, const sn_batch *batch, sn_lens_streams *s, sn_arena *arena)
 {
 	int64_t d = j->model->shape.d_model;
@@ -143,7 +130,7 @@ static sn_status add_texts(job *j, const int64_t *which, int64_t n, sn_lens_mome
 	sn_batch batch;
 	sn_lens_streams s;
 	SN_TRY(sn_arena_open(&arena, j->ctx));
-	sn_status status = batch_of(j, which, n, arena, &batch);
+	sn_status status = sn_lens_batch_of(&batch, &j->texts, which, n, arena);
 	if (status == SN_OK) status = read_streams(j, &batch, &s, arena);
 	if (status == SN_OK) status = sn_lens_moments_add(j->ctx, m, &s, arena);
 	sn_arena_close(arena);
@@ -197,7 +184,7 @@ static sn_status take_step(job *j, const int64_t *which, int64_t n, sn_lens_adam
 	sn_batch batch;
 	sn_lens_streams s;
 	SN_TRY(sn_arena_open(&arena, j->ctx));
-	sn_status status = batch_of(j, which, n, arena, &batch);
+	sn_status status = sn_lens_batch_of(&batch, &j->texts, which, n, arena);
 	if (status == SN_OK) status = read_streams(j, &batch, &s, arena);
 	if (status == SN_OK) status = sn_lens_step(j->ctx, j->model, &j->t, &s, adam, loss, arena);
 	sn_arena_close(arena);
@@ -254,7 +241,7 @@ static sn_status evaluate_some(job *j, const sn_translators *t, const int64_t *w
 	sn_batch batch;
 	sn_lens_streams s;
 	float *h;
-	SN_TRY(batch_of(j, which, n, arena, &batch));
+	SN_TRY(sn_lens_batch_of(&batch, &j->texts, which, n, arena));
 	SN_TRY(read_streams(j, &batch, &s, arena));
 	if (t) SN_TRY(sn_translators_apply(j->ctx, j->model, t, s.x, s.n, arena));
 	int64_t group = j->n_layer + 1, m = s.n * group;
