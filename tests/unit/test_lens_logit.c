@@ -123,6 +123,29 @@ static void masked_models_are_read_at_the_mask(void **state)
 	method_close(&r);
 }
 
+/* Little memory: a text's places are read in slices, with the same result to the last bit. */
+static void slices_change_nothing(void **state)
+{
+	sn_options options = { .size = sizeof options, .threads = 2, .seed = 1, .memory = 1 << 18 };
+	sn_ctx *small;
+	method_run a, b;
+	assert_ok(test_ctx(state), sn_ctx_open(&small, &options));
+	method_open(&a, test_ctx(state), "lens", "logit", TINY, "data.txt", texts);
+	method_open(&b, small, "lens", "logit", TINY, "data.txt", texts);
+	method_go(&a, (const char *[]){ "details=0", NULL });
+	method_go(&b, (const char *[]){ "details=0", NULL });
+	assert_int_equal(sn_result_rows(a.result, FOLLOWED), sn_result_rows(b.result, FOLLOWED));
+	for (int64_t i = 0; i < sn_result_rows(a.result, FOLLOWED); i++) {
+		assert_true(method_number(&a, FOLLOWED, i, "logprob") == method_number(&b, FOLLOWED, i, "logprob"));
+		assert_true(method_number(&a, FOLLOWED, i, "rank") == method_number(&b, FOLLOWED, i, "rank"));
+	}
+	for (int64_t l = 0; l <= last_layer(&a); l++)
+		assert_true(method_number(&a, LAYERS, l, "kl") == method_number(&b, LAYERS, l, "kl"));
+	method_close(&b);
+	method_close(&a);
+	sn_ctx_close(small);
+}
+
 /* The words are in the picture and, cut, on the terminal; numbers of other measures stay numbers. */
 static void first_choices_stand_in_the_map(void **state)
 {
@@ -168,6 +191,7 @@ int main(void)
 		cmocka_unit_test(cells_and_averages_agree),
 		cmocka_unit_test(named_sites_are_read_as_the_stream_is),
 		cmocka_unit_test(masked_models_are_read_at_the_mask),
+		cmocka_unit_test(slices_change_nothing),
 		cmocka_unit_test(first_choices_stand_in_the_map),
 		cmocka_unit_test(what_cannot_be_is_refused),
 	};

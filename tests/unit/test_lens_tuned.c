@@ -147,7 +147,7 @@ static void fits_lessen_what_they_fit(void **state)
 static void what_cannot_be_is_refused(void **state)
 {
 	static const char *const wrong[][2] = {
-		{ "from=" SN_TESTS "/golden/lens", "params.pt" }, { "save=/nowhere/at/all", "cannot be made" },
+		{ "continue=" SN_TESTS "/golden/lens", "params.pt" }, { "save=/nowhere/at/all", "cannot be made" },
 	};
 	method_run r, other;
 	method_open(&r, test_ctx(state), "lens", "tuned", TINY, "data.txt", texts);

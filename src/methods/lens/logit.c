@@ -233,7 +233,10 @@ static sn_status list_wanted(const job *j, reading *r, int64_t first, sn_arena *
 
 /* ---- one run ---- */
 
-static sn_status keep_vectors(const job *j, const reading *r, float *x, sn_arena *arena)
+/* Places [first, first + n) of a run, read together. */
+typedef struct slice { int64_t first, n; } slice;
+
+static sn_status keep_vectors(const job *j, const reading *r, slice s, float *x, sn_arena *arena)
 {
 	sn_tap *tap;
 	sn_lens_keep *keep;
@@ -241,7 +244,7 @@ static sn_status keep_vectors(const job *j, const reading *r, float *x, sn_arena
 	SN_NEW(keep, arena, sn_lens_keep, j->group);
 	for (int i = 0; i < j->group; i++) {
 		keep[i] = (sn_lens_keep){ x, j->group, i, sn_model_get_info(j->model)->d_model };
-		tap[i] = (sn_tap){ .at = j->site[i], .where = { .sel = SN_LIST, .list = r->place, .n_list = r->n },
+		tap[i] = (sn_tap){ .at = j->site[i], .where = { .sel = SN_LIST, .list = r->place + s.first, .n_list = s.n },
 		                   .sink = &sn_lens_keep_sink, .state = &keep[i] };
 	}
 	sn_plan plan = { .size = sizeof plan, .n_tap = j->group, .tap = tap };
@@ -249,20 +252,20 @@ static sn_status keep_vectors(const job *j, const reading *r, float *x, sn_arena
 }
 
 /* The final distribution's first choice at each place. */
-static sn_status find_answers(const job *j, reading *r, const float *h, sn_arena *arena)
+static sn_status find_answers(const job *j, reading *r, slice s, const float *h, sn_arena *arena)
 {
 	int64_t d = j->model->shape.d_head_out;
 	float *x;
 	int32_t *id;
 	double *logit;
-	SN_NEW(x, arena, float, sn_gemm_room(r->n) * d);
-	SN_NEW(id, arena, int32_t, r->n);
-	SN_NEW(logit, arena, double, r->n);
-	for (int64_t i = 0; i < r->n; i++)
+	SN_NEW(x, arena, float, sn_gemm_room(s.n) * d);
+	SN_NEW(id, arena, int32_t, s.n);
+	SN_NEW(logit, arena, double, s.n);
+	for (int64_t i = 0; i < s.n; i++)
 		memcpy(x + i * d, h + (i * j->group + j->group - 1) * d, (size_t)d * sizeof *x);
-	sn_vocabulary read = { .n = r->n, .x = x, .top = 1, .top_id = id, .top_logit = logit };
+	sn_vocabulary read = { .n = s.n, .x = x, .top = 1, .top_id = id, .top_logit = logit };
 	SN_TRY(sn_vocabulary_read(j->ctx, j->model, &read, arena));
-	for (int64_t i = 0; i < r->n; i++) r->want[i * j->n_want] = id[i];
+	for (int64_t i = 0; i < s.n; i++) r->want[(s.first + i) * j->n_want] = id[i];
 	return SN_OK;
 }
 
@@ -271,12 +274,7 @@ static sn_status ask(const job *j, reading *r, sn_arena *arena)
 	int64_t m = r->n * j->group;
 	int top = (int)SN_MIN(j->param->top, j->model->shape.n_logit);
 	sn_vocabulary *v = &r->read;
-	int32_t *want;
 	*v = (sn_vocabulary){ .n = m, .n_want = j->n_want, .top = top, .group = j->group };
-	SN_NEW(want, arena, int32_t, m * j->n_want);
-	for (int64_t i = 0; i < m * j->n_want; i++)
-		want[i] = SN_MAX(r->want[i / j->n_want / j->group * j->n_want + i % j->n_want], 0);
-	v->want = want;
 	SN_NEW(v->lse, arena, double, m);
 	SN_NEW(v->entropy, arena, double, m);
 	SN_NEW(v->kl, arena, double, m);
@@ -287,21 +285,59 @@ static sn_status ask(const job *j, reading *r, sn_arena *arena)
 	return SN_OK;
 }
 
-static sn_status read_vectors(const job *j, reading *r, sn_arena *arena)
+/* The part of what is asked that concerns a slice, with its vectors h. */
+static sn_status read_vocabulary(const job *j, const reading *r, slice s, const float *h, sn_arena *arena)
+{
+	int64_t at = s.first * j->group, m = s.n * j->group, n_want = j->n_want;
+	const sn_vocabulary *all = &r->read;
+	int32_t *want;
+	SN_NEW(want, arena, int32_t, m * n_want);
+	for (int64_t i = 0; i < m * n_want; i++)
+		want[i] = SN_MAX(r->want[(s.first + i / n_want / j->group) * n_want + i % n_want], 0);
+	sn_vocabulary v = { .n = m, .x = h, .n_want = j->n_want, .want = want, .top = all->top, .group = j->group,
+	                    .lse = all->lse + at, .entropy = all->entropy + at, .kl = all->kl + at,
+	                    .logit = all->logit + at * n_want, .rank = all->rank + at * n_want,
+	                    .top_id = all->top_id + at * all->top, .top_logit = all->top_logit + at * all->top };
+	return sn_vocabulary_read(j->ctx, j->model, &v, arena);
+}
+
+static sn_status read_slice(const job *j, reading *r, slice s, sn_arena *arena)
 {
 	float *x, *h;
-	int64_t m = r->n * j->group;
+	int64_t m = s.n * j->group;
 	SN_NEW(h, arena, float, sn_gemm_room(m) * j->model->shape.d_head_out);
 	sn_mark mark = sn_arena_mark(arena);
 	SN_NEW(x, arena, float, sn_gemm_room(m) * j->model->shape.d_model);
-	SN_TRY(keep_vectors(j, r, x, arena));
-	if (j->tuned.n) SN_TRY(sn_translators_apply(j->ctx, j->model, &j->tuned, x, r->n, arena));
+	SN_TRY(keep_vectors(j, r, s, x, arena));
+	if (j->tuned.n) SN_TRY(sn_translators_apply(j->ctx, j->model, &j->tuned, x, s.n, arena));
 	SN_TRY(sn_lens_head(j->ctx, j->model, x, m, h, arena));
-	SN_TRY(find_answers(j, r, h, arena));
+	SN_TRY(find_answers(j, r, s, h, arena));
 	sn_arena_reset(arena, mark);
+	return read_vocabulary(j, r, s, h, arena);
+}
+
+enum { VECTOR_BYTES = 96 << 20, SHARE = 64 };
+
+/* Places whose vectors are kept at once: few enough for the cache's neighbourhood, and for a small --memory. */
+static int64_t places_at_once(const job *j)
+{
+	int64_t bytes = (j->model->shape.d_model + j->model->shape.d_head_out) * 4 * j->group;
+	return SN_MAX(SN_MIN((int64_t)VECTOR_BYTES, sn_ctx_memory(j->ctx) / SHARE) / bytes, 1);
+}
+
+/* A text that is too long for the vectors of all its places goes through the model once for each slice of them: what
+ * the unembedding takes is many times that. */
+static sn_status read_vectors(const job *j, reading *r, sn_arena *arena)
+{
+	int64_t most = places_at_once(j);
 	SN_TRY(ask(j, r, arena));
-	r->read.x = h;
-	return sn_vocabulary_read(j->ctx, j->model, &r->read, arena);
+	for (slice s = { 0, 0 }; s.first < r->n; s.first += s.n) {
+		sn_mark mark = sn_arena_mark(arena);
+		s.n = SN_MIN(most, r->n - s.first);
+		SN_TRY(read_slice(j, r, s, arena));
+		sn_arena_reset(arena, mark);
+	}
+	return SN_OK;
 }
 
 /* ---- sums ---- */
@@ -444,16 +480,13 @@ static sn_status read_some(job *j, int64_t first, int64_t n)
 	return status;
 }
 
-enum { VECTOR_BYTES = 96 << 20 }; /* of what one run keeps */
-
 static sn_status read_all(job *j)
 {
-	const sn_shape *s = &j->model->shape;
-	int64_t a_token = (s->d_model + s->d_head_out + 8 * j->n_want) * 4 * j->group;
-	int64_t most = SN_MIN(SN_MAX(VECTOR_BYTES / a_token, 1), 8192);
+	bool last = strcmp(j->param->at, "last") == 0;
+	int64_t tokens = last ? 2048 : SN_MIN(places_at_once(j), (int64_t)8192);
 	for (int64_t first = 0, n; first < j->texts.n; first += n) {
 		sn_progress(j->ctx, "texts", first, j->texts.n);
-		n = sn_lens_fit(&j->texts, first, most);
+		n = sn_lens_fit(&j->texts, first, tokens);
 		SN_TRY(read_some(j, first, n));
 	}
 	sn_progress(j->ctx, "texts", j->texts.n, j->texts.n);

@@ -21,7 +21,7 @@ static const sn_param params[] = {
 	  offsetof(tuned_param, column), 0, 0, false },
 	{ "save", NULL, "folder to write config.json and params.pt to, in tuned-lens' layout; none", "none", NULL,
 	  SN_TYPE_TEXT, offsetof(tuned_param, save), 0, 0, false },
-	{ "from", NULL, "folder of a tuned lens to begin with, instead of init; none", "none", NULL, SN_TYPE_TEXT,
+	{ "continue", NULL, "folder of a tuned lens to begin with, instead of init; none", "none", NULL, SN_TYPE_TEXT,
 	  offsetof(tuned_param, from), 0, 0, false },
 	{ "init", NULL, "where fitting begins: the least-squares map to the last stream, or the logit lens",
 	  "least-squares", "least-squares|identity", SN_TYPE_TEXT, offsetof(tuned_param, init), 0, 0, false },
