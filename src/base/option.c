@@ -171,22 +171,23 @@ void sn_param_help(sn_buf *buf, const sn_param_table *table)
 
 enum { LONGEST_WORD = 63 };
 
-/* Levenshtein distance; more than LONGEST_WORD for words that long. */
+/* Letters that are missing, added, others, or swapped with their neighbour (optimal string alignment); more than
+ * LONGEST_WORD for words that long. */
 static int edit_distance(const char *a, const char *b)
 {
-	int n = (int)strlen(a), m = (int)strlen(b), row[LONGEST_WORD + 1];
+	int n = (int)strlen(a), m = (int)strlen(b), rows[3][LONGEST_WORD + 1];
 	if (n > LONGEST_WORD || m > LONGEST_WORD) return LONGEST_WORD + 1;
-	for (int j = 0; j <= m; j++) row[j] = j;
+	for (int j = 0; j <= m; j++) rows[0][j] = j;
 	for (int i = 1; i <= n; i++) {
-		int diagonal = row[0];
+		int *row = rows[i % 3], *above = rows[(i + 2) % 3], *higher = rows[(i + 1) % 3];
 		row[0] = i;
 		for (int j = 1; j <= m; j++) {
-			int cost = diagonal + (a[i - 1] != b[j - 1]);
-			diagonal = row[j];
-			row[j] = SN_MIN(cost, SN_MIN(row[j], row[j - 1]) + 1);
+			row[j] = SN_MIN(above[j - 1] + (a[i - 1] != b[j - 1]), SN_MIN(above[j], row[j - 1]) + 1);
+			bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+			if (swapped) row[j] = SN_MIN(row[j], higher[j - 2] + 1);
 		}
 	}
-	return row[m];
+	return rows[n % 3][m];
 }
 
 int sn_nearest(const char *name, const char *const *word, int n)

@@ -133,6 +133,9 @@ static void the_nearest_word_is_found(void **state)
 	assert_int_equal(sn_nearest("localise", word, 3), 0);
 	assert_int_equal(sn_nearest("prob", word, 3), 1);
 	assert_int_equal(sn_nearest("zzzzzzzz", word, 3), -1);
+	static const char *const near[] = { "from", "format" };
+	assert_int_equal(sn_nearest("fromat", near, 2), 1); /* neighbours swapped: one slip */
+	assert_int_equal(sn_nearest("frm", near, 2), 0);
 }
 
 static void numbers_read_back_as_the_same_bits(void **state)
