@@ -66,8 +66,8 @@ typedef struct sn_changed {
 /* Fills out [n_chosen] but for the adversary. */
 SN_CHECKED sn_status sn_explain_change(const sn_explained *e, int64_t permutations, sn_changed *out);
 /* Searches weights as unlike the model's as possible that leave the prediction within epsilon (total variation):
- * gradient steps (Adam) on -JSD + 500 max(sqrt(KL / 2) - epsilon, 0), Pinsker's bound in the place of Jain & Wallace's
- * max |dy|; only iterates whose total variation is within epsilon count. */
+ * p->steps gradient steps on -JSD, or on KL where the prediction has moved too far, then bisection between the model's
+ * weights and what was found. Only weights whose total variation is within epsilon count. */
 SN_CHECKED sn_status sn_explain_attack(const sn_explained *e, const sn_explain_param *p, sn_changed *out);
 
 #endif

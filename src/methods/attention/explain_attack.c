@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-static const double step_size = 0.2, penalty = 500, decay1 = 0.9, decay2 = 0.999;
+static const double first_step = 0.3, last_step = 0.03;
 
 /* Rows: n_chosen x starts, each with weights softmax(theta) for every head. */
 typedef struct attack {
@@ -14,9 +14,8 @@ typedef struct attack {
 	int32_t rows;
 	int64_t size, d;             /* of a row's weights, of z */
 	double *own;                 /* [n_chosen][size] the model's */
-	double *theta, *a, *m, *v;   /* [rows][size]; Adam's moments */
+	double *theta, *a, *g;       /* [rows][size]; g: the derivative of what is minimised by theta */
 	float *z, *slope;            /* [rows][d] and the derivative of KL by it */
-	double *kl;
 	sn_predicted got;
 	sn_batch batch;
 	sn_plan plan;
@@ -63,7 +62,7 @@ static double divergence(const attack *k, int32_t row)
 	return sum / k->e->info->n_head;
 }
 
-/* Derivative of what is minimised by one head's weights. */
+/* Derivative by one head's weights of what is minimised: KL where the prediction has moved too far, -JSD otherwise. */
 static void weight_slope(const attack *k, int32_t row, int h, double *out)
 {
 	const sn_explained *e = k->e;
@@ -72,34 +71,36 @@ static void weight_slope(const attack *k, int32_t row, int h, double *out)
 	int64_t width = (int64_t)e->info->n_kv_head * d;
 	const double *own = k->own + layer_of(k, row) * k->size + (int64_t)h * n,
 				 *a = k->a + row * k->size + (int64_t)h * n;
-	const float *value = e->value + (int64_t)layer_of(k, row) * n * width + kv * d,
-				*slope = k->slope + row * k->d + h * d;
-	double bound = sqrt(fmax(k->kl[row], 0) / 2), pull = bound > k->p->epsilon ? penalty / (4 * bound) : 0;
+	const float *value = e->value + (int64_t)layer_of(k, row) * n * width + kv * d;
+	const float *slope = k->slope + row * k->d + h * d;
+	bool far = !(k->got.tvd[row] <= k->p->epsilon);
 	for (int32_t i = 0; i < n; i++) {
-		double sum = 0;
-		for (int j = 0; pull > 0 && j < d; j++) sum += (double)slope[j] * value[i * width + j];
-		out[i] = pull * sum - log(2 * a[i] / (a[i] + own[i]) + 1e-300) / 2 / e->info->n_head;
+		out[i] = far ? 0 : -log(2 * a[i] / (a[i] + own[i]) + 1e-300) / 2;
+		for (int j = 0; far && j < d; j++) out[i] += (double)slope[j] * value[i * width + j];
 	}
 }
 
-/* One step of Adam on theta, through the softmax. */
+/* A step of the switching subgradient method (Polyak 1967): along either gradient, through the softmax, of a length
+ * that falls as the search goes on. */
 static void descend(attack *k, int64_t step, double *slope)
 {
 	int32_t n = k->e->n_key;
-	double scale = step_size * sqrt(1 - pow(decay2, (double)step)) / (1 - pow(decay1, (double)step));
-	for (int32_t r = 0; r < k->rows; r++)
+	double done = (double)(step - 1) / (double)k->p->steps, size = first_step * pow(last_step / first_step, done);
+	for (int32_t r = 0; r < k->rows; r++) {
+		double square = 0, *g = k->g + r * k->size, *theta = k->theta + r * k->size;
 		for (int h = 0; h < k->e->info->n_head; h++) {
-			int64_t at = r * k->size + (int64_t)h * n;
+			const double *a = k->a + r * k->size + (int64_t)h * n;
 			double mean = 0;
 			weight_slope(k, r, h, slope);
-			for (int32_t i = 0; i < n; i++) mean += k->a[at + i] * slope[i];
+			for (int32_t i = 0; i < n; i++) mean += a[i] * slope[i];
 			for (int32_t i = 0; i < n; i++) {
-				double g = k->a[at + i] * (slope[i] - mean);
-				k->m[at + i] = decay1 * k->m[at + i] + (1 - decay1) * g;
-				k->v[at + i] = decay2 * k->v[at + i] + (1 - decay2) * g * g;
-				k->theta[at + i] -= scale * k->m[at + i] / (sqrt(k->v[at + i]) + 1e-8);
+				g[(int64_t)h * n + i] = a[i] * (slope[i] - mean);
+				square += g[(int64_t)h * n + i] * g[(int64_t)h * n + i];
 			}
 		}
+		double scale = square > 0 ? size / sqrt(square / (double)k->size) : 0;
+		for (int64_t i = 0; i < k->size; i++) theta[i] -= scale * g[i];
+	}
 }
 
 static void take_best(attack *k, sn_changed *out)
@@ -112,6 +113,38 @@ static void take_best(attack *k, sn_changed *out)
 		best->adversary = x;
 		best->adversary_tvd = k->got.tvd[r];
 	}
+}
+
+/* From the model's weights towards the last iterates, as far as the prediction allows: bisection of forks. */
+static sn_status polish(attack *k, sn_changed *out)
+{
+	enum { ROUNDS = 10 };
+	double *low, *high, *far;
+	int *layer;
+	SN_NEW(low, k->e->arena, double, k->rows);
+	SN_NEW(high, k->e->arena, double, k->rows);
+	SN_NEW(far, k->e->arena, double, k->rows * k->size);
+	SN_NEW(layer, k->e->arena, int, k->rows);
+	memcpy(far, k->a, (size_t)(k->rows * k->size) * sizeof *far);
+	for (int32_t r = 0; r < k->rows; r++) {
+		layer[r] = layer_of(k, r);
+		high[r] = 1;
+	}
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int32_t r = 0; r < k->rows; r++) {
+			double share = (low[r] + high[r]) / 2;
+			for (int64_t i = r * k->size; i < (r + 1) * k->size; i++)
+				k->a[i] = (1 - share) * k->own[layer[r] * k->size + i % k->size] + share * far[i];
+			sn_explain_mix(k->e, layer[r], k->a + r * k->size, k->z + r * k->d);
+		}
+		sn_mark mark = sn_arena_mark(k->e->arena);
+		SN_TRY(sn_explain_variants(k->e, k->rows, layer, k->z, &k->got));
+		take_best(k, out);
+		for (int32_t r = 0; r < k->rows; r++)
+			*(k->got.tvd[r] <= k->p->epsilon ? &low[r] : &high[r]) = (low[r] + high[r]) / 2;
+		sn_arena_reset(k->e->arena, mark);
+	}
+	return SN_OK;
 }
 
 /* ---- the plan, made once ---- */
@@ -155,11 +188,9 @@ static sn_status open_attack(attack *k)
 	SN_NEW(k->own, arena, double, k->e->n_chosen * k->size);
 	SN_NEW(k->theta, arena, double, n);
 	SN_NEW(k->a, arena, double, n);
-	SN_NEW(k->m, arena, double, n);
-	SN_NEW(k->v, arena, double, n);
+	SN_NEW(k->g, arena, double, n);
 	SN_NEW(k->z, arena, float, k->rows * k->d);
 	SN_NEW(k->slope, arena, float, k->rows * k->d);
-	SN_NEW(k->kl, arena, double, k->rows + 1);
 	SN_NEW(k->got.tvd, arena, double, k->rows);
 	SN_NEW(k->got.js, arena, double, k->rows);
 	SN_NEW(k->got.top, arena, int32_t, k->rows);
@@ -183,9 +214,8 @@ sn_status sn_explain_attack(const sn_explained *e, const sn_explain_param *p, sn
 		SN_TRY(sn_poll(e->ctx));
 		to_weights(&k);
 		SN_TRY(sn_run(e->ctx, e->model, &k.batch, &k.plan, NULL, score));
-		memcpy(k.kl, score + 1, (size_t)k.rows * sizeof *score);
 		take_best(&k, out);
 		descend(&k, step, slope);
 	}
-	return SN_OK;
+	return polish(&k, out);
 }
