@@ -191,6 +191,26 @@ static void a_source_is_for_encoders(void **state)
 	end(&r);
 }
 
+/* The path may begin at another sentence of as many tokens: f there is that sentence's, and from itself nothing
+ * rises. */
+static void a_path_may_begin_at_another_sentence(void **state)
+{
+	static const char lines[] = "xqz\nzxq\n";
+	const sn_method *method = sn_method_find("attribute", "integrated-gradients");
+	run r = open_run(test_ctx(state));
+	sn_dataset_close(r.data);
+	assert_ok(r.ctx, sn_write_file(r.ctx, r.path, lines, strlen(lines)));
+	assert_ok(r.ctx, sn_dataset_open(&r.data, r.ctx, r.path));
+	run_method(&r, "integrated-gradients", (const char *[]){ "target=are", "baseline=zxq", NULL });
+	double other = item(&r, 1, ITEM_VALUE);
+	assert_true(fabs(item(&r, 0, ITEM_BASELINE) - other) < 1e-5 && fabs(item(&r, 1, ITEM_BASELINE) - other) < 1e-5);
+	assert_true(fabs(item(&r, 0, ITEM_VALUE) - other) > 1e-3 && fabs(item(&r, 1, ITEM_SUM)) < 1e-6);
+	assert_true(fabs(item(&r, 0, ITEM_GAP)) <= 0.01 * fabs(item(&r, 0, ITEM_VALUE) - other));
+	sn_arena_close(r.arena);
+	assert_int_equal(try_method(&r, method, (const char *[]){ "baseline=xqz and more", NULL }), SN_EARG);
+	end(&r);
+}
+
 /* ---- words, roles, groups ---- */
 
 enum { GROUPS = 2, GROUP_NAME = 1, GROUP_SIZE = 2, GROUP_UNITS = 11 };
@@ -289,6 +309,7 @@ int main(void)
 		cmocka_unit_test(a_source_is_left_out_token_by_token),
 		cmocka_unit_test(each_mask_has_its_token),
 		cmocka_unit_test(a_source_is_for_encoders),
+		cmocka_unit_test(a_path_may_begin_at_another_sentence),
 		cmocka_unit_test(words_sum_their_tokens),
 		cmocka_unit_test(groups_are_means_over_texts),
 		cmocka_unit_test(roles_and_parts_of_speech_are_read),

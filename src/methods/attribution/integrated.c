@@ -16,8 +16,9 @@ typedef struct integrated_param {
 
 static const sn_param params[] = {
 	SN_ATTRIBUTION_PARAMS(integrated_param),
-	{ "baseline", NULL, "where the path begins: the mean of the text's own vectors, zero, or a token's vector (a text "
-	  "of one token, such as <pad>)", "mean", NULL, SN_TYPE_TEXT, offsetof(integrated_param, baseline), 0, 0, false },
+	{ "baseline", NULL, "where the path begins: the mean of the text's own vectors, zero, a token's vector (a text of "
+	  "one token, such as <pad>), or another sentence of as many tokens", "mean", NULL, SN_TYPE_TEXT,
+	  offsetof(integrated_param, baseline), 0, 0, false },
 	{ "rule", NULL, "where on the path gradients are taken", "adaptive", "adaptive|gauss-legendre|trapezoid|midpoint",
 	  SN_TYPE_TEXT, offsetof(integrated_param, steps_rule), 0, 0, false },
 	{ "steps", "points", "points of the fixed rules", "50", NULL, SN_TYPE_INT, offsetof(integrated_param, steps), 2,
@@ -174,27 +175,60 @@ static double share(const stretch *t, int32_t i)
 	                                       t->hi.at * t->hi.slope[i]);
 }
 
-static double gap_of(const path *p, const stretch *t)
+/* What a stretch's scores sum to, less f's rise over it: known at every stretch, since f is. */
+static double excess(const path *p, const stretch *t)
 {
 	double sum = 0;
 	for (int32_t i = 0; i < p->n; i++) sum += share(t, i);
-	return fabs(sum - (t->hi.f - t->lo.f));
+	return sum - (t->hi.f - t->lo.f);
+}
+
+/* Where f is so rough that the rule does not even find half of its rise, the stretch has no scores: what is left out of
+ * neighbours then adds up to the rise over both, not to a pile of errors. */
+static bool trusted(const path *p, const stretch *t) { return fabs(excess(p, t)) <= 0.5 * fabs(t->hi.f - t->lo.f); }
+
+static double gap_of(const path *p, const stretch *t)
+{
+	return trusted(p, t) ? excess(p, t) : t->lo.f - t->hi.f;
 }
 
 static const double SMALLEST = 1e-30;   /* of the path: gradients below it may leave float32 */
 
-/* Marks the stretches whose gaps are above an equal share of what is allowed; returns the sum of all gaps. */
-static double mark_bad(const path *p, const line *l, double allowed, bool *bad, int32_t *n_bad)
+typedef struct rank { double gap; int32_t k; } rank;
+
+static int larger_first(const void *a, const void *b)
 {
-	double total = 0;
+	const rank *x = a, *y = b;
+	if (x->gap != y->gap) return (x->gap < y->gap) - (x->gap > y->gap);
+	return (x->k > y->k) - (x->k < y->k);
+}
+
+static bool divisible(const stretch *t)
+{
+	return t->open ? t->hi.at > SMALLEST : t->hi.at - t->lo.at > 1e-7 * t->hi.at;
+}
+
+/* The stretches with gaps that are more than one of n may have, the largest first, at most `most` of them. Returns
+ * whether all gaps together are allowed: their sum, and, lest it be small by chance, twice the root of their sum of
+ * squares. */
+static bool mark_bad(const path *p, const line *l, double allowed, int64_t most, rank *list, bool *bad, int32_t *n_bad)
+{
+	double sum = 0, square = 0;
 	*n_bad = 0;
 	for (int32_t k = 0; k < l->n; k++) {
 		double gap = gap_of(p, &l->at[k]);
-		total += gap;
-		bad[k] = gap > allowed / l->n && !(l->at[k].open && l->at[k].hi.at <= SMALLEST);
-		*n_bad += bad[k];
+		sum += gap;
+		square += gap * gap;
+		list[k] = (rank){ divisible(&l->at[k]) ? fabs(gap) : 0, k };
 	}
-	return total;
+	if (fabs(sum) <= allowed && 2 * sqrt(square) <= allowed) return true;
+	qsort(list, (size_t)l->n, sizeof *list, larger_first);
+	double each = allowed / (2 * sqrt((double)l->n));
+	for (int32_t i = 0; i < l->n && *n_bad < most && list[i].gap > (i < 4 ? 0 : each); i++) {
+		bad[list[i].k] = true;
+		++*n_bad;
+	}
+	return false;
 }
 
 /* The two points that halving a stretch asks for. */
@@ -259,44 +293,50 @@ static sn_status adaptive(path *p, const integrated_param *param, double *score,
 	SN_TRY(begin(p, &l));
 	for (;;) {
 		bool *bad;
+		rank *list;
 		int32_t n_bad;
 		SN_NEW(bad, p->arena, bool, l.n);
+		SN_NEW(list, p->arena, rank, l.n);
 		double allowed = param->tolerance * fabs(l.at[l.n - 1].hi.f - l.at[0].lo.f);
-		if (mark_bad(p, &l, allowed, bad, &n_bad) <= allowed || n_bad == 0) break;
-		if (p->evaluations + 2 * n_bad > param->most) break;
+		int64_t most = (param->most - p->evaluations) / 2;
+		if (mark_bad(p, &l, allowed, most, list, bad, &n_bad) || n_bad == 0) break;
 		SN_TRY(sn_poll(p->ctx));
 		SN_TRY(halve(p, &l, bad, n_bad));
 	}
-	for (int32_t i = 0; i < p->n; i++) {
-		score[i] = 0;
-		for (int32_t k = 0; k < l.n; k++) score[i] += share(&l.at[k], i);
-	}
+	for (int32_t i = 0; i < p->n; i++) score[i] = 0;
+	for (int32_t k = 0; k < l.n; k++)
+		for (int32_t i = 0; i < p->n && trusted(p, &l.at[k]); i++) score[i] += share(&l.at[k], i);
 	*sum = (sn_attribution_sum){ l.at[l.n - 1].hi.f, l.at[0].lo.f, p->evaluations };
 	return SN_OK;
 }
 
 /* ---- baselines ---- */
 
-static sn_status token_baseline(path *p, const char *text, float *out)
+/* The vectors of one token at every place, or of a text of as many tokens as the explained one has. */
+static sn_status text_baseline(path *p, const char *text, float *out)
 {
 	sn_tokens t;
-	int64_t start[2] = { 0, 1 };
-	SN_TRY(sn_tokenize(p->ctx, sn_model_tokenizer(p->model), text, strlen(text), SN_PARSE_SPECIAL, p->arena, &t));
+	const sn_tokenizer *tokenizer = sn_model_tokenizer(p->model);
+	SN_TRY(sn_tokenize(p->ctx, tokenizer, text, strlen(text), SN_PARSE_SPECIAL, p->arena, &t));
 	if (t.n != 1)
-		return sn_fail(p->ctx, SN_EARG, "--baseline \"%s\" is %lld tokens; expected zero, mean or a text of one token",
-		               text, (long long)t.n);
+		SN_TRY(sn_tokenize(p->ctx, tokenizer, text, strlen(text), SN_PARSE_SPECIAL | SN_ADD_SPECIAL, p->arena, &t));
+	if (t.n != 1 && t.n != p->n)
+		return sn_fail(p->ctx, SN_EARG,
+		               "--baseline \"%s\" is %lld tokens; expected zero, mean, a text of one token or of as many as "
+		               "row %lld has here (%d)",
+		               text, (long long)t.n, (long long)p->item->number, p->n);
+	int64_t start[2] = { 0, t.n }, one[2] = { 0, 1 }, source[2] = { 0, p->item->source.n };
 	sn_batch batch = { .n = 1, .token = t.id, .start = start }, enc = batch;
-	int64_t source[2] = { 0, p->item->source.n };
 	int32_t begin = sn_model_get_info(p->model)->decoder_start;
 	bool encoder = sn_attribution_at(p->item, &p->site) == &p->item->source;
 	if (p->item->source.n) batch.enc = &enc;
-	if (encoder) batch.token = &begin;
+	if (encoder) batch = (sn_batch){ .n = 1, .token = &begin, .start = one, .enc = &enc };
 	else enc = (sn_batch){ .n = 1, .token = p->item->source.token, .start = source };
-	sn_keep keep = { out, 1, p->d };
+	sn_keep keep = { out, t.n, p->d };
 	sn_tap tap = { .at = p->site, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep };
 	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
 	SN_TRY(sn_run(p->ctx, p->model, &batch, &plan, NULL, NULL));
-	for (int32_t i = 1; i < p->n; i++) memcpy(out + i * p->d, out, (size_t)p->d * sizeof *out);
+	for (int64_t i = t.n; i < p->n; i++) memcpy(out + i * p->d, out, (size_t)p->d * sizeof *out);
 	return SN_OK;
 }
 
@@ -323,7 +363,7 @@ static sn_status find_ends(path *p, const char *baseline)
 	p->x = x;
 	p->x0 = x0;
 	if (strcmp(baseline, "mean") == 0) mean_baseline(p, x0);
-	else if (strcmp(baseline, "zero") != 0) return token_baseline(p, baseline, x0);
+	else if (strcmp(baseline, "zero") != 0) return text_baseline(p, baseline, x0);
 	return SN_OK;
 }
 
@@ -348,8 +388,9 @@ extern const sn_method sn_method_attribute_integrated_gradients;
 const sn_method sn_method_attribute_integrated_gradients = {
 	.family = "attribute", .name = "integrated-gradients", .brief = "gradients along the path from a baseline",
 	.doc = "Scores that sum to f(x) - f(baseline). With --rule adaptive the path is halved where the scores of an "
-	       "interval do not sum to f's rise over it, so the gap is below --tolerance with as few points as the path "
-	       "needs. In models with RMSNorm a zero baseline is a poor one: scaling its input changes nothing for them "
+	       "interval do not sum to f's rise over it, until the sum of all gaps, and twice the root of their sum of "
+	       "squares, are below --tolerance; intervals where f is too rough for that have no scores and are part of the "
+	       "gap. In models with RMSNorm a zero baseline is a poor one: scaling its input changes nothing for them "
 	       "until it is tiny, so f moves up and down over thirty powers of ten before the path is visible, and no "
 	       "rule with equal steps sees that (the gap says so). At --sites in the blocks the whole layer is the input "
 	       "(layer integrated gradients).",
