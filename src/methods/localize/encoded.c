@@ -112,8 +112,9 @@ typedef struct cells {
 
 static size_t cell_size(const cells *l)
 {
-	return sizeof(cell_head) + (size_t)l->ev->items->n_fold * sizeof(int) +
-		   2 * (size_t)l->s->n_label * (size_t)l->ev->n_test * sizeof(float);
+	size_t numbers = (size_t)l->ev->items->n_fold + 2 * (size_t)l->s->n_label * (size_t)l->ev->n_test;
+	_Static_assert(sizeof(int) == sizeof(float) && _Alignof(cell_head) == 8, "numbers of four bytes behind a head");
+	return sizeof(cell_head) + (numbers + numbers % 2) * sizeof(float); /* results stand one behind the other */
 }
 
 /* Copies a cell's numbers between the scores and a result. */
