@@ -1,6 +1,8 @@
 /* Minimal pairs by the log-probabilities of whole sentences: `sonde behaviour pairs`, timed without loading.
  * usage: bench_blimp MODEL PAIRS.jsonl N_PAIRS OUT [f32|bf16x3|bf16]
  * prints one JSON line: pairs, accuracy, seconds, peak memory. OUT: a JSON line a pair, [good, bad] in nats. */
+#include "bench.h"
+
 #include "base/base.h"
 #include "model/model.h"
 
@@ -75,19 +77,12 @@ static sn_status bench(sn_ctx *ctx, char **argv)
 	return SN_OK;
 }
 
-static sn_precision precision_of(const char *name)
-{
-	for (int p = SN_F32_PRECISION; p <= SN_BF16_PRECISION; p++)
-		if (strcmp(sn_precision_name((sn_precision)p), name) == 0) return (sn_precision)p;
-	return SN_F32_PRECISION;
-}
-
 int main(int argc, char **argv)
 {
 	sn_options options = { .size = sizeof options, .threads = 2 };
 	sn_ctx *ctx;
-	if (argc == 6) options.precision = precision_of(argv[5]);
-	if (argc < 5 || argc > 6 || sn_ctx_open(&ctx, &options) != SN_OK) {
+	bool ok = argc == 5 || (argc == 6 && read_precision(argv[5], &options.precision));
+	if (!ok || sn_ctx_open(&ctx, &options) != SN_OK) {
 		fprintf(stderr, "usage: bench_blimp MODEL PAIRS.jsonl N_PAIRS OUT [f32|bf16x3|bf16]\n");
 		return 2;
 	}

@@ -2,6 +2,8 @@
  * usage: bench_forward MODEL DATA N_TEXTS OUT [f32|bf16x3|bf16 [THREADS [BLOCKS]]]   (f32, 2 threads, all blocks)
  * Prints one JSON line: tokens, seconds, tokens a second, GFLOP/s of the multiplications that the blocks need (no
  * unembedding; attention counts what is before each position), peak memory. */
+#include "bench.h"
+
 #include "base/base.h"
 #include "model/capture.h"
 #include "model/model.h"
@@ -124,15 +126,6 @@ static sn_status bench(sn_ctx *ctx, const order *o)
 	sn_model_close(model);
 	sn_arena_close(arena);
 	return SN_OK;
-}
-
-static bool read_precision(const char *name, sn_precision *out)
-{
-	for (int p = SN_F32_PRECISION; p <= SN_BF16_PRECISION; p++) {
-		*out = (sn_precision)p;
-		if (strcmp(sn_precision_name(*out), name) == 0) return true;
-	}
-	return false;
 }
 
 int main(int argc, char **argv)

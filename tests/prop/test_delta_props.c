@@ -1,6 +1,7 @@
 /* Delta execution and waves: whatever the form of the model, the forks, the edits, taps and goals, a run equals that of
  * the same rows without parents, each with its edits spelt out; and the memory budget, the size of steps and the number
  * of threads change no bit and no order. */
+#include "common/counter.h"
 #include "common/outcome.h"
 
 #include "model/cost.h"
@@ -22,28 +23,6 @@ enum { MODELS = 150, PLANS = 20 };
 #endif
 
 /* ---- contexts ---- */
-
-/* Memory that a context has now, and had at most. */
-typedef struct counter { int64_t now, peak; } counter;
-
-static void *count_alloc(void *payload, size_t size)
-{
-	counter *c = payload;
-	char *p = aligned_alloc(64, size + 64);
-	if (!p) return NULL;
-	memcpy(p, &size, sizeof size);
-	c->now += (int64_t)size;
-	c->peak = SN_MAX(c->peak, c->now);
-	return p + 64;
-}
-
-static void count_free(void *payload, void *p)
-{
-	size_t size;
-	memcpy(&size, (char *)p - 64, sizeof size);
-	((counter *)payload)->now -= (int64_t)size;
-	free((char *)p - 64);
-}
 
 static sn_ctx *open_ctx(int threads, int64_t tokens, int64_t memory, counter *c)
 {

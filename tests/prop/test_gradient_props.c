@@ -1,6 +1,7 @@
 /* What must hold for gradients in every form that the generic block can take: along a random direction the derivative
  * is the central difference of the score, at every site and through every kind of edit; taps change nothing; the memory
  * budget is kept and changes nothing, whether blocks are saved or computed twice. */
+#include "common/counter.h"
 #include "common/forms.h"
 #include "common/outcome.h"
 
@@ -275,28 +276,6 @@ static void derivatives_are_differences(void **state)
 }
 
 /* ---- memory ---- */
-
-/* Memory that a context has now, and had at most. */
-typedef struct counter { int64_t now, peak; } counter;
-
-static void *count_alloc(void *payload, size_t size)
-{
-	counter *c = payload;
-	char *p = aligned_alloc(64, size + 64);
-	if (!p) return NULL;
-	memcpy(p, &size, sizeof size);
-	c->now += (int64_t)size;
-	c->peak = SN_MAX(c->peak, c->now);
-	return p + 64;
-}
-
-static void count_free(void *payload, void *p)
-{
-	size_t size;
-	memcpy(&size, (char *)p - 64, sizeof size);
-	((counter *)payload)->now -= (int64_t)size;
-	free((char *)p - 64);
-}
 
 static void run_within(forms_case *f, int64_t memory, const sn_batch *batch, const sn_plan *plan, outcome *out,
                        counter *c)
