@@ -285,6 +285,16 @@ static void other_models_have_heads_too(void **state)
 	}
 }
 
+/* Texts, even of one token, are no items: the line says what is needed. */
+static void knockout_asks_for_items(void **state)
+{
+	method_run r;
+	method_open(&r, test_ctx(state), "attention", "knockout", TINY, "data.txt", "the\n");
+	assert_int_equal(method_status(&r, (const char *[]){ NULL }), SN_EARG);
+	assert_non_null(strstr(sn_error(r.ctx), "needs items with roles"));
+	method_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +307,7 @@ int main(void)
 		cmocka_unit_test(curves_meet_at_their_ends),
 		cmocka_unit_test(pairs_are_two_texts),
 		cmocka_unit_test(other_models_have_heads_too),
+		cmocka_unit_test(knockout_asks_for_items),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

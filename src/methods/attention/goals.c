@@ -32,6 +32,11 @@ sn_status sn_attn_goals_of_items(sn_attn_goals *out, sn_ctx *ctx, sn_model *mode
 	return out->n > 0 ? SN_OK : sn_fail(ctx, SN_EARG, "%s: no items", items->source);
 }
 
+bool sn_attn_has_items(const sn_dataset *data)
+{
+	return sn_dataset_column(data, "choices") && sn_dataset_column(data, "use");
+}
+
 /* ---- texts ---- */
 
 static const double hidden_share = 0.15;
@@ -147,8 +152,7 @@ sn_status sn_attn_goals_read(sn_attn_goals *out, sn_ctx *ctx, sn_model *model, c
 	*out = (sn_attn_goals){ .ctx = ctx, .model = model };
 	SN_TRY(check_model(ctx, sn_model_get_info(model)));
 	if (has_pairs(data, column)) return read_pairs(out, data, limit, arena);
-	if (!sn_dataset_column(data, "choices") || !sn_dataset_column(data, "use"))
-		return read_texts(out, data, column, limit, arena);
+	if (!sn_attn_has_items(data)) return read_texts(out, data, column, limit, arena);
 	SN_TRY(sn_items_read(&items, ctx, data, sn_model_tokenizer(model), true, arena));
 	return sn_attn_goals_of_items(out, ctx, model, items, limit, arena);
 }

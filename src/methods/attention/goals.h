@@ -31,6 +31,8 @@ static inline int32_t sn_attn_goal_units(const sn_attn_goals *goals) { return go
 /* The column of the texts, or of the good sentences where there are pairs (columns sentence_good and sentence_bad). */
 const char *sn_attn_goal_column(const sn_dataset *data, const char *column);
 
+/* Whether the data are a phenomenon's items, as `data make` writes them. */
+bool sn_attn_has_items(const sn_dataset *data);
 /* Reads the data: items as `data make` writes them are judged by their choice (the members of main pairs, or where
  * there are none all); minimal pairs (causal models) by log p(good) - log p(bad); anything else by its texts' loss: of
  * each token after the first, in masked models of a drawn 15 % of the tokens, which are hidden. Texts with nothing to

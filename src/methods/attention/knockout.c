@@ -443,15 +443,23 @@ sn_status sn_attention_knockout(const sn_attn_goals *goals, const sn_knockout_pa
 	return say(&k, &whole, band);
 }
 
+static sn_status check_input(sn_ctx *ctx, const sn_dataset *data, const sn_model_info *info)
+{
+	if (!sn_attn_has_items(data))
+		return sn_fail(ctx, SN_EARG, "%s: knockout needs items with roles (columns choices and use); write them with "
+		               "`sonde data make`", data->source);
+	if (!info->causal || info->n_layer_encoder)
+		return sn_fail(ctx, SN_EARG, "%s is no decoder-only model: its items have no choice at their last token",
+		               info->path);
+	return SN_OK;
+}
+
 static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
 {
 	const sn_knockout_param *p = param;
 	sn_attn_goals goals;
+	SN_TRY(check_input(ctx, in->data[0], sn_model_get_info(in->model[0])));
 	SN_TRY(sn_attn_goals_read(&goals, ctx, in->model[0], in->data[0], "auto", p->limit, sn_result_arena(out)));
-	if (!goals.items || !sn_model_get_info(in->model[0])->causal)
-		return sn_fail(ctx, SN_EARG,
-					   "%s: knockout takes items with roles, written by `sonde data make`, and a causal model",
-					   in->data[0]->source);
 	return sn_attention_knockout(&goals, p, out);
 }
 
