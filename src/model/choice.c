@@ -1,7 +1,10 @@
 #include "model/choice.h"
 #include "base/base.h"
+#include "model/finish.h"
 #include "model/gather.h"
 #include "model/grid.h"
+#include "model/lens.h"
+#include "model/model.h"
 
 #include <math.h>
 #include <string.h>
@@ -149,44 +152,37 @@ sn_status sn_choice_run(sn_ctx *ctx, sn_model *model, const sn_items *items, con
 
 enum { LENS_ROWS = 4096 };
 
-/* Rows 1 .. n are forks of row 0, one token that they equal until their own vectors stand at the end of the last block:
- * only that end is computed for them. x [n, d]. */
-static sn_status run_lens(sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *item, int32_t n, float *x,
-						  double *ld, sn_arena *arena)
+/* The logits of both forms of choice k for each row, the first form's before the second's. */
+static sn_status ask_choice(const sn_items *items, int k, const int64_t *item, int32_t n, sn_arena *arena, sn_ask *ask)
 {
-	const sn_model_info *info = sn_model_get_info(model);
-	int32_t *token, *parent, *fork, rows = n + 1;
-	int64_t *start, *all;
-	sn_goal *goal;
-	double *score, *each;
-	SN_NEW(token, arena, int32_t, rows);
-	SN_NEW(parent, arena, int32_t, rows);
-	SN_NEW(fork, arena, int32_t, rows);
-	SN_NEW(start, arena, int64_t, rows + 1);
-	SN_NEW(all, arena, int64_t, rows);
-	SN_NEW(each, arena, double, items->n_choice);
-	for (int32_t b = 0; b < rows; b++) {
-		token[b] = items->token[0];
-		parent[b] = b ? 0 : -1;
-		fork[b] = b > 0;
-		start[b + 1] = b + 1;
-		all[b] = b ? item[b - 1] : item[0];
+	for (int i = 0; i < 2; i++) {
+		const int32_t *form;
+		const int64_t *start;
+		SN_TRY(list_forms(items, k, i, item, n, arena, &form, &start));
+		for (int32_t b = 0; b < n; b++)
+			for (int64_t a = start[b]; a < start[b + 1]; a++) *ask++ = (sn_ask){ .slot = b, .id = form[a] };
 	}
-	int n_goal = sn_choice_goal_count(items);
-	SN_TRY(sn_choice_goals(ctx, items, all, rows, info->d_vocab, arena, &goal));
-	SN_NEW(score, arena, double, (int64_t)n_goal * rows);
-	sn_tensor src = sn_tensor_f32(x, n, info->d_model);
-	sn_edit set = { .op = SN_OP_SET,
-					.at = sn_boundary_site(model, info->n_layer),
-					.where = { .sel = SN_ALL, .row0 = 1, .n_row = n },
-					.src = &src };
-	sn_batch batch = { .n = rows, .token = token, .start = start, .parent = parent, .fork = fork };
-	sn_plan plan = { .size = sizeof plan, .n_edit = 1, .edit = &set, .n_goal = n_goal, .goal = goal };
-	SN_TRY(sn_run(ctx, model, &batch, &plan, NULL, score));
-	for (int32_t b = 1; b < rows; b++) {
-		sn_choice_combine(items, score + b, rows, each);
-		ld[b - 1] = 0;
-		for (int k = 0; k < items->n_choice; k++) ld[b - 1] += each[k] / items->n_choice;
+	return SN_OK;
+}
+
+/* Vectors x [n, d] of items through the model's end: ld [n]. */
+static sn_status run_lens(sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *item, int32_t n,
+						  const float *x, double *ld, sn_arena *arena)
+{
+	float *h;
+	SN_NEW(h, arena, float, sn_gemm_room(n) * model->shape.d_head_out);
+	SN_TRY(sn_lens_head(ctx, model, x, n, h, arena));
+	memset(ld, 0, (size_t)n * sizeof *ld);
+	for (int k = 0; k < items->n_choice; k++) {
+		int64_t n_form[2] = { 1 + items->choice[k].n_more[0], 1 + items->choice[k].n_more[1] };
+		sn_ask *ask;
+		SN_NEW(ask, arena, sn_ask, n * (n_form[0] + n_form[1]));
+		SN_TRY(ask_choice(items, k, item, n, arena, ask));
+		SN_TRY(sn_ask_logits(ctx, model, h, ask, n * (n_form[0] + n_form[1]), arena));
+		const sn_ask *foil = ask + n * n_form[0];
+		for (int32_t b = 0; b < n; b++)
+			ld[b] += (sn_ask_sum(ask + b * n_form[0], n_form[0]) - sn_ask_sum(foil + b * n_form[1], n_form[1])) /
+				items->n_choice;
 	}
 	return SN_OK;
 }
@@ -195,6 +191,7 @@ static sn_status read_lens(sn_ctx *ctx, sn_model *model, const sn_items *items, 
 						   double *ld, sn_arena *arena)
 {
 	sn_gather g;
+	SN_TRY(check_choices(ctx, items, sn_model_get_info(model)->d_vocab));
 	SN_TRY(sn_gather_residuals(&g, ctx, model, items, which, n_which, items->n_role - 1, 1, arena));
 	SN_ASSERT(g.n[0] == n_which);
 	int64_t cells = g.n_layer * n_which;

@@ -93,22 +93,21 @@ static void finish_logits(const sn_model *m, float *logits, int64_t id, int64_t 
 	if (m->shape.form.logit_softcap > 0) m->kernels->softcap(logits, n, (float)m->shape.form.logit_softcap);
 }
 
-static sn_status ask_words(sn_ending *f)
+sn_status sn_ask_logits(sn_ctx *ctx, sn_model *model, const float *h, sn_ask *ask, int64_t n, sn_arena *arena)
 {
-	sn_pass *p = f->p;
-	int64_t d = p->model->shape.d_head_out;
+	int64_t d = model->shape.d_head_out;
 	sn_ask **by_id;
 	float *w;
-	SN_NEW(by_id, p->arena, sn_ask *, f->n_ask);
-	SN_NEW(w, p->arena, float, d);
-	for (int64_t i = 0; i < f->n_ask; i++) by_id[i] = &f->ask[i];
-	qsort(by_id, (size_t)f->n_ask, sizeof *by_id, compare_ids);
-	for (int64_t i = 0; i < f->n_ask; i++) {
+	SN_NEW(by_id, arena, sn_ask *, n);
+	SN_NEW(w, arena, float, d);
+	for (int64_t i = 0; i < n; i++) by_id[i] = &ask[i];
+	qsort(by_id, (size_t)n, sizeof *by_id, compare_ids);
+	for (int64_t i = 0; i < n; i++) {
 		int32_t id = by_id[i]->id;
 		if (i == 0 || by_id[i - 1]->id != id)
-			SN_TRY(p->model->source.read(p->ctx, p->model->source.arg, sn_unembed_part(p->model), 0, id, 1, w));
-		by_id[i]->value = p->model->kernels->dot(p->h + by_id[i]->slot * d, w, d);
-		finish_logits(p->model, &by_id[i]->value, id, 1);
+			SN_TRY(model->source.read(ctx, model->source.arg, sn_unembed_part(model), 0, id, 1, w));
+		by_id[i]->value = model->kernels->dot(h + by_id[i]->slot * d, w, d);
+		finish_logits(model, &by_id[i]->value, id, 1);
 	}
 	return SN_OK;
 }
@@ -208,14 +207,16 @@ static void sum_logits(sn_ending *f)
 
 /* ---- scores ---- */
 
-double sn_combine(const sn_ending *f, int64_t first, int64_t last)
+double sn_ask_sum(const sn_ask *ask, int64_t n)
 {
-	if (last == first + 1) return f->ask[first].value;
+	if (n == 1) return ask->value;
 	double m = -INFINITY, sum = 0;
-	for (int64_t i = first; i < last; i++) m = SN_MAX(m, (double)f->ask[i].value);
-	for (int64_t i = first; i < last; i++) sum += exp(f->ask[i].value - m);
+	for (int64_t i = 0; i < n; i++) m = SN_MAX(m, (double)ask[i].value);
+	for (int64_t i = 0; i < n; i++) sum += exp(ask[i].value - m);
 	return m + log(sum);
 }
+
+double sn_combine(const sn_ending *f, int64_t first, int64_t last) { return sn_ask_sum(f->ask + first, last - first); }
 
 /* The logits of a place and their log-sum-exp; room: [V]. */
 static const float *logits_at(const sn_ending *f, int32_t row, int32_t pos, float *room, double *lse)
@@ -278,7 +279,7 @@ static sn_status score_logits(sn_ending *f)
 	} else if (f->distribution) {
 		SN_TRY(stream_distributions(f));
 	} else {
-		SN_TRY(ask_words(f));
+		SN_TRY(sn_ask_logits(f->p->ctx, f->p->model, f->p->h, f->ask, f->n_ask, f->p->arena));
 	}
 	score_places(f);
 	return SN_OK;

@@ -24,6 +24,12 @@ typedef struct sn_ending {
 	float *held[2];                  /* [V] logits that an earlier wave has left, of a place and of its reference */
 } sn_ending;
 
+/* Fills in the values of n asks, of vectors h [slots, d_head_out] as the unembedding reads them: a product with the
+ * token's row, the bias, the soft cap. Cost: n products, each token's row read once. */
+SN_CHECKED sn_status sn_ask_logits(sn_ctx *ctx, sn_model *model, const float *h, sn_ask *ask, int64_t n,
+								   sn_arena *arena);
+/* Returns the log of the summed exp of n asks: one logit, or a set of alternatives. */
+double sn_ask_sum(const sn_ask *ask, int64_t n);
 /* Returns the log of the summed exp of asks [first, last): one logit, or a set of alternatives. */
 double sn_combine(const sn_ending *f, int64_t first, int64_t last);
 /* Writes the goals' derivative by what the unembedding reads (after its site's edits) into out [m, d_head_out]. */

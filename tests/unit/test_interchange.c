@@ -185,6 +185,25 @@ static double ld_of(world *w, int32_t want, int32_t foil)
 	return ld;
 }
 
+/* The lens at the last boundary is the model's own end, alternatives and all; before it, it is another. */
+static void check_lens(world *w, double ld)
+{
+	int n_layer = sn_model_get_info(w->model)->n_layer;
+	int64_t item = 0;
+	int32_t span[2][2];
+	for (int i = 0; i < 2; i++) {
+		span[i][1] = (int32_t)(w->p.items.start[i + 1] - w->p.items.start[i]);
+		span[i][0] = span[i][1] - 1;
+	}
+	double *lens = SN_TAKE(w->arena, double, n_layer + 1);
+	w->p.items.n_role = 1;
+	w->p.items.span = (const int32_t(*)[2])span;
+	assert_ok(w->ctx, sn_choice_lens(w->ctx, w->model, &w->p.items, &item, 1, lens));
+	assert_true(fabs(lens[n_layer] - ld) < 1e-5);
+	assert_true(fabs(lens[0] - ld) > 1e-3);
+	w->p.items.n_role = 0;
+}
+
 /* himself or herself: probabilities of alternatives add up, on either side and on both. */
 static void alternatives_add_up(void **state)
 {
@@ -208,6 +227,7 @@ static void alternatives_add_up(void **state)
 		assert_int_equal(sn_choice_goal_count(&w.p.items), 1 + test[i].choice.n_more[0] + test[i].choice.n_more[1]);
 		assert_ok(w.ctx, sn_choice_run(w.ctx, w.model, &w.p.items, NULL, 1, &ld, each));
 		assert_true(fabs(ld - test[i].want) < 1e-9 && each[0] == ld);
+		check_lens(&w, ld);
 	}
 	w.p.choice.more[1][0] = 1 << 30;
 	assert_int_equal(sn_choice_run(w.ctx, w.model, &w.p.items, NULL, 1, &ld, each), SN_EARG);
