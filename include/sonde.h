@@ -392,6 +392,8 @@ typedef struct sn_plan {
 	const sn_goal *goal;
 	sn_rule rule;
 	bool whole;      /* all rows are one step, whatever their tokens: for a tap whose sink makes an edit's tensors */
+	bool lean;       /* gradients in less memory: blocks are computed twice instead of saved, and their transposed
+	                    weights packed as the pass back reaches them and freed behind it; half as long again */
 } sn_plan;
 
 /* ==== Models =================================================================================================== */

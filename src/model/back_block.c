@@ -228,5 +228,6 @@ sn_status sn_block_back(sn_pass *p)
 	const sn_layer *y = sn_layer_of(p->model, p->stage - 1);
 	SN_TRY(sn_model_need_layer_back(p->ctx, p->model, p->stage - 1));
 	SN_TRY(p->model->shape.form.parallel ? parallel_back(p, y) : serial_back(p, y));
+	if (p->c->plan->lean) sn_model_drop_layer_back(p->model, p->stage - 1);
 	return sn_visit_back(p, SN_SITE_RESID_PRE, p->back->dx, p->model->shape.d_model);
 }

@@ -176,7 +176,7 @@ static int64_t packed(const sn_model *m, sn_part part)
 	return has ? sn_part_rows(&m->shape, part) * sn_part_columns(&m->shape, part) : 0;
 }
 
-int64_t sn_weight_bytes(const sn_model *m, int stage, bool logits, bool gradient)
+int64_t sn_weight_bytes(const sn_model *m, int stage, bool logits, int back)
 {
 	static const sn_part in_block[] = { SN_PART_Q, SN_PART_K, SN_PART_V, SN_PART_O, SN_PART_CROSS_Q, SN_PART_CROSS_K,
 	                                    SN_PART_CROSS_V, SN_PART_CROSS_O, SN_PART_GATE, SN_PART_UP, SN_PART_DOWN };
@@ -186,7 +186,8 @@ int64_t sn_weight_bytes(const sn_model *m, int stage, bool logits, bool gradient
 	most = SN_MAX(packed(m, SN_PART_Q) + packed(m, SN_PART_K) + packed(m, SN_PART_V),
 	              packed(m, SN_PART_GATE) + packed(m, SN_PART_UP));
 	int blocks = SN_MIN(SN_MAX(stage, 0), s->n_layer), groups = blocks ? sn_group_of(s, blocks - 1) + 1 : 0;
-	int64_t sum = (groups * block + packed(m, SN_PART_PROJECT) + packed(m, SN_PART_HEAD)) * (gradient ? 2 : 1);
+	int64_t ends = packed(m, SN_PART_PROJECT) + packed(m, SN_PART_HEAD);
+	int64_t sum = (groups + SN_MIN(groups, back)) * block + (back ? 2 : 1) * ends;
 	if (logits) sum += s->n_logit * s->d_head_out;
 	return sum * bytes + most * (int64_t)sizeof(float);
 }

@@ -30,8 +30,8 @@ int64_t sn_cost_tokens(const sn_compiled *c, int32_t row);
 /* Returns the bytes of the activations of a step of m tokens, without logits. */
 int64_t sn_activation_bytes(const sn_shape *shape, int64_t m);
 /* Returns the bytes of a model's packed weights up to a stage (n_layer + 1: with the unembedding where logits are
- * needed whole), and what packing takes on the way. gradient: packed transposed too. */
-int64_t sn_weight_bytes(const sn_model *model, int stage, bool logits, bool gradient);
+ * needed whole), and what packing takes on the way. back: how many blocks' at most are packed transposed, too. */
+int64_t sn_weight_bytes(const sn_model *model, int stage, bool logits, int back);
 /* Returns the bytes of rows kept for later batches. */
 int64_t sn_state_bytes(const sn_shape *shape, int64_t tokens);
 /* Returns whether distributions are computed at all, and whether logits are needed whole. */

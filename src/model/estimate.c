@@ -23,6 +23,7 @@ typedef struct estimate {
 	const sn_pair *pair;
 	const sn_spot *spot;
 	int n_spot, n_site, steps, *site_of; /* [n_spot] */
+	bool lean;
 	tapped *site;
 	int64_t longest;
 	int32_t *row_of; /* [items->n] row among the chunk's members, -1 */
@@ -181,6 +182,7 @@ static sn_status run(estimate *e, const sn_batch *batch, const int64_t *item, sn
 	SN_TRY(sn_choice_sum(e->ctx, e->items, item, batch->n, sn_model_get_info(e->model)->d_vocab, e->arena, &goal));
 	SN_NEW(score, e->arena, double, (int64_t)e->items->n_choice * batch->n);
 	plan->size = sizeof *plan;
+	plan->lean = e->lean;
 	plan->goal = goal;
 	plan->n_goal = e->items->n_choice;
 	SN_TRY(sn_run(e->ctx, e->model, batch, plan, NULL, score));
@@ -416,8 +418,8 @@ static sn_status take_arrays(sn_exchange *out, const sn_items *items, int64_t n_
 }
 
 sn_status sn_interchange_estimate(sn_exchange *out, sn_ctx *ctx, sn_model *model, const sn_items *items,
-								  const sn_pair *pair, int64_t n_pair, const sn_spot *spot, int n_spot, int steps,
-								  sn_arena *arena)
+								  const sn_pair *pair, int64_t n_pair, const sn_spot *spot, int n_spot,
+								  sn_estimate_how how, sn_arena *arena)
 {
 	estimate e = { .ctx = ctx,
 				   .model = model,
@@ -425,7 +427,8 @@ sn_status sn_interchange_estimate(sn_exchange *out, sn_ctx *ctx, sn_model *model
 				   .pair = pair,
 				   .spot = spot,
 				   .n_spot = n_spot,
-				   .steps = steps,
+				   .steps = how.steps,
+				   .lean = how.lean,
 				   .longest = sn_items_longest(items),
 				   .out = out };
 	SN_TRY(take_arrays(out, items, n_pair, n_spot, arena));

@@ -5,6 +5,11 @@
 
 #include "model/interchange.h"
 
+typedef struct sn_estimate_how {
+	int steps;   /* along the line between embeddings; 0: the gradient at the base */
+	bool lean;   /* as sn_plan.lean says */
+} sn_estimate_how;
+
 /* Fills out as sn_interchange does for patches of whole vectors, with ld [n_pair, n_spot] = LD_b + sum over the spot's
  * positions of (x_s - x_b)' g, nats. steps 0: g = dLD/dx of the base. Otherwise g is the mean of that gradient at steps
  * midpoints of the line between the embeddings of source and base (integrated gradients of the input: Hanna et al.
@@ -16,6 +21,6 @@
  * the tapped places, at most 256 MiB unless one pair takes more. */
 SN_CHECKED sn_status sn_interchange_estimate(sn_exchange *out, sn_ctx *ctx, sn_model *model, const sn_items *items,
                                              const sn_pair *pair, int64_t n_pair, const sn_spot *spot, int n_spot,
-                                             int steps, sn_arena *arena);
+                                             sn_estimate_how how, sn_arena *arena);
 
 #endif

@@ -49,11 +49,14 @@ sn_status sn_gather_batch(sn_batch *out, const sn_items *items, const int64_t *w
 
 /* ---- norms at every position, without keeping the vectors ---- */
 
-typedef struct norms { float *norm; int64_t m; } norms;   /* NaN at a row's first position */
+typedef struct norms {
+	float *norm;             /* NaN at a row's first position */
+	int64_t m, taken;
+	bool last;               /* boundary of a step: tells how far the run is */
+} norms;
 
 static sn_status take_norms(sn_ctx *ctx, void *state, const sn_block *block)
 {
-	(void)ctx;
 	norms *s = state;
 	SN_ASSERT(block->first + block->m <= s->m);
 	int64_t d = block->x.dim[1];
@@ -63,6 +66,8 @@ static sn_status take_norms(sn_ctx *ctx, void *state, const sn_block *block)
 		for (int64_t j = 0; j < d; j++) sum += (double)x[j] * x[j];
 		s->norm[block->first + i] = block->pos[i] ? (float)sqrt(sum) : NAN;
 	}
+	s->taken += block->m;
+	if (s->last) sn_progress(ctx, "reading residual streams", s->taken, s->m);
 	return SN_OK;
 }
 
@@ -155,7 +160,7 @@ sn_status sn_gather_residuals(sn_gather *out, sn_ctx *ctx, sn_model *model, cons
 			tap[n_tap++] = (sn_tap){ .at = at, .where = { .sel = SN_SPAN_LAST, .arg = role0 + r },
 			                         .sink = &sn_sink_keep, .state = &keep[c] };
 		}
-		norm[l].m = batch.start[batch.n];
+		norm[l] = (norms){ .m = batch.start[batch.n], .last = l == out->n_layer - 1 };
 		SN_NEW(norm[l].norm, arena, float, norm[l].m);
 		tap[n_tap++] = (sn_tap){ .at = at, .where = { .sel = SN_ALL }, .sink = &norms_sink, .state = &norm[l] };
 	}

@@ -90,6 +90,7 @@ SN_CHECKED sn_status sn_model_need_ends(sn_ctx *ctx, sn_model *model);
 SN_CHECKED sn_status sn_model_need_unembed(sn_ctx *ctx, sn_model *model);
 /* Packs block l transposed, and the projections outside the blocks, if they are not yet. */
 SN_CHECKED sn_status sn_model_need_layer_back(sn_ctx *ctx, sn_model *model, int l);
+void sn_model_drop_layer_back(sn_model *model, int l);
 SN_CHECKED sn_status sn_model_need_ends_back(sn_ctx *ctx, sn_model *model);
 /* Frees what was packed. */
 void sn_model_unpack(sn_model *model);

@@ -49,13 +49,18 @@ sn_status sn_model_need_ends_back(sn_ctx *ctx, sn_model *m)
 	return pack(ctx, m, (stack){ { SN_PART_HEAD }, 1 }, 0, &m->head_back);
 }
 
+static void unpack(sn_model *m, sn_layer_back *y)
+{
+	sn_packed *const all[] = { y->qkv, y->o, y->cross_q, y->cross_kv, y->cross_o, y->first, y->down };
+	for (int i = 0; i < SN_COUNT(all); i++) sn_packed_free(m->gemm, all[i]);
+	*y = (sn_layer_back){ 0 };
+}
+
+void sn_model_drop_layer_back(sn_model *m, int l) { unpack(m, &sn_layer_of(m, l)->back); }
+
 void sn_model_unpack_back(sn_model *m)
 {
-	for (int l = 0; m->layer && l < sn_groups(&m->shape); l++) {
-		sn_layer_back *y = &m->layer[l].back;
-		sn_packed *const all[] = { y->qkv, y->o, y->cross_q, y->cross_kv, y->cross_o, y->first, y->down };
-		for (int i = 0; i < SN_COUNT(all); i++) sn_packed_free(m->gemm, all[i]);
-	}
+	for (int l = 0; m->layer && l < sn_groups(&m->shape); l++) unpack(m, &m->layer[l].back);
 	sn_packed_free(m->gemm, m->project_back);
 	sn_packed_free(m->gemm, m->head_back);
 }

@@ -80,9 +80,10 @@ static int64_t bytes_beside(const sn_compiled *c, const job *j, const sn_state *
 	bool whole, logits = sn_needs_logits(c, &whole);
 	int64_t kept = (keep ? sn_state_tokens(keep) : 0) + (keep && c->state ? sn_state_tokens(c->state) : 0);
 	for (int32_t b = 0; b < c->batch->n; b++) need = SN_MAX(need, c->need[b]);
-	int64_t bytes = (int64_t)sn_arena_bytes(c->arena) + sn_weight_bytes(c->model, need, logits, c->gradient) +
+	int back = !c->gradient ? 0 : c->plan->lean ? 1 : c->model->shape.n_layer;
+	int64_t bytes = (int64_t)sn_arena_bytes(c->arena) + sn_weight_bytes(c->model, need, logits, back) +
 		sn_state_bytes(&c->model->shape, kept);
-	if (j->cross) bytes += sn_weight_bytes(c->model->encoder, c->model->encoder->shape.n_layer, false, false);
+	if (j->cross) bytes += sn_weight_bytes(c->model->encoder, c->model->encoder->shape.n_layer, false, 0);
 	return bytes;
 }
 

@@ -54,7 +54,7 @@ static sn_status close_wave(cutter *k, int32_t end)
 	k->first = end;
 	if (end == first) return SN_OK;
 	int64_t bytes = sn_cost_bytes(k->c, &sum), saved = bytes + sn_cost_saving(k->c, &sum);
-	bool twice = k->taken + saved > k->most_bytes;
+	bool twice = k->c->plan->lean || k->taken + saved > k->most_bytes;
 	return push_wave(k, (sn_wave){ .first = first, .n = end - first, .tokens = sum.tokens,
 	                               .bytes = twice ? bytes : saved, .twice = twice });
 }

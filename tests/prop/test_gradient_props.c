@@ -348,9 +348,49 @@ static void the_budget_is_kept_and_changes_nothing(void **state)
 	assert_true(checked > MEMORY_CASES / 2 && less > checked);
 }
 
+/* ---- lean ---- */
+
+static bool holds_transposes(const sn_model *m)
+{
+	bool any = false;
+	for (int l = 0; l < m->shape.n_layer; l++) any |= sn_layer_of(m, l)->back.ready;
+	return any;
+}
+
+static void lean_changes_no_bit_and_leaves_nothing(void **state)
+{
+	int checked = 0;
+	for (uint64_t number = 1; number <= MEMORY_CASES; number++) {
+		forms_case f;
+		random_rows rows;
+		random_plan p;
+		outcome lean, usual;
+		char text[256];
+		forms_open(&f, test_ctx(state), number, false);
+		sn_rng rng = sn_rng_make(number, 78);
+		random_rows_make(&rows, &f, &rng);
+		random_plan_make(&p, &f, &rows, &rng);
+		differentiate(&p, &f, &rng);
+		p.plan.lean = true;
+		outcome_run(&f, f.ctx, &rows.batch, &p.plan, NULL, &lean);
+		assert_false(holds_transposes(f.model));
+		p.plan.lean = false;
+		outcome_run(&f, f.ctx, &rows.batch, &p.plan, NULL, &usual);
+		assert_int_equal(lean.status, usual.status);
+		if (usual.status == SN_OK) {
+			if (outcome_difference(&p.plan, rows.batch.n, &lean, &usual, 0, text, sizeof text))
+				fail_msg("case %d: %s", (int)number, text);
+			checked += holds_transposes(f.model);
+		}
+		forms_close(&f);
+	}
+	assert_true(checked > MEMORY_CASES / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(derivatives_are_differences),
-		                                cmocka_unit_test(the_budget_is_kept_and_changes_nothing) };
+		                                cmocka_unit_test(the_budget_is_kept_and_changes_nothing),
+		                                cmocka_unit_test(lean_changes_no_bit_and_leaves_nothing) };
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

@@ -63,6 +63,8 @@ static void read_wanted(world *w, const json_t *grid, sn_place place, wanted *ou
 		}
 }
 
+static const sn_estimate_how at_base;
+
 static void check(world *w, const json_t *grid, sn_place place, int steps)
 {
 	static wanted want;
@@ -70,7 +72,7 @@ static void check(world *w, const json_t *grid, sn_place place, int steps)
 	read_wanted(w, grid, place, &want);
 	assert_true(want.n > 50);
 	assert_ok(w->ctx, sn_interchange_estimate(&out, w->ctx, w->model, &w->p.items, w->p.pair, 2, want.spot, want.n,
-											  steps, w->arena));
+											  (sn_estimate_how){ .steps = steps }, w->arena));
 	for (int i = 0; i < want.n; i++)
 		if (!(fabs(out.ld[i] - out.base[0] - want.value[i]) < 3e-5 * fmax(1, 0.2 * fabs(want.value[i]))))
 			fail_msg("estimate %d of %d steps: %.7g, expected %.7g", i, steps, out.ld[i] - out.base[0], want.value[i]);
@@ -100,10 +102,12 @@ static void lengths_may_differ_at_last_tokens(void **state)
 	check(&w, json_object_get(unequal, "at_base"), SN_PLACE_ROLE_LAST, 0);
 	sn_spot spot = spot_at(&w, "blocks.0.hook_resid_pre", -1, SN_PLACE_AT, 1);
 	sn_exchange out;
-	assert_ok(w.ctx, sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, &spot, 1, 0, w.arena));
+	assert_ok(w.ctx,
+			  sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, &spot, 1, at_base, w.arena));
 	assert_true(isnan(out.ld[0]) && isfinite(out.base[0]) && out.base[0] == out.source[1]);
 	spot = spot_at(&w, "blocks.0.hook_resid_pre", -1, SN_PLACE_ROLE_LAST, 0);
-	assert_ok(w.ctx, sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, &spot, 1, 4, w.arena));
+	assert_ok(w.ctx, sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, &spot, 1,
+											 (sn_estimate_how){ .steps = 4 }, w.arena));
 	assert_true(isnan(out.ld[0]));
 	assert_int_equal(json_array_size(places), 4);
 	close_world(&w);
@@ -120,7 +124,7 @@ static void steps_sum_to_the_whole_change(void **state)
 	for (int k = 0; k < 2; k++) {
 		sn_exchange out;
 		assert_ok(w.ctx, sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, spot, 6,
-												 k ? 256 : 16, w.arena));
+												 (sn_estimate_how){ .steps = k ? 256 : 16 }, w.arena));
 		double sum = 0;
 		for (int i = 0; i < 6; i++) sum += out.ld[i] - out.base[0];
 		gap[k] = fabs(sum - (out.source[0] - out.base[0]));
@@ -138,14 +142,14 @@ static void bad_input_is_named(void **state)
 	open_world(&w, state, "gqa-tied");
 	sn_spot spot = spot_at(&w, "blocks.1.attn.hook_pattern", -1, SN_PLACE_AT, 1);
 	assert_int_equal(
-		sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, &spot, 1, 0, w.arena), SN_EARG);
+		sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, &spot, 1, at_base, w.arena), SN_EARG);
 	sn_pair beyond = { 0, 7, SN_PAIR_MAIN };
 	spot = spot_at(&w, "blocks.1.hook_resid_pre", -1, SN_PLACE_AT, 1);
-	assert_int_equal(sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, &beyond, 1, &spot, 1, 0, w.arena),
+	assert_int_equal(sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, &beyond, 1, &spot, 1, at_base, w.arena),
 					 SN_EARG);
 	w.p.items.n_choice = 0;
 	assert_int_equal(
-		sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, &spot, 1, 0, w.arena), SN_EARG);
+		sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, &spot, 1, at_base, w.arena), SN_EARG);
 	close_world(&w);
 }
 
@@ -158,7 +162,8 @@ static void alternatives_add_up_in_gradients_too(void **state)
 	open_world(&w, state, "gqa-untied");
 	w.p.choice = (sn_choice){ .form = { 3, 8 }, .n_more = { 1, 2 }, .more = { { 11 }, { 20, 25 } } };
 	for (int i = 0; i < 6; i++) spot[i] = spot_at(&w, "hook_embed", -1, SN_PLACE_AT, i);
-	assert_ok(w.ctx, sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, spot, 6, 256, w.arena));
+	assert_ok(w.ctx, sn_interchange_estimate(&out, w.ctx, w.model, &w.p.items, w.p.pair, 2, spot, 6,
+											 (sn_estimate_how){ .steps = 256 }, w.arena));
 	double sum = 0;
 	for (int i = 0; i < 6; i++) sum += out.ld[i] - out.base[0];
 	sn_exchange whole;

@@ -57,7 +57,7 @@ static sn_status estimate_all(estimated *r)
 	SN_NEW(r->spot, c->arena, sn_spot, c->n_spot);
 	for (int s = 0; s < c->n_spot; s++) r->spot[s] = sn_causal_aligned(c, s);
 	SN_TRY(sn_interchange_estimate(&r->guess, c->ctx, c->model, c->items, r->pair, r->n_pair, r->spot, c->n_spot,
-								   (int)r->param->steps, c->arena));
+								   (sn_estimate_how){ .steps = (int)r->param->steps }, c->arena));
 	SN_TRY(sn_causal_effects(&r->guessed, c, r->kind, r->pair, r->n_pair, &r->guess));
 	return order(r->guessed.nats.point, c->n_spot, c->arena, &r->ranked, &r->n_ranked);
 }

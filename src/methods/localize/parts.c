@@ -114,8 +114,8 @@ static sn_status estimate(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const m
 		place[c] = c % (ev->n_role + 1);
 	}
 	/* the line between embeddings needs members of one length */
-	int steps = ev->items->n_unequal > 0 ? 0 : ev->options.part_steps;
-	SN_TRY(sn_interchange_estimate(&x, ctx, model, ev->items, m->pair, m->n, spot, n_cell(ev), steps, scratch));
+	sn_estimate_how how = { .steps = ev->items->n_unequal > 0 ? 0 : ev->options.part_steps, .lean = true };
+	SN_TRY(sn_interchange_estimate(&x, ctx, model, ev->items, m->pair, m->n, spot, n_cell(ev), how, scratch));
 	SN_TRY(d_by_place(d, ev, m, &x));
 	SN_TRY(shares(&ev->part, ev, m, &x, d, place, ev->n_layer - 1));
 	return find_top(ev);

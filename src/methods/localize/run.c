@@ -185,7 +185,6 @@ static sn_status with_activations(sn_evidence *ev, sn_ctx *ctx, sn_model *model,
 {
 	double clock = sn_localize_now();
 	sn_gather g;
-	sn_progress(ctx, "reading residual streams", 0, 1);
 	SN_TRY(sn_gather_residuals(&g, ctx, model, ev->items, ev->probe, ev->n_probe, 0, ev->n_role, scratch));
 	SN_TRY(flag_norms(ev, &g));
 	sn_localize_lap(ev, SN_STAGE_GATHER, &clock);
