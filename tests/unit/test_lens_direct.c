@@ -30,12 +30,20 @@ static double own_difference(method_run *r, const char *text, const char *target
 	return score;
 }
 
+static double number(const json_t *object, const char *key) { return json_number_value(json_object_get(object, key)); }
+
+static void assert_near(double x, double want)
+{
+	if (!(fabs(x - want) < 1e-5 * (1 + fabs(want)))) fail_msg("%.9g, expected %.9g", x, want);
+}
+
 static void check_sums(method_run *r, const char *what)
 {
 	for (int64_t i = 0; i < sn_result_rows(r->result, ITEMS); i++) {
 		double logit = method_number(r, ITEMS, i, "logit"), gap = method_number(r, ITEMS, i, "gap");
 		double sum = method_number(r, ITEMS, i, "embedding") + method_number(r, ITEMS, i, "attention") +
 			method_number(r, ITEMS, i, "mlp") + method_number(r, ITEMS, i, "constant");
+		if (sn_model_get_info(r->model)->n_layer_encoder) sum += method_number(r, ITEMS, i, "cross");
 		if (!(fabs(gap) < 2e-5 * (1 + fabs(logit)))) fail_msg("%s, text %d: gap %g of %g", what, (int)i, gap, logit);
 		assert_true(fabs(sum - gap - logit) < 1e-9 * (1 + fabs(logit)));
 	}
@@ -123,6 +131,40 @@ static void heads_and_neurons_are_transformers(void **state)
 	sn_json_close(golden);
 }
 
+/* What an encoder-decoder's decoder reads of its own tokens and of the encoder, head by head. */
+static void decoders_of_pairs_are_transformers(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_json *golden;
+	const char *name;
+	json_t *model;
+	assert_ok(ctx, sn_json_load(&golden, ctx, SN_TESTS "/golden/lens/pairs.json", 0));
+	json_object_foreach(json_object_get(golden->root, "models"), name, model) {
+		static const char *const attention[] = { "heads", "cross" };
+		method_run r;
+		method_open_arch(&r, ctx, "lens", "direct", name, "data.jsonl",
+						 "{\"source\": \"keys on the table\", \"prefix\": \"the old\"}\n");
+		method_go(&r, (const char *[]){ "target=cat", "foil=dog", NULL });
+		check_sums(&r, name);
+		assert_near(method_number(&r, ITEMS, 0, "logit"), number(model, "difference"));
+		assert_near(method_number(&r, ITEMS, 0, "embedding"), number(model, "embedding"));
+		int n_layer = sn_model_get_info(r.model)->n_layer, n_head = sn_model_get_info(r.model)->n_head;
+		assert_int_equal(sn_result_rows(r.result, HEADS), 2 * n_layer * n_head);
+		for (int64_t i = 0; i < sn_result_rows(r.result, HEADS); i++) {
+			const json_t *blocks = json_object_get(model, attention[i / n_head / n_layer]);
+			const json_t *block = json_array_get(blocks, (size_t)(i / n_head % n_layer));
+			assert_near(method_number(&r, HEADS, i, "contribution"),
+						json_number_value(json_array_get(block, (size_t)(i % n_head))));
+			assert_string_equal(method_text(&r, HEADS, i, "attention"), i / n_head / n_layer ? "cross" : "self");
+		}
+		for (int l = 0; l < n_layer; l++)
+			assert_near(method_number(&r, PARTS, 1 + 2 * n_layer + l, "contribution"),
+						json_number_value(json_array_get(json_object_get(model, "mlp"), (size_t)l)));
+		method_close(&r);
+	}
+	sn_json_close(golden);
+}
+
 static void encoders_that_norm_their_sums_are_refused(void **state)
 {
 	method_run r;
@@ -139,6 +181,7 @@ int main(void)
 		cmocka_unit_test(differences_are_the_engines),
 		cmocka_unit_test(words_come_from_columns),
 		cmocka_unit_test(heads_and_neurons_are_transformers),
+		cmocka_unit_test(decoders_of_pairs_are_transformers),
 		cmocka_unit_test(encoders_that_norm_their_sums_are_refused),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);

@@ -123,6 +123,53 @@ static void masked_models_are_read_at_the_mask(void **state)
 	method_close(&r);
 }
 
+/* The engine's log p of the last of a target's tokens, after start, target and source. */
+static double pair_logprob(method_run *r, const char *source, const char *target)
+{
+	sn_tokens from, to;
+	int32_t token[16] = { sn_model_get_info(r->model)->decoder_start };
+	double score;
+	const sn_tokenizer *tokenizer = sn_model_tokenizer(r->model);
+	assert_ok(r->ctx, sn_tokenize(r->ctx, tokenizer, source, strlen(source), SN_ADD_SPECIAL, r->arena, &from));
+	assert_ok(r->ctx, sn_tokenize(r->ctx, tokenizer, target, strlen(target), SN_ADD_SPECIAL, r->arena, &to));
+	assert_true(to.n >= 2 && to.n <= 16);
+	memcpy(token + 1, to.id, (size_t)(to.n - 2) * sizeof *token);   /* without the end, and what is predicted */
+	int64_t start[2] = { 0, to.n - 1 }, from_start[2] = { 0, from.n };
+	sn_batch enc = { .n = 1, .token = from.id, .start = from_start };
+	sn_batch batch = { .n = 1, .token = token, .start = start, .enc = &enc };
+	sn_goal goal = { .metric = SN_LOGPROB, .where = { .sel = SN_LAST }, .want = &to.id[to.n - 2], .n_want = 1 };
+	sn_plan plan = { .size = sizeof plan, .n_goal = 1, .goal = &goal };
+	assert_ok(r->ctx, sn_run(r->ctx, r->model, &batch, &plan, NULL, &score));
+	return score;
+}
+
+/* Start token and target are read under their source; without a target the start alone. */
+static void decoders_of_pairs_are_read(void **state)
+{
+	static const char *const variants[] = { "t5", "bart", "mbart", "marian" };
+	for (int v = 0; v < SN_COUNT(variants); v++) {
+		method_run r;
+		double found = NAN;
+		method_open_arch(&r, test_ctx(state), "lens", "logit", variants[v], "data.jsonl",
+						 "{\"source\": \"keys on the table\", \"target\": \"the old cat\"}\n");
+		method_go(&r, (const char *[]){ "details=0", "top=2", NULL });
+		int64_t last = last_layer(&r);
+		assert_true(method_number(&r, LAYERS, last, "kl") == 0 && method_number(&r, LAYERS, 0, "kl") > 0);
+		assert_int_equal(method_number(&r, LAYERS, last, "positions"), 5); /* start, [CLS], three words */
+		for (int64_t i = 0; i < sn_result_rows(r.result, FOLLOWED); i++)
+			if (method_number(&r, FOLLOWED, i, "position") == 3 && method_number(&r, FOLLOWED, i, "layer") == last &&
+			    strcmp(method_text(&r, FOLLOWED, i, "followed"), "next token") == 0)
+				found = method_number(&r, FOLLOWED, i, "logprob");
+		assert_true(fabs(found - pair_logprob(&r, "keys on the table", "the old cat")) < 1e-4);
+		method_close(&r);
+		method_open_arch(&r, test_ctx(state), "lens", "logit", variants[v], "data.txt", "keys on the table\n");
+		method_go(&r, (const char *[]){ "token=cat", NULL });
+		assert_int_equal(method_number(&r, LAYERS, last, "positions"), 1);
+		assert_int_equal(method_status(&r, (const char *[]){ "decoder=target", NULL }), SN_ENOTFOUND);
+		method_close(&r);
+	}
+}
+
 /* Little memory: a text's places are read in slices, with the same result to the last bit. */
 static void slices_change_nothing(void **state)
 {
@@ -191,6 +238,7 @@ int main(void)
 		cmocka_unit_test(cells_and_averages_agree),
 		cmocka_unit_test(named_sites_are_read_as_the_stream_is),
 		cmocka_unit_test(masked_models_are_read_at_the_mask),
+		cmocka_unit_test(decoders_of_pairs_are_read),
 		cmocka_unit_test(slices_change_nothing),
 		cmocka_unit_test(first_choices_stand_in_the_map),
 		cmocka_unit_test(what_cannot_be_is_refused),

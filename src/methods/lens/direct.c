@@ -11,11 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct direct_param { const char *column, *target, *foil; int64_t neurons, limit; } direct_param;
+typedef struct direct_param { const char *column, *decoder, *target, *foil; int64_t neurons, limit; } direct_param;
 
 static const sn_param params[] = {
-	{ "column", NULL, "column of the text; auto: text, sentence, prefix or sentence_good", "auto", NULL, SN_TYPE_TEXT,
-	  offsetof(direct_param, column), 0, 0, false },
+	{ "column", NULL,
+	  "column of the text; auto: text, sentence, prefix or sentence_good (encoder-decoders, what the "
+	  "encoder reads: source, text or sentence)",
+	  "auto", NULL, SN_TYPE_TEXT, offsetof(direct_param, column), 0, 0, false },
+	{ "decoder", NULL, "encoder-decoders: column of what the decoder has read; auto: prefix, if there is such a column",
+	  "auto", NULL, SN_TYPE_TEXT, offsetof(direct_param, decoder), 0, 0, false },
 	{ "target", NULL,
 	  "word whose logit is explained, after the text: a column, or the word itself; auto: column target "
 	  "if there is one, else the model's answer",
@@ -48,6 +52,7 @@ static const sn_col part_columns[] = {
 static const sn_col head_columns[] = {
 	{ "head", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Head" },
 	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Block" },
+	{ "attention", NULL, NULL, SN_TYPE_TEXT, SN_FACET, 0, "Attention" },
 	{ "contribution", "logits", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Contribution" },
 	BOUNDS("contribution"),
 };
@@ -68,6 +73,7 @@ static const sn_col item_columns[] = {
 	{ "logit", "logits", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Logit (difference)" },
 	{ "embedding", "logits", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Embedding" },
 	{ "attention", "logits", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Attention" },
+	{ "cross", "logits", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Cross-attention" },
 	{ "mlp", "logits", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "MLPs" },
 	{ "constant", "logits", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Biases of the end" },
 	{ "gap", "logits", NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Gap" },
@@ -79,7 +85,8 @@ static const sn_table tables[] = {
 		"Mean contribution of each block's attention and MLP (their biases included) to the logit or difference of "
 		"logits, and of what enters the first block; intervals over texts.", false },
 	[HEADS] = { "heads", "Heads", head_columns, SN_COUNT(head_columns), SN_VIEW_HEAT,
-		"Mean contribution of each head, biases left out: orange raises the target over the foil, blue lowers it.",
+		"Mean contribution of each head, biases left out: orange raises the target over the foil, blue lowers it. "
+		"Attention to the decoder's own tokens and to the encoder's output (cross) are separate.",
 		false },
 	[NEURONS] = { "neurons", "Neurons that write most", neuron_columns, SN_COUNT(neuron_columns), SN_VIEW_TABLE,
 		"Feed-forward neurons by the size of their mean contribution: activation times the logit that the neuron's "
@@ -94,8 +101,9 @@ typedef struct direction {
 	double constant;           /* what biases of the end add */
 	float *end;                /* [d_head_out] what the unembedding's input is multiplied with */
 	float *stream;             /* [d_model] the same before the final norm, its gains included; centred for LayerNorm */
-	float *heads, *neurons;    /* [n_layer, heads * d_head], [n_layer, d_mlp] the same before the output matrices */
-	double *attn_bias, *mlp_bias;   /* [n_layer] before a branch's own norm */
+	float *heads, *cross, *neurons; /* [n_layer, heads * d_head] twice, [n_layer, d_mlp] the same before the output
+	                                   matrices; cross: of encoder-decoders */
+	double *attn_bias, *cross_bias, *mlp_bias;   /* [n_layer] before a branch's own norm */
 } direction;
 
 typedef struct job {
@@ -110,7 +118,8 @@ typedef struct job {
 	sn_arena *kept;            /* owns the directions, of which so many are kept at a time */
 	int n_direction;
 	direction *direction[64];
-	sn_clustered embedding, *attn, *mlp, *head, *neuron; /* [n_layer], [n_layer], [n_layer, heads], [n_layer, d_mlp] */
+	sn_clustered embedding, *attn, *cross, *mlp; /* [n_layer] */
+	sn_clustered *head, *cross_head, *neuron;    /* [n_layer, heads] twice, [n_layer, d_mlp] */
 	double *activation;        /* [n_layer, d_mlp] sums */
 	double worst;              /* largest gap */
 	sn_clustered logit;
@@ -192,6 +201,8 @@ static sn_status make_blocks(const job *j, direction *d)
 	const sn_shape *s = &j->model->shape;
 	int64_t n_head = (int64_t)s->n_head * s->d_head;
 	SN_NEW(d->heads, j->kept, float, s->n_layer *n_head);
+	SN_NEW(d->cross, j->kept, float, s->n_layer *n_head);
+	SN_NEW(d->cross_bias, j->kept, double, s->n_layer);
 	SN_NEW(d->neurons, j->kept, float, s->n_layer *s->d_mlp);
 	SN_NEW(d->attn_bias, j->kept, double, s->n_layer);
 	SN_NEW(d->mlp_bias, j->kept, double, s->n_layer);
@@ -200,6 +211,9 @@ static sn_status make_blocks(const job *j, direction *d)
 		const sn_layer *y = sn_layer_of(j->model, l);
 		SN_TRY(pull_back(j, SN_PART_O, l, &y->attn_post_norm, y->o.bias, d->stream, d->heads + l * n_head,
 		                 &d->attn_bias[l]));
+		if (s->form.cross)
+			SN_TRY(pull_back(j, SN_PART_CROSS_O, l, &(sn_norm){ 0 }, y->cross_o.bias, d->stream, d->cross + l * n_head,
+			                 &d->cross_bias[l]));
 		SN_TRY(pull_back(j, SN_PART_DOWN, l, &y->mlp_post_norm, y->down.bias, d->stream, d->neurons + l * s->d_mlp,
 		                 &d->mlp_bias[l]));
 	}
@@ -229,7 +243,8 @@ static sn_status find_direction(job *j, int32_t target, int32_t foil, const dire
 /* What is kept of the last positions of n texts. */
 typedef struct reading {
 	int64_t n, *place;
-	float *embedding, *z, *post, *scale[3], *end;   /* scales: of the final norm [n], of branches' own [n_layer, n] */
+	float *embedding, *z, *cross, *post, *end;
+	float *scale[3];           /* of the final norm [n], of branches' own [n_layer, n] */
 	int32_t *target, *foil;
 } reading;
 
@@ -251,10 +266,11 @@ static sn_status keep_values(const job *j, const sn_batch *batch, reading *r, sn
 	const sn_shape *s = &j->model->shape;
 	int64_t n_head = (int64_t)s->n_head * s->d_head, L = s->n_layer;
 	taps t = { .r = r };
-	SN_NEW(t.tap, arena, sn_tap, 4 * L + 4);
-	SN_NEW(t.keep, arena, sn_keep, 4 * L + 4);
+	SN_NEW(t.tap, arena, sn_tap, 5 * L + 4);
+	SN_NEW(t.keep, arena, sn_keep, 5 * L + 4);
 	SN_NEW(r->embedding, arena, float, r->n * s->d_model);
 	SN_NEW(r->z, arena, float, L * r->n * n_head);
+	SN_NEW(r->cross, arena, float, s->form.cross ? L * r->n * n_head : 0);
 	SN_NEW(r->post, arena, float, L * r->n * s->d_mlp);
 	SN_NEW(r->end, arena, float, sn_gemm_room(r->n) * s->d_head_out);
 	for (int k = 0; k < 3; k++) SN_NEW(r->scale[k], arena, float, L * r->n);
@@ -262,6 +278,7 @@ static sn_status keep_values(const job *j, const sn_batch *batch, reading *r, sn
 	add_tap(&t, SN_SITE_RESID_PRE, 0, r->embedding, s->d_model);
 	for (int l = 0; l < L; l++) {
 		add_tap(&t, SN_SITE_Z, l, r->z + l * r->n * n_head, n_head);
+		if (s->form.cross) add_tap(&t, SN_SITE_CROSS_Z, l, r->cross + l * r->n * n_head, n_head);
 		add_tap(&t, SN_SITE_MLP_POST, l, r->post + l * r->n * s->d_mlp, s->d_mlp);
 		if (has_site(j, SN_SITE_LN1_POST_SCALE)) add_tap(&t, SN_SITE_LN1_POST_SCALE, l, r->scale[1] + l * r->n, 1);
 		if (has_site(j, SN_SITE_LN2_POST_SCALE)) add_tap(&t, SN_SITE_LN2_POST_SCALE, l, r->scale[2] + l * r->n, 1);
@@ -302,19 +319,31 @@ static double dot(const float *a, const float *b, int64_t n)
 	return sum;
 }
 
+/* What a block's attention writes: its heads along their directions, and a bias. */
+static double add_heads(const sn_shape *s, const float *z, const float *along, double bias, double scale,
+                        sn_clustered *head)
+{
+	double sum = bias / scale;
+	for (int h = 0; h < s->n_head; h++) {
+		double c = dot(z + h * s->d_head, along + h * s->d_head, s->d_head) / scale;
+		sn_clustered_add(&head[h], c, 1);
+		sum += c;
+	}
+	return sum;
+}
+
 /* Contributions of block l to text i; returns what attention and MLP sum to. */
-static void add_block(job *j, const reading *r, const direction *d, int64_t i, int l, double *attn, double *mlp)
+static void add_block(job *j, const reading *r, const direction *d, int64_t i, int l, double *attn, double *cross,
+                      double *mlp)
 {
 	const sn_shape *s = &j->model->shape;
 	int64_t n_head = (int64_t)s->n_head * s->d_head, at = l * r->n + i;
 	double scale = r->scale[0][i], scale1 = scale * r->scale[1][at], scale2 = scale * r->scale[2][at];
-	*attn = d->attn_bias[l] / scale1;
+	*attn = add_heads(s, r->z + at * n_head, d->heads + l * n_head, d->attn_bias[l], scale1, j->head + l * s->n_head);
+	*cross = !s->form.cross ? 0
+		: add_heads(s, r->cross + at * n_head, d->cross + l * n_head, d->cross_bias[l], scale,
+		            j->cross_head + l * s->n_head);
 	*mlp = d->mlp_bias[l] / scale2;
-	for (int h = 0; h < s->n_head; h++) {
-		double c = dot(r->z + at * n_head + h * s->d_head, d->heads + l * n_head + h * s->d_head, s->d_head) / scale1;
-		sn_clustered_add(&j->head[l * s->n_head + h], c, 1);
-		*attn += c;
-	}
 	for (int64_t k = 0; k < s->d_mlp; k++) {
 		double m = r->post[at * s->d_mlp + k], c = m * d->neurons[l * s->d_mlp + k] / scale2;
 		sn_clustered_add(&j->neuron[l * s->d_mlp + k], c, 1);
@@ -322,6 +351,7 @@ static void add_block(job *j, const reading *r, const direction *d, int64_t i, i
 		*mlp += c;
 	}
 	sn_clustered_add(&j->attn[l], *attn, 1);
+	sn_clustered_add(&j->cross[l], *cross, 1);
 	sn_clustered_add(&j->mlp[l], *mlp, 1);
 }
 
@@ -330,17 +360,19 @@ static sn_status add_text(job *j, const reading *r, int64_t i, const sn_lens_tex
 	const sn_shape *s = &j->model->shape;
 	const direction *d;
 	SN_TRY(find_direction(j, r->target[i], r->foil[i], &d));
-	double logit = dot(r->end + i * s->d_head_out, d->end, s->d_head_out), scale = r->scale[0][i], attn = 0, mlp = 0;
+	double logit = dot(r->end + i * s->d_head_out, d->end, s->d_head_out), scale = r->scale[0][i];
+	double attn = 0, cross = 0, mlp = 0;
 	if (j->model->unembed_bias)
 		logit += j->model->unembed_bias[d->target] - (d->foil >= 0 ? (double)j->model->unembed_bias[d->foil] : 0);
 	double embedding = dot(r->embedding + i * s->d_model, d->stream, s->d_model) / scale;
 	for (int l = 0; l < s->n_layer; l++) {
-		double a, m;
-		add_block(j, r, d, i, l, &a, &m);
+		double a, c, m;
+		add_block(j, r, d, i, l, &a, &c, &m);
 		attn += a;
+		cross += c;
 		mlp += m;
 	}
-	double gap = embedding + attn + mlp + d->constant - logit;
+	double gap = embedding + attn + cross + mlp + d->constant - logit;
 	sn_arena *own = sn_result_arena(j->out);
 	const char *target = sn_lens_token(j->ctx, j->model, d->target, own);
 	const char *foil = d->foil >= 0 ? sn_lens_token(j->ctx, j->model, d->foil, own) : NULL;
@@ -348,7 +380,8 @@ static sn_status add_text(job *j, const reading *r, int64_t i, const sn_lens_tex
 	sn_clustered_add(&j->logit, logit, 1);
 	j->worst = fmax(j->worst, fabs(gap));
 	return SN_ADD(j->out, ITEMS, sn_int(t->row + 1), sn_text(t->text), sn_text(target), sn_text(foil), sn_num(logit),
-	              sn_num(embedding), sn_num(attn), sn_num(mlp), sn_num(d->constant), sn_num(gap), sn_num(scale));
+	              sn_num(embedding), sn_num(attn), s->form.cross ? sn_num(cross) : sn_none(), sn_num(mlp),
+	              sn_num(d->constant), sn_num(gap), sn_num(scale));
 }
 
 static sn_status read_in(job *j, int64_t first, int64_t n, sn_arena *arena)
@@ -415,15 +448,25 @@ static sn_status add_neurons(const job *j)
 	return SN_OK;
 }
 
+static sn_status add_head_rows(const job *j, const char *attention, const sn_clustered *head)
+{
+	const sn_shape *s = &j->model->shape;
+	for (int l = 0; l < s->n_layer; l++)
+		for (int h = 0; h < s->n_head; h++)
+			SN_TRY(SN_ADD(j->out, HEADS, sn_int(h), sn_int(l), sn_text(attention),
+			              SN_LENS_MEAN(&head[l * s->n_head + h])));
+	return SN_OK;
+}
+
 static sn_status add_tables(const job *j)
 {
 	const sn_shape *s = &j->model->shape;
 	SN_TRY(add_part(j, 0, "embedding", &j->embedding));
 	for (int l = 0; l < s->n_layer; l++) SN_TRY(add_part(j, l, "attention", &j->attn[l]));
+	for (int l = 0; l < s->n_layer && s->form.cross; l++) SN_TRY(add_part(j, l, "cross-attention", &j->cross[l]));
 	for (int l = 0; l < s->n_layer; l++) SN_TRY(add_part(j, l, "MLP", &j->mlp[l]));
-	for (int l = 0; l < s->n_layer; l++)
-		for (int h = 0; h < s->n_head; h++)
-			SN_TRY(SN_ADD(j->out, HEADS, sn_int(h), sn_int(l), SN_LENS_MEAN(&j->head[l * s->n_head + h])));
+	SN_TRY(add_head_rows(j, "self", j->head));
+	if (s->form.cross) SN_TRY(add_head_rows(j, "cross", j->cross_head));
 	return add_neurons(j);
 }
 
@@ -440,14 +483,19 @@ static sn_status summarise(const job *j)
 	const sn_shape *s = &j->model->shape;
 	sn_arena *a = j->arena;
 	int64_t h = largest(j->head, (int64_t)s->n_layer * s->n_head), m = largest(j->mlp, s->n_layer);
-	const char *logit = sn_lens_mean(&j->logit, a), *head = sn_lens_mean(&j->head[h], a);
+	int64_t c = largest(j->cross_head, (int64_t)s->n_layer * s->n_head);
+	bool cross = s->form.cross && fabs(j->cross_head[c].sum) > fabs(j->head[h].sum);
+	const sn_clustered *top = cross ? &j->cross_head[c] : &j->head[h];
+	if (cross) h = c;
+	const char *logit = sn_lens_mean(&j->logit, a), *head = sn_lens_mean(top, a);
 	const char *mlp = sn_lens_mean(&j->mlp[m], a), *embedding = sn_lens_mean(&j->embedding, a);
 	if (!logit || !head || !mlp || !embedding) return SN_ENOMEM;
 	SN_TRY(sn_result_say(j->out,
-						 "The logit%s is %s on average (%lld texts). Head %lld of block %lld writes most of the "
+						 "The logit%s is %s on average (%lld texts). Head %lld of block %lld%s writes most of the "
 						 "heads, %s; of the MLPs that of block %lld, %s. The embedding has %s.",
 						 j->foil || strcmp(j->param->foil, "auto") != 0 ? " difference" : "", logit,
-						 (long long)j->logit.n, (long long)(h % s->n_head), (long long)(h / s->n_head), head,
+						 (long long)j->logit.n, (long long)(h % s->n_head), (long long)(h / s->n_head),
+						 cross ? "'s cross-attention" : "", head,
 						 (long long)m, mlp, embedding));
 	SN_TRY(sn_result_say(j->out, "The parts sum to the logit but for at most %.2g.", j->worst));
 	SN_TRY(sn_lens_say_cut(j->out, &j->texts));
@@ -463,7 +511,7 @@ static sn_status summarise(const job *j)
 static sn_status check(const job *j)
 {
 	const sn_model *m = j->model;
-	SN_TRY(sn_lens_check(j->ctx, m));
+	SN_TRY(sn_lens_check_head(j->ctx, m));
 	if (m->shape.form.post_norm)
 		return sn_fail(j->ctx, SN_EARG, "%s norms the sum of each branch, so that its stream is no sum of parts",
 		               m->info.path);
@@ -474,14 +522,24 @@ static sn_status check(const job *j)
 	return layer ? sn_fail(j->ctx, SN_EARG, "%s centres each branch's output", m->info.path) : SN_OK;
 }
 
+static sn_status read_texts(job *j, const sn_input *in)
+{
+	const direct_param *p = j->param;
+	if (j->model->shape.form.cross)
+		return sn_lens_read_pairs(&j->texts, j->ctx, in, p->column, p->decoder, "prefix", p->limit, j->arena);
+	return sn_lens_read(&j->texts, j->ctx, in, p->column, p->limit, j->arena);
+}
+
 static sn_status run_in(job *j, const sn_input *in)
 {
 	const sn_shape *s = &j->model->shape;
 	SN_TRY(check(j));
-	SN_TRY(sn_lens_read(&j->texts, j->ctx, in, j->param->column, j->param->limit, j->arena));
+	SN_TRY(read_texts(j, in));
 	j->target = sn_lens_word_column(j->data, j->param->target, "target");
 	j->foil = sn_lens_word_column(j->data, j->param->foil, "foil");
 	SN_NEW(j->attn, j->arena, sn_clustered, s->n_layer);
+	SN_NEW(j->cross, j->arena, sn_clustered, s->n_layer);
+	SN_NEW(j->cross_head, j->arena, sn_clustered, (int64_t)s->n_layer * s->n_head);
 	SN_NEW(j->mlp, j->arena, sn_clustered, s->n_layer);
 	SN_NEW(j->head, j->arena, sn_clustered, (int64_t)s->n_layer * s->n_head);
 	SN_NEW(j->neuron, j->arena, sn_clustered, s->n_layer * s->d_mlp);

@@ -9,6 +9,7 @@ typedef struct sn_lens_text {
 	int64_t row;       /* of the data */
 	const char *text;
 	sn_tokens token;   /* with those that the model's template adds; at most as many as the model takes */
+	sn_tokens source;  /* encoder-decoders: what the encoder reads; n 0: none */
 } sn_lens_text;
 
 typedef struct sn_lens_texts {
@@ -22,6 +23,11 @@ typedef struct sn_lens_texts {
  * without text are left out; SN_EPARSE where nothing is left. Everything from arena. */
 SN_CHECKED sn_status sn_lens_read(sn_lens_texts *out, sn_ctx *ctx, const sn_input *in, const char *column,
                                   int64_t limit, sn_arena *arena);
+/* The same for encoder-decoders. column: what the encoder reads (auto: source, text or sentence); decoder: what the
+ * decoder has read after its start token, less what a template adds at its end (auto: the usual column if there is one,
+ * else nothing). n_token counts both. SN_EARG where the model names no start token. */
+SN_CHECKED sn_status sn_lens_read_pairs(sn_lens_texts *out, sn_ctx *ctx, const sn_input *in, const char *column,
+                                        const char *decoder, const char *usual, int64_t limit, sn_arena *arena);
 /* Texts [first, first + n) as a batch whose row b is text first + b; from arena. */
 SN_CHECKED sn_status sn_lens_batch(sn_batch *out, const sn_lens_texts *texts, int64_t first, int64_t n,
                                    sn_arena *arena);
@@ -32,7 +38,9 @@ SN_CHECKED sn_status sn_lens_batch_of(sn_batch *out, const sn_lens_texts *texts,
 int64_t sn_lens_fit(const sn_lens_texts *texts, int64_t first, int64_t n_token);
 /* Adds a limitation where texts were cut. */
 SN_CHECKED sn_status sn_lens_say_cut(sn_result *out, const sn_lens_texts *texts);
-/* SN_EARG where the model has no vocabulary to read vectors in, or is an encoder-decoder. */
+/* SN_EARG where the model has no vocabulary to read vectors in. */
+SN_CHECKED sn_status sn_lens_check_head(sn_ctx *ctx, const sn_model *model);
+/* The same, or where it is an encoder-decoder. */
 SN_CHECKED sn_status sn_lens_check(sn_ctx *ctx, const sn_model *model);
 
 /* Returns a token's text for people, from arena; NULL: no memory. */

@@ -13,13 +13,16 @@
 #include <string.h>
 
 typedef struct logit_param {
-	const char *column, *token, *at, *sites, *tuned;
+	const char *column, *decoder, *token, *at, *sites, *tuned;
 	int64_t top, details, limit;
 } logit_param;
 
 static const sn_param params[] = {
-	{ "column", NULL, "column of the text; auto: text, sentence, prefix or sentence_good", "auto", NULL, SN_TYPE_TEXT,
-	  offsetof(logit_param, column), 0, 0, false },
+	{ "column", NULL, "column of the text; auto: text, sentence, prefix or sentence_good (encoder-decoders, what the "
+	  "encoder reads: source, text or sentence)", "auto", NULL, SN_TYPE_TEXT, offsetof(logit_param, column), 0, 0,
+	  false },
+	{ "decoder", NULL, "encoder-decoders: column of what the decoder has read; auto: target, if there is such a column",
+	  "auto", NULL, SN_TYPE_TEXT, offsetof(logit_param, decoder), 0, 0, false },
 	{ "token", NULL, "words to follow through the layers, separated by |, each one token; next: the text's own next "
 	  "token (masked models: its own token)", "next", NULL, SN_TYPE_TEXT, offsetof(logit_param, token), 0, 0, false },
 	{ "at", NULL, "positions that are read; auto: all (masked models: where the mask stands, if it does)", "auto",
@@ -558,12 +561,20 @@ static sn_status open_tuned(job *j, sn_arena *arena)
 	return sn_translators_read(&j->tuned, j->ctx, j->model, j->param->tuned, arena);
 }
 
+static sn_status read_texts(job *j, const sn_input *in, sn_arena *arena)
+{
+	const logit_param *p = j->param;
+	if (sn_model_get_info(j->model)->n_layer_encoder)
+		return sn_lens_read_pairs(&j->texts, j->ctx, in, p->column, p->decoder, "target", p->limit, arena);
+	return sn_lens_read(&j->texts, j->ctx, in, p->column, p->limit, arena);
+}
+
 static sn_status run_in(job *j, const sn_input *in, sn_arena *arena)
 {
-	SN_TRY(sn_lens_check(j->ctx, j->model));
+	SN_TRY(sn_lens_check_head(j->ctx, j->model));
 	SN_TRY(find_sites(j, arena));
 	SN_TRY(open_tuned(j, arena));
-	SN_TRY(sn_lens_read(&j->texts, j->ctx, in, j->param->column, j->param->limit, arena));
+	SN_TRY(read_texts(j, in, arena));
 	if (strcmp(j->param->token, "next") != 0)
 		SN_TRY(sn_lens_words_of(&j->words, j->ctx, j->model, j->param->token, arena));
 	j->n_want = 1 + SN_MAX(j->words.n, 1);
@@ -594,8 +605,8 @@ const sn_method sn_method_lens_logit = {
 	.doc = "The final norm (with each vector's own statistics), the head and the unembedding are applied to the "
 	       "residual stream before each block and after the last, at every position: the most probable tokens, "
 	       "log-probability and rank of the tokens to follow, entropy, and KL(final || lens). At the last layer it is "
-	       "the model's own output. With --sites the same is done with other vectors of the model's width, such as "
-	       "blocks.*.hook_mlp_out.",
+	       "the model's own output. Of encoder-decoders the decoder is read. With --sites the same is done with other "
+	       "vectors of the model's width, such as blocks.*.hook_mlp_out.",
 	.cite = "nostalgebraist 2020; Geva et al. 2022 (settling: saturation)",
 	.example = "sonde lens logit --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data keys.txt --token 'are|is'",
 	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,

@@ -9,23 +9,33 @@
 
 /* ---- texts ---- */
 
+static sn_status tokens_of(sn_ctx *ctx, const sn_input *in, const char *text, int64_t row, sn_arena *arena,
+                           sn_tokens *out)
+{
+	sn_status status = sn_tokenize(ctx, sn_model_tokenizer(in->model[0]), text, strlen(text),
+	                               SN_ADD_SPECIAL | SN_PARSE_SPECIAL, arena, out);
+	if (status != SN_EPARSE) return status;
+	return sn_fail(ctx, status, "%s: row %lld: %s", in->data[0]->source, (long long)row + 1, sn_error(ctx));
+}
+
+/* Whether tokens are more than the model takes; they are cut there. */
+static bool cut(const sn_input *in, sn_tokens *t)
+{
+	int64_t most = sn_model_get_info(in->model[0])->n_ctx;
+	if (most <= 0 || t->n <= most) return false;
+	t->n = most;
+	return true;
+}
+
 static sn_status read_text(sn_lens_texts *out, sn_ctx *ctx, const sn_input *in, const char *text, int64_t row,
                            sn_arena *arena)
 {
-	int64_t most = sn_model_get_info(in->model[0])->n_ctx;
 	sn_lens_text *t = &out->text[out->n];
 	*t = (sn_lens_text){ .row = row, .text = text };
 	if (!text || !*text) return SN_OK;
-	sn_status status = sn_tokenize(ctx, sn_model_tokenizer(in->model[0]), text, strlen(text),
-	                               SN_ADD_SPECIAL | SN_PARSE_SPECIAL, arena, &t->token);
-	if (status == SN_EPARSE)
-		return sn_fail(ctx, status, "%s: row %lld: %s", in->data[0]->source, (long long)row + 1, sn_error(ctx));
-	SN_TRY(status);
+	SN_TRY(tokens_of(ctx, in, text, row, arena, &t->token));
 	if (t->token.n == 0) return SN_OK;
-	if (most > 0 && t->token.n > most) {
-		t->token.n = most;
-		out->n_cut++;
-	}
+	out->n_cut += cut(in, &t->token);
 	out->n_token += t->token.n;
 	out->n++;
 	return SN_OK;
@@ -47,6 +57,80 @@ sn_status sn_lens_read(sn_lens_texts *out, sn_ctx *ctx, const sn_input *in, cons
 	               (long long)n);
 }
 
+/* The start token, then the text's own: what a template adds at the end would end the text. */
+static sn_status read_decoder(sn_ctx *ctx, const sn_input *in, const char *text, int64_t row, sn_arena *arena,
+                              sn_tokens *out)
+{
+	sn_tokens own = { 0 };
+	if (text && *text) SN_TRY(tokens_of(ctx, in, text, row, arena, &own));
+	while (own.n > 0 && own.span[own.n - 1][0] == own.span[own.n - 1][1]) own.n--;
+	*out = (sn_tokens){ .n = own.n + 1 };
+	SN_NEW(out->id, arena, int32_t, out->n);
+	out->id[0] = sn_model_get_info(in->model[0])->decoder_start;
+	if (own.n) memcpy(out->id + 1, own.id, (size_t)own.n * sizeof *own.id);
+	return SN_OK;
+}
+
+static sn_status read_pair(sn_lens_texts *out, sn_ctx *ctx, const sn_input *in, const char *source, const char *decoder,
+                           int64_t row, sn_arena *arena)
+{
+	sn_lens_text *t = &out->text[out->n];
+	*t = (sn_lens_text){ .row = row, .text = source };
+	if (!source || !*source) return SN_OK;
+	SN_TRY(tokens_of(ctx, in, source, row, arena, &t->source));
+	if (t->source.n == 0) return SN_OK;
+	SN_TRY(read_decoder(ctx, in, decoder, row, arena, &t->token));
+	bool shorter = cut(in, &t->source);
+	out->n_cut += cut(in, &t->token) || shorter;
+	out->n_token += t->token.n + t->source.n;
+	out->n++;
+	return SN_OK;
+}
+
+sn_status sn_lens_read_pairs(sn_lens_texts *out, sn_ctx *ctx, const sn_input *in, const char *column,
+                             const char *decoder, const char *usual, int64_t limit, sn_arena *arena)
+{
+	static const char *const sources[] = { "source", "text", "sentence" };
+	const sn_dataset *data = in->data[0];
+	const sn_model_info *info = sn_model_get_info(in->model[0]);
+	const sn_column *from = sn_text_column(ctx, data, column, sources, SN_COUNT(sources)), *to = NULL;
+	bool automatic = strcmp(decoder, "auto") == 0;
+	if (!from) return SN_ENOTFOUND;
+	if (info->decoder_start < 0)
+		return sn_fail(ctx, SN_EARG, "%s: config.json names no decoder_start_token_id, which every target begins with",
+		               info->path);
+	if (!automatic && !(to = sn_text_column(ctx, data, decoder, NULL, 0))) return SN_ENOTFOUND;
+	if (automatic) to = sn_lens_word_column(data, decoder, usual);
+	int64_t n = limit > 0 ? SN_MIN(limit, data->n) : data->n;
+	*out = (sn_lens_texts){ .source = data->source };
+	SN_NEW(out->text, arena, sn_lens_text, n);
+	for (int64_t row = 0; row < n; row++)
+		SN_TRY(read_pair(out, ctx, in, from->s[row], to ? to->s[row] : NULL, row, arena));
+	if (out->n > 0) return SN_OK;
+	return sn_fail(ctx, SN_EPARSE, "%s: column %s has no text in its first %lld rows", data->source, from->name,
+	               (long long)n);
+}
+
+/* What the encoder reads of texts which[0..n). */
+static sn_status source_rows(const sn_lens_texts *texts, const int64_t *which, int64_t n, sn_arena *arena,
+                             const sn_batch **out)
+{
+	sn_batch *enc;
+	int64_t *start;
+	int32_t *token;
+	*out = NULL;
+	if (n == 0 || texts->text[which[0]].source.n == 0) return SN_OK;
+	SN_NEW(enc, arena, sn_batch, 1);
+	SN_NEW(start, arena, int64_t, n + 1);
+	for (int64_t b = 0; b < n; b++) start[b + 1] = start[b] + texts->text[which[b]].source.n;
+	SN_NEW(token, arena, int32_t, start[n]);
+	for (int64_t b = 0; b < n; b++)
+		memcpy(token + start[b], texts->text[which[b]].source.id, (size_t)(start[b + 1] - start[b]) * sizeof *token);
+	*enc = (sn_batch){ .n = (int32_t)n, .token = token, .start = start };
+	*out = enc;
+	return SN_OK;
+}
+
 sn_status sn_lens_batch_of(sn_batch *out, const sn_lens_texts *texts, const int64_t *which, int64_t n, sn_arena *arena)
 {
 	int64_t *start, *item;
@@ -61,7 +145,7 @@ sn_status sn_lens_batch_of(sn_batch *out, const sn_lens_texts *texts, const int6
 	for (int64_t b = 0; b < n; b++)
 		memcpy(token + start[b], texts->text[which[b]].token.id, (size_t)(start[b + 1] - start[b]) * sizeof *token);
 	*out = (sn_batch){ .n = (int32_t)n, .token = token, .start = start, .item = item };
-	return SN_OK;
+	return source_rows(texts, which, n, arena, &out->enc);
 }
 
 sn_status sn_lens_batch(sn_batch *out, const sn_lens_texts *texts, int64_t first, int64_t n, sn_arena *arena)
@@ -75,8 +159,11 @@ sn_status sn_lens_batch(sn_batch *out, const sn_lens_texts *texts, int64_t first
 int64_t sn_lens_fit(const sn_lens_texts *texts, int64_t first, int64_t n_token)
 {
 	int64_t n = 0, sum = 0;
-	while (first + n < texts->n && (n == 0 || sum + texts->text[first + n].token.n <= n_token))
-		sum += texts->text[first + n++].token.n;
+	for (; first + n < texts->n; n++) {
+		const sn_lens_text *t = &texts->text[first + n];
+		sum += t->token.n + t->source.n;
+		if (n > 0 && sum > n_token) break;
+	}
 	return n;
 }
 
@@ -87,14 +174,20 @@ sn_status sn_lens_say_cut(sn_result *out, const sn_lens_texts *texts)
 	                       (long long)texts->n_cut);
 }
 
+sn_status sn_lens_check_head(sn_ctx *ctx, const sn_model *model)
+{
+	const sn_model_info *info = sn_model_get_info(model);
+	if (info->has_logits) return SN_OK;
+	return sn_fail(ctx, SN_EARG, "%s has no language-model head: there is no vocabulary to read vectors in",
+	               info->path);
+}
+
 sn_status sn_lens_check(sn_ctx *ctx, const sn_model *model)
 {
 	const sn_model_info *info = sn_model_get_info(model);
-	if (!info->has_logits)
-		return sn_fail(ctx, SN_EARG, "%s has no language-model head: there is no vocabulary to read vectors in",
-		               info->path);
+	SN_TRY(sn_lens_check_head(ctx, model));
 	if (!info->n_layer_encoder) return SN_OK;
-	return sn_fail(ctx, SN_EARG, "%s is an encoder-decoder; lenses take decoders and masked models", info->path);
+	return sn_fail(ctx, SN_EARG, "%s is an encoder-decoder; of the lenses it has logit and direct", info->path);
 }
 
 /* ---- numbers in sentences ---- */
