@@ -4,6 +4,8 @@ attention/maps.json      patterns between words, traits of heads, rollout (the m
                          Llama and BERT; alignment error rates of the tiny T5's cross-attention
 attention/heads.json     of the tiny Llama: z . dL/dz by torch autograd, losses without some heads, weights on repeated tokens,
                          heads against dependency relations
+attention/pairs.json     of the tiny T5, mBART and Marian: the same products and losses, for the heads of encoder, decoder and
+                         cross-attention, and confidences
 attention/explain.json   of the tiny Llama: predictions without a token, under uniform attention and with keys erased, gradients
                          of the embeddings, Kendall's tau of them with attention
 attention/kendall.json   Kendall's tau-b and its p-value, by scipy
@@ -310,6 +312,78 @@ def heads():
         gone=gone, losses=rounded(losses), copying=copying(model, 7, 3), tree=TREE, relations=relations(model, fast)))
 
 
+# ---- heads of encoder-decoders ----
+
+PLACES = {"t5": ("{}.block.{}.layer.0.SelfAttention.o", "{}.block.{}.layer.1.EncDecAttention.o")} | {
+    name: ("model.{}.layers.{}.self_attn.out_proj", "model.{}.layers.{}.encoder_attn.out_proj") for name in ("mbart", "marian")}
+
+
+class PairHeads:
+    """The inputs of the output projections, in this order: encoder, decoder, cross; each layer by layer."""
+
+    def __init__(self, name):
+        self.model = AutoModelForSeq2SeqLM.from_pretrained(GOLDEN / "arch" / name, dtype=torch.float32,
+                                                           attn_implementation="eager").eval()
+        own, cross = PLACES[name]
+        layers = range(2)
+        paths = [p.format(side, i) for side, p in (("encoder", own), ("decoder", own), ("decoder", cross)) for i in layers]
+        self.n, self.gone, self.z = 4, [], {}
+        for k, path in enumerate(paths):
+            self.model.get_submodule(path).register_forward_pre_hook(lambda m, args, k=k: self.hook(k, args[0]))
+
+    def hook(self, k, z):
+        keep = torch.ones(z.shape[-1])
+        for head in self.gone:
+            if head // self.n == k:
+                keep.view(self.n, -1)[head % self.n] = 0
+        z = z * keep
+        if z.requires_grad:
+            z.retain_grad()
+        self.z[k] = z
+        return (z,)
+
+    def run(self, source, target):
+        ids = [self.model.config.decoder_start_token_id] + target
+        return self.model(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([ids]), output_attentions=True)
+
+    def loss(self, source, target):
+        logp = self.run(source, target).logits[0].log_softmax(-1)
+        return -logp[torch.arange(len(target)), torch.tensor(target)].sum()
+
+    def products(self, source, target):
+        (self.loss(source, target) / len(target)).backward()
+        return [(self.z[k] * self.z[k].grad)[0].detach().double().view(-1, self.n, self.z[k].shape[-1] // self.n).sum(-1)
+                for k in range(len(self.z))]
+
+    @torch.no_grad()
+    def confidence(self, source, target, special):
+        """Sums over queries that are the text's own and have a choice, and how many those are; by stack."""
+        out = self.run(source, target)
+        rows = [[i for i, x in enumerate(s) if x not in special] for s in (source, [-1] + target)]
+        rows = [rows[0], [i for i in rows[1] if i > 0], [i for i in rows[1] if i > 0]]
+        return [[[float(h[r].max(-1).values.sum()) for h in layer[0]] + [len(r)] for layer in a]
+                for a, r in zip((out.encoder_attentions, out.decoder_attentions, out.cross_attentions), rows)]
+
+
+def pairs():
+    forty, models = tokenizer_of_forty(), {}
+    special = set(forty.all_special_ids) - {forty.unk_token_id}
+    rows = [[forty(x)["input_ids"] for x in (s, t)] for s, t, _ in PAIRS]
+    for name in PLACES:
+        of = PairHeads(name)
+        products = [of.products(*r) for r in rows]
+        gone, losses = [[], [1], [10, 21], list(range(24))], []
+        with torch.no_grad():
+            for of.gone in gone:
+                losses.append([float(of.loss(*r)) for r in rows])
+        of.gone = []
+        models[name] = dict(dot=[rounded(torch.cat([z.sum(0) for z in p])) for p in products],
+                            each=[rounded(torch.cat([z.abs().sum(0) for z in p])) for p in products], losses=rounded(losses),
+                            confidence=[[[rounded(layer) for layer in a] for a in of.confidence(*r, special)] for r in rows])
+    write_json(OUT / "pairs.json", dict(**ABOUT, stacks=["encoder", "decoder", "cross"], gone=gone, models=models,
+                                        pairs=[dict(source=s, target=t) for s, t, _ in PAIRS]))
+
+
 # ---- is attention explanation? ----
 
 def jensen_shannon(p, q):
@@ -416,6 +490,6 @@ def kendall():
     write_json(OUT / "kendall.json", dict(**ABOUT, cases=cases))
 
 
-PARTS = dict(maps=maps, heads=heads, explain=explain, kendall=kendall)
+PARTS = dict(maps=maps, heads=heads, pairs=pairs, explain=explain, kendall=kendall)
 for part in sys.argv[1:] or PARTS:
     PARTS[part]()
