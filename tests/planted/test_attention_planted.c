@@ -111,7 +111,7 @@ static void no_choice_no_shares(void **state)
 static void the_reader_goes_last(void **state)
 {
 	planted_run r = open_run(test_ctx(state), PLANTED_BASE);
-	sn_prune_param p = { "auto", "importance", "zero", HEADS, 2, 0 };
+	sn_prune_param p = { .column = "auto", .order = "importance", .ablate = "zero", .steps = HEADS, .draws = 2 };
 	sn_result *result;
 	read_goals(&r, 64);
 	assert_ok(r.ctx, sn_result_open(&result, r.ctx, &sn_method_attention_prune));

@@ -103,7 +103,7 @@ static void importance_is_a_gates_derivative(void **state)
 	double dot[64], value[2][2];
 	assert_true(2 * stride <= SN_COUNT(dot));
 	memset(dot, 0, sizeof dot);
-	assert_ok(ctx, sn_attn_goals_read(&goals, ctx, r.model, r.data, "auto", 0, r.arena));
+	assert_ok(ctx, sn_attn_goals_read(&goals, ctx, r.model, r.data, &(sn_attn_query){ .column = "auto" }, r.arena));
 	assert_ok(ctx, sn_attn_head_products(&goals, SN_RULE_PLAIN, dot, NULL));
 	for (int i = 0; i < stride; i++) {
 		for (int side = 0; side < 2; side++) {
@@ -130,7 +130,7 @@ static void losses_without_heads_are_torchs(void **state)
 	size_t s, i;
 	double value[2];
 	open_texts(&r, ctx, "prune", root);
-	assert_ok(ctx, sn_attn_goals_read(&goals, ctx, r.model, r.data, "auto", 0, r.arena));
+	assert_ok(ctx, sn_attn_goals_read(&goals, ctx, r.model, r.data, &(sn_attn_query){ .column = "auto" }, r.arena));
 	json_array_foreach(gone, s, step) {
 		sn_edit edit[64];
 		json_t *head;
@@ -247,7 +247,8 @@ static void pairs_are_two_texts(void **state)
 	int stride = sn_model_get_info(r.model)->n_layer * sn_model_get_info(r.model)->n_head;
 	assert_true(stride <= 16);
 	for (int g = 0; g < 3; g++) {
-		assert_ok(r.ctx, sn_attn_goals_read(&goals[g], r.ctx, r.model, r.data, column[g], 0, r.arena));
+		sn_attn_query query = { .column = column[g] };
+		assert_ok(r.ctx, sn_attn_goals_read(&goals[g], r.ctx, r.model, r.data, &query, r.arena));
 		assert_ok(r.ctx, sn_attn_goals_run(&goals[g], NULL, 0, value[g]));
 		assert_ok(r.ctx, sn_attn_head_products(&goals[g], SN_RULE_PLAIN, dot[g], NULL));
 		assert_int_equal(sn_attn_goal_units(&goals[g]), PAIRS);
@@ -285,6 +286,114 @@ static void other_models_have_heads_too(void **state)
 	}
 }
 
+/* ---- encoder-decoders ---- */
+
+typedef struct pairs { sn_json *golden; json_t *model; method_run r; sn_attn_goals goals; } pairs;
+
+static void open_pairs(pairs *p, sn_ctx *ctx, const char *method, const char *variant)
+{
+	sn_buf lines = { .ctx = ctx };
+	size_t i;
+	const json_t *pair;
+	assert_ok(ctx, sn_json_load(&p->golden, ctx, SN_TESTS "/golden/attention/pairs.json", 0));
+	p->model = json_object_get(json_object_get(p->golden->root, "models"), variant);
+	json_array_foreach(json_object_get(p->golden->root, "pairs"), i, pair)
+		sn_buf_format(&lines, "{\"source\": \"%s\", \"target\": \"%s\"}\n",
+		              json_string_value(json_object_get(pair, "source")),
+		              json_string_value(json_object_get(pair, "target")));
+	method_open_arch(&p->r, ctx, "attention", method, variant, "data.jsonl", lines.data);
+	sn_buf_free(&lines);
+	sn_attn_query query = { .column = "auto", .source = "auto", .target = "auto" };
+	assert_ok(ctx, sn_attn_goals_read(&p->goals, ctx, p->r.model, p->r.data, &query, p->r.arena));
+}
+
+static void close_pairs(pairs *p)
+{
+	method_close(&p->r);
+	sn_json_close(p->golden);
+}
+
+static const char *const pair_models[] = { "t5", "mbart", "marian" };
+
+static void check_importance(pairs *p)
+{
+	const json_t *stacks = json_object_get(p->golden->root, "stacks"), *dot = json_object_get(p->model, "dot");
+	const json_t *each = json_object_get(p->model, "each");
+	size_t n = json_array_size(dot), heads = json_array_size(json_array_get(dot, 0));
+	assert_int_equal(sn_result_rows(p->r.result, IMPORTANCE), heads);
+	for (size_t h = 0; h < heads; h++) {
+		double michel = 0, by = 0;
+		for (size_t t = 0; t < n; t++) {
+			michel += fabs(number(json_array_get(dot, t), h)) / (double)n;
+			by += number(json_array_get(each, t), h) / (double)n;
+		}
+		close_to(method_number(&p->r, IMPORTANCE, (int64_t)h, "importance"), michel, 1e-5, "importance");
+		close_to(method_number(&p->r, IMPORTANCE, (int64_t)h, "by_position"), by, 1e-5, "by position");
+		assert_string_equal(method_text(&p->r, IMPORTANCE, (int64_t)h, "stack"),
+		                    json_string_value(json_array_get(stacks, h / 8)));
+		close_to(method_number(&p->r, IMPORTANCE, (int64_t)h, "layer"), (double)(h % 8 / 4), 0, "layer");
+	}
+}
+
+static void check_looks(pairs *p)
+{
+	const json_t *stacks = json_object_get(p->golden->root, "stacks"), *rows = json_object_get(p->model, "confidence");
+	assert_int_equal(sn_result_rows(p->r.result, LOOKS), 24);
+	for (size_t h = 0; h < 24; h++) {
+		double sum = 0, queries = 0;
+		for (size_t t = 0; t < json_array_size(rows); t++) {
+			const json_t *stack = json_array_get(json_array_get(rows, t), h / 8);
+			sum += number(json_array_get(stack, h % 8 / 4), h % 4);
+			queries += number(json_array_get(stack, h % 8 / 4), 4);
+		}
+		close_to(method_number(&p->r, LOOKS, (int64_t)h, "confidence"), sum / queries, 1e-5, "confidence");
+		assert_string_equal(method_text(&p->r, LOOKS, (int64_t)h, "stack"),
+		                    json_string_value(json_array_get(stacks, h / 8)));
+	}
+}
+
+/* Importance by autograd, confidence by transformers' attentions: encoder, decoder and cross-attention. */
+static void heads_of_pairs_are_torchs(void **state)
+{
+	for (int m = 0; m < SN_COUNT(pair_models); m++) {
+		pairs p;
+		open_pairs(&p, test_ctx(state), "heads", pair_models[m]);
+		method_go(&p.r, (const char *[]){ NULL });
+		check_importance(&p);
+		check_looks(&p);
+		close_pairs(&p);
+	}
+}
+
+static void pairs_without_heads_are_torchs(void **state)
+{
+	for (int m = 0; m < SN_COUNT(pair_models); m++) {
+		pairs p;
+		sn_edit edit[24];
+		double value[3];
+		size_t s, i;
+		json_t *step, *head;
+		open_pairs(&p, test_ctx(state), "prune", pair_models[m]);
+		assert_int_equal(p.goals.stacks.n_head, 24);
+		json_array_foreach(json_object_get(p.golden->root, "gone"), s, step) {
+			json_array_foreach(step, i, head) {
+				sn_attn_place at = sn_attn_place_of(&p.goals.stacks, (int)json_integer_value(head));
+				edit[i] = (sn_edit){ .op = SN_OP_ZERO, .where = { .sel = SN_ALL },
+					                 .at = sn_attn_z(at.stack, at.layer, at.head) };
+			}
+			assert_ok(p.r.ctx, sn_attn_goals_run(&p.goals, edit, (int)json_array_size(step), value));
+			for (i = 0; i < 3; i++)
+				close_to(value[i], number(json_array_get(json_object_get(p.model, "losses"), s), i),
+				         1e-4 * fabs(value[i]), "loss");
+		}
+		for (int k = 0; k < 2; k++) {
+			method_go(&p.r, (const char *[]){ k ? "ablate=mean" : "ablate=zero", "steps=2", "draws=2", NULL });
+			close_to(method_number(&p.r, CURVE, 7, "value"), method_number(&p.r, CURVE, 6, "value"), 1e-5, "the end");
+		}
+		close_pairs(&p);
+	}
+}
+
 /* Texts, even of one token, are no items: the line says what is needed. */
 static void knockout_asks_for_items(void **state)
 {
@@ -307,6 +416,8 @@ int main(void)
 		cmocka_unit_test(curves_meet_at_their_ends),
 		cmocka_unit_test(pairs_are_two_texts),
 		cmocka_unit_test(other_models_have_heads_too),
+		cmocka_unit_test(heads_of_pairs_are_torchs),
+		cmocka_unit_test(pairs_without_heads_are_torchs),
 		cmocka_unit_test(knockout_asks_for_items),
 	};
 	return cmocka_run_group_tests(tests, test_open, test_close);

@@ -23,7 +23,7 @@ static sn_status add_item(sn_attn_goals *out, int64_t i)
 sn_status sn_attn_goals_of_items(sn_attn_goals *out, sn_ctx *ctx, sn_model *model, const sn_items *items, int64_t limit,
                                  sn_arena *arena)
 {
-	*out = (sn_attn_goals){ .ctx = ctx, .model = model, .items = items };
+	*out = (sn_attn_goals){ .ctx = ctx, .model = model, .items = items, .stacks = sn_attn_stacks_of(model) };
 	SN_NEW(out->row, arena, sn_attn_row, items->n);
 	for (int64_t p = 0; p < items->n_pair; p++)
 		if (items->pair[p].kind == SN_PAIR_MAIN) SN_TRY(add_item(out, items->pair[p].base));
@@ -76,13 +76,11 @@ static sn_status masked_row(sn_ctx *ctx, const sn_attn_side *side, int32_t mask,
 	return SN_OK;
 }
 
-static sn_status read_texts(sn_attn_goals *out, const sn_dataset *data, const char *column, int64_t limit,
-                            sn_arena *arena)
+static sn_status read_texts(sn_attn_goals *out, const sn_dataset *data, const sn_attn_query *query, sn_arena *arena)
 {
 	const sn_model_info *info = sn_model_get_info(out->model);
-	sn_attn_query query = { .column = column, .limit = limit };
 	sn_attn_texts texts;
-	SN_TRY(sn_attn_read(&texts, out->ctx, out->model, data, &query, arena));
+	SN_TRY(sn_attn_read(&texts, out->ctx, out->model, data, query, arena));
 	SN_NEW(out->row, arena, sn_attn_row, texts.n);
 	for (int32_t i = 0; i < texts.n; i++) {
 		sn_attn_row *row = &out->row[out->n];
@@ -90,6 +88,8 @@ static sn_status read_texts(sn_attn_goals *out, const sn_dataset *data, const ch
 		SN_TRY(info->causal ? causal_row(&texts.text[i].own, row, arena)
 		       : masked_row(out->ctx, &texts.text[i].own, info->mask, number, row, arena));
 		row->number = number;
+		row->source = texts.text[i].source.token;
+		row->n_source = texts.text[i].source.n;
 		out->n += row->n_place > 0;
 	}
 	return out->n > 0 ? SN_OK : sn_fail(out->ctx, SN_EPARSE, "%s: no text has a token to predict", data->source);
@@ -97,8 +97,6 @@ static sn_status read_texts(sn_attn_goals *out, const sn_dataset *data, const ch
 
 static sn_status check_model(sn_ctx *ctx, const sn_model_info *info)
 {
-	if (info->n_layer_encoder)
-		return sn_fail(ctx, SN_EARG, "%s is an encoder-decoder; heads are judged in decoders and encoders", info->path);
 	if (!info->has_logits || (!info->causal && info->mask < 0))
 		return sn_fail(ctx, SN_EARG, "%s has no language-model head: it predicts nothing that heads could matter for",
 		               info->path);
@@ -146,15 +144,16 @@ static sn_status read_pairs(sn_attn_goals *out, const sn_dataset *data, int64_t 
 }
 
 sn_status sn_attn_goals_read(sn_attn_goals *out, sn_ctx *ctx, sn_model *model, const sn_dataset *data,
-                             const char *column, int64_t limit, sn_arena *arena)
+                             const sn_attn_query *query, sn_arena *arena)
 {
 	sn_items *items;
-	*out = (sn_attn_goals){ .ctx = ctx, .model = model };
+	bool both = sn_model_get_info(model)->n_layer_encoder > 0;
+	*out = (sn_attn_goals){ .ctx = ctx, .model = model, .stacks = sn_attn_stacks_of(model) };
 	SN_TRY(check_model(ctx, sn_model_get_info(model)));
-	if (has_pairs(data, column)) return read_pairs(out, data, limit, arena);
-	if (!sn_attn_has_items(data)) return read_texts(out, data, column, limit, arena);
+	if (!both && has_pairs(data, query->column)) return read_pairs(out, data, query->limit, arena);
+	if (both || !sn_attn_has_items(data)) return read_texts(out, data, query, arena);
 	SN_TRY(sn_items_read(&items, ctx, data, sn_model_tokenizer(model), true, arena));
-	return sn_attn_goals_of_items(out, ctx, model, items, limit, arena);
+	return sn_attn_goals_of_items(out, ctx, model, items, query->limit, arena);
 }
 
 /* ---- halves ---- */
@@ -220,6 +219,26 @@ static sn_status loss_goal(const sn_attn_goals *goals, int32_t first, int32_t n,
 	return SN_OK;
 }
 
+/* What the encoder reads of rows [first, first + n); NULL: there is none. */
+static sn_status source_rows(const sn_attn_goals *goals, int32_t first, int32_t n, sn_arena *arena,
+                             const sn_batch **out)
+{
+	sn_batch *enc;
+	int64_t *start;
+	int32_t *token;
+	*out = NULL;
+	if (n == 0 || !goals->row[first].n_source) return SN_OK;
+	SN_NEW(enc, arena, sn_batch, 1);
+	SN_NEW(start, arena, int64_t, n + 1);
+	for (int32_t i = 0; i < n; i++) start[i + 1] = start[i] + goals->row[first + i].n_source;
+	SN_NEW(token, arena, int32_t, start[n]);
+	for (int32_t i = 0; i < n; i++)
+		memcpy(token + start[i], goals->row[first + i].source, (size_t)(start[i + 1] - start[i]) * sizeof *token);
+	*enc = (sn_batch){ .n = n, .token = token, .start = start };
+	*out = enc;
+	return SN_OK;
+}
+
 sn_status sn_attn_goals_batch(const sn_attn_goals *goals, int32_t first, int32_t n, sn_arena *arena, sn_attn_batch *out)
 {
 	int64_t tokens = 0, *start;
@@ -233,6 +252,7 @@ sn_status sn_attn_goals_batch(const sn_attn_goals *goals, int32_t first, int32_t
 		start[i + 1] = start[i] + row->n;
 	}
 	*out = (sn_attn_batch){ .batch = { .n = n, .token = token, .start = start } };
+	SN_TRY(source_rows(goals, first, n, arena, &out->batch.enc));
 	return goals->items ? choice_goals(goals, first, n, arena, out) : loss_goal(goals, first, n, arena, out);
 }
 

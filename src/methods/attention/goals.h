@@ -8,8 +8,9 @@
 
 /* One row. Texts: want[i] is scored at place[i]; prefixes: item. */
 typedef struct sn_attn_row {
-	int32_t n, n_place;
+	int32_t n, n_place, n_source;
 	const int32_t *token, *place, *want;
+	const int32_t *source;  /* encoder-decoders: what the encoder reads */
 	int64_t item, number;   /* number: of the data's row, from 1 */
 } sn_attn_row;
 
@@ -20,6 +21,7 @@ typedef struct sn_attn_goals {
 	bool pairs;              /* of texts: rows 2 k and 2 k + 1 are a good sentence and its bad one */
 	int32_t n;
 	sn_attn_row *row;
+	sn_attn_stacks stacks;
 } sn_attn_goals;
 
 /* What is judged, for readers: "loss (nats a token)", "choice (nats)" or "margin (nats a pair)". */
@@ -35,10 +37,11 @@ const char *sn_attn_goal_column(const sn_dataset *data, const char *column);
 bool sn_attn_has_items(const sn_dataset *data);
 /* Reads the data: items as `data make` writes them are judged by their choice (the members of main pairs, or where
  * there are none all); minimal pairs (causal models) by log p(good) - log p(bad); anything else by its texts' loss: of
- * each token after the first, in masked models of a drawn 15 % of the tokens, which are hidden. Texts with nothing to
- * score are left out. From arena. SN_EARG where the model has no head over a vocabulary, or is an encoder-decoder. */
+ * each token after the first (encoder-decoders: of the target under its source), in masked models of a drawn 15 % of
+ * the tokens, which are hidden. Texts with nothing to score are left out. From arena. SN_EARG where the model has no
+ * head over a vocabulary. */
 SN_CHECKED sn_status sn_attn_goals_read(sn_attn_goals *out, sn_ctx *ctx, sn_model *model, const sn_dataset *data,
-                                        const char *column, int64_t limit, sn_arena *arena);
+                                        const sn_attn_query *query, sn_arena *arena);
 /* The same of items at hand. */
 SN_CHECKED sn_status sn_attn_goals_of_items(sn_attn_goals *out, sn_ctx *ctx, sn_model *model, const sn_items *items,
                                             int64_t limit, sn_arena *arena);
@@ -58,10 +61,10 @@ SN_CHECKED sn_status sn_attn_goals_run(const sn_attn_goals *goals, const sn_edit
  * choice is right. Its weight in means is the tokens of a text's loss, otherwise 1. */
 double sn_attn_goal_value(const sn_attn_goals *goals, int32_t unit, const double *value, double *weight);
 
-/* What heads matter, for each unit: [n][n_layer][n_head], with room for all rows. dot: z . dL/dz summed over positions,
- * whose absolute value's mean is Michel et al.'s I_h; each: absolute values summed. L: mean loss, margin, or LD. Either
- * may be NULL. With a rule: z's relevance, for the logits of the most probable tokens (of pairs, in the good sentence),
- * or LD. Cost: one forward and one backward pass. */
+/* What heads matter, for each unit: [n][heads of all stacks], with room for all rows. dot: z . dL/dz summed
+ * over positions, whose absolute value's mean is Michel et al.'s I_h; each: absolute values summed. L: mean loss,
+ * margin, or LD. Either may be NULL. With a rule: z's relevance, for the logits of the most probable tokens (of pairs,
+ * in the good sentence), or LD. Cost: one forward and one backward pass. */
 SN_CHECKED sn_status sn_attn_head_products(const sn_attn_goals *goals, sn_rule rule, double *dot, double *each);
 
 #endif

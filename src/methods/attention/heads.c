@@ -9,7 +9,7 @@
 #include <string.h>
 
 typedef struct heads_param {
-	const char *column, *rule;
+	const char *column, *source, *target, *rule;
 	int64_t limit, repeat, sequences, least;
 } heads_param;
 
@@ -17,6 +17,10 @@ typedef struct heads_param {
 static const sn_param params[] = {
 	{ .name = "column", .help = "column of the text; auto: text or sentence", .def = "auto", .type = SN_TYPE_TEXT,
 	  .off = AT(column) },
+	{ .name = "source", .help = "encoder-decoders: column of what the encoder reads; auto: source", .def = "auto",
+	  .type = SN_TYPE_TEXT, .off = AT(source) },
+	{ .name = "target", .help = "encoder-decoders: column of what the decoder writes; auto: target", .def = "auto",
+	  .type = SN_TYPE_TEXT, .off = AT(target) },
 	{ .name = "rule", .help = "rules of the relevance", .def = "attn-lrp", .choices = "attn-lrp|cp-lrp|none",
 	  .type = SN_TYPE_TEXT, .off = AT(rule) },
 	{ .name = "repeat", .unit = "tokens", .help = "length of the random sequences that are repeated once; 0: none",
@@ -35,11 +39,13 @@ enum { IMPORTANCE, LOOKS, COPYING, RELATIONS, RELATION_HEADS };
 	{ name, unit, NULL, SN_TYPE_FLOAT, SN_MEASURE, better, title },                                                    \
 		{ name "_low", unit, name, SN_TYPE_FLOAT, SN_LOW, 0, NULL },                                                   \
 		{ name "_high", unit, name, SN_TYPE_FLOAT, SN_HIGH, 0, NULL }
+#define STACK { "stack", NULL, NULL, SN_TYPE_TEXT, SN_FACET, 0, "Stack" }
 #define HEAD                                                                                                           \
 	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" }, { "head", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Head" }
 
 static const sn_col importance_columns[] = {
 	HEAD,
+	STACK,
 	BOUNDED("importance", "nats", 0, "Importance"),
 	BOUNDED("relevance", "share", 0, "Relevance"),
 	{ "by_position", "nats", NULL, SN_TYPE_FLOAT, SN_TEXT, 0, "Importance by position" },
@@ -47,6 +53,7 @@ static const sn_col importance_columns[] = {
 };
 static const sn_col look_columns[] = {
 	HEAD,
+	STACK,
 	BOUNDED("confidence", "weight", 0, "Confidence"),
 	BOUNDED("offset_share", "share", 0, "Maxima at one offset"),
 	{ "offset", "tokens", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "That offset" },
@@ -104,10 +111,12 @@ typedef struct heads {
 	sn_result *out;
 	sn_arena *arena;
 	sn_attn_texts texts;
-	int n_head;            /* of all layers */
+	sn_attn_stacks stacks;
+	int n_head;            /* of all layers and stacks */
 	double *confidence, *queries;   /* [n_head][texts], [texts] */
 	double *at_offset;     /* [n_head][texts] maxima at the best offset, once it is known */
-	int32_t longest, *most; /* [n_head][queries] offsets of maxima, one text behind the other */
+	const sn_attn_stack *stack; /* whose looks are taken */
+	int32_t longest, *most; /* [heads of a stack][queries] offsets of maxima, one text behind the other */
 	int64_t *first;        /* [texts + 1] */
 } heads;
 
@@ -119,21 +128,22 @@ static sn_status add_importance(heads *h, const sn_attn_goals *goals, const doub
 	int64_t n = sn_attn_goal_units(goals), stride = h->n_head;
 	double *size, *norm;
 	SN_NEW(size, h->arena, double, n * stride);
-	SN_NEW(norm, h->arena, double, h->info->n_layer);
+	SN_NEW(norm, h->arena, double, stride);
 	for (int64_t i = 0; i < n * stride; i++) size[i] = fabs(dot[i]);
 	for (int i = 0; i < h->n_head; i++) {
 		double mean = sn_ratio_of(size + i, NULL, n, stride, 0.95).value;
-		norm[i / h->info->n_head] += mean * mean;
+		norm[sn_attn_place_of(&h->stacks, i).first] += mean * mean;
 	}
 	for (int i = 0; i < h->n_head; i++) {
-		int layer = i / h->info->n_head;
+		sn_attn_place at = sn_attn_place_of(&h->stacks, i);
 		sn_ratio michel = sn_ratio_of(size + i, NULL, n, stride, 0.95),
 				 by = sn_ratio_of(each + i, NULL, n, stride, 0.95);
 		sn_ratio r = { NAN, NAN, NAN };
 		if (relevance) r = sn_ratio_of(relevance + i, NULL, n, stride, 0.95);
-		SN_TRY(SN_ADD(h->out, IMPORTANCE, sn_int(layer), sn_int(i % h->info->n_head), sn_num(michel.value),
-		              sn_num(michel.low), sn_num(michel.high), sn_num(r.value), sn_num(r.low), sn_num(r.high),
-		              sn_num(by.value), sn_num(michel.value / (sqrt(norm[layer]) + 1e-20))));
+		SN_TRY(SN_ADD(h->out, IMPORTANCE, sn_int(at.layer), sn_int(at.head), sn_text(at.stack->name),
+		              sn_num(michel.value), sn_num(michel.low), sn_num(michel.high), sn_num(r.value),
+		              sn_num(r.low), sn_num(r.high), sn_num(by.value),
+		              sn_num(michel.value / (sqrt(norm[at.first]) + 1e-20))));
 	}
 	return SN_OK;
 }
@@ -141,14 +151,16 @@ static sn_status add_importance(heads *h, const sn_attn_goals *goals, const doub
 /* Of each row, the share of a layer's absolute relevance. */
 static void to_shares(const heads *h, double *relevance, int64_t n)
 {
-	for (int64_t i = 0; i < n * h->info->n_layer; i++) {
-		double *layer = relevance + i * h->info->n_head, sum = 0;
-		for (int k = 0; k < h->info->n_head; k++) sum += fabs(layer[k]);
-		for (int k = 0; k < h->info->n_head; k++) layer[k] = sum > 0 ? layer[k] / sum : NAN;
-	}
+	for (int64_t i = 0; i < n; i++)
+		for (int first = 0, each; first < h->n_head; first += each) {
+			double *layer = relevance + i * h->n_head + first, sum = 0;
+			each = sn_attn_place_of(&h->stacks, first).stack->n_head;
+			for (int k = 0; k < each; k++) sum += fabs(layer[k]);
+			for (int k = 0; k < each; k++) layer[k] = sum > 0 ? layer[k] / sum : NAN;
+		}
 }
 
-enum { IMPORTANCE_CELL = 2, IMPORTANCE_LOW, IMPORTANCE_HIGH };
+enum { STACK_CELL = 2, IMPORTANCE_CELL, IMPORTANCE_LOW, IMPORTANCE_HIGH };
 
 /* Whether the ranking means anything: the first's lower bound above the median head. */
 static sn_status say_importance(heads *h, const sn_attn_goals *goals)
@@ -162,12 +174,13 @@ static sn_status say_importance(heads *h, const sn_attn_goals *goals)
 		if (!top || row[IMPORTANCE_CELL].f > top[IMPORTANCE_CELL].f) top = row;
 	}
 	SN_TRY(sn_result_say(h->out,
-						 "Most important for the %s is head %lld of layer %lld: %.4f nats [%.4f, %.4f]; the mean "
+						 "Most important for the %s is head %lld of layer %lld%s%s: %.4f nats [%.4f, %.4f]; the mean "
 						 "head has %.4f. %d rows.",
 						 goals->items   ? "choice"
 						 : goals->pairs ? "margin"
 										: "loss",
-						 (long long)top[1].i, (long long)top[0].i, top[IMPORTANCE_CELL].f, top[IMPORTANCE_LOW].f,
+						 (long long)top[1].i, (long long)top[0].i, h->stacks.n > 1 ? " of stack " : "",
+						 h->stacks.n > 1 ? top[STACK_CELL].s : "", top[IMPORTANCE_CELL].f, top[IMPORTANCE_LOW].f,
 						 top[IMPORTANCE_HIGH].f, sum / h->n_head, sn_attn_goal_units(goals)));
 	if (!(top[IMPORTANCE_LOW].f > sum / h->n_head))
 		SN_TRY(sn_result_limit(h->out,
@@ -177,6 +190,11 @@ static sn_status say_importance(heads *h, const sn_attn_goals *goals)
 						   "removes heads.");
 }
 
+static sn_attn_query query_of(const heads *h, const char *column)
+{
+	return (sn_attn_query){ .column = column, .source = h->p->source, .target = h->p->target, .limit = h->p->limit };
+}
+
 static sn_status measure_importance(heads *h, const sn_dataset *data)
 {
 	sn_attn_goals goals;
@@ -184,7 +202,8 @@ static sn_status measure_importance(heads *h, const sn_dataset *data)
 	if (!h->info->has_logits || (!h->info->causal && h->info->mask < 0))
 		return sn_result_limit(h->out, "%s has no language-model head: heads have no importance for a prediction.",
 		                       h->info->name);
-	SN_TRY(sn_attn_goals_read(&goals, h->ctx, h->model, data, h->p->column, h->p->limit, h->arena));
+	sn_attn_query query = query_of(h, h->p->column);
+	SN_TRY(sn_attn_goals_read(&goals, h->ctx, h->model, data, &query, h->arena));
 	SN_NEW(dot, h->arena, double, (int64_t)goals.n * h->n_head);
 	SN_NEW(each, h->arena, double, (int64_t)goals.n * h->n_head);
 	SN_TRY(sn_attn_head_products(&goals, SN_RULE_PLAIN, dot, each));
@@ -200,16 +219,23 @@ static sn_status measure_importance(heads *h, const sn_dataset *data)
 
 /* ---- how heads look ---- */
 
+/* Whether a query has a choice: it is the text's own, and sees more than itself. */
+static bool has_choice(const heads *h, const sn_attn_side *query, const sn_attn_side *key, int32_t q)
+{
+	bool self = h->stack->kind == SN_ATTN_SELF;
+	return !query->added[q] && !(self && h->info->causal && q == 0) && key->n > 1;
+}
+
 static sn_status take_looks(void *arg, int32_t text, const sn_attn_pattern *p)
 {
 	heads *h = arg;
-	const sn_attn_side *side = &h->texts.text[text].own;
+	const sn_attn_side *side = sn_attn_queries(&h->texts.text[text], h->stack->kind);
 	int64_t total = h->first[h->texts.n];
 	h->queries[text] = 0;
 	for (int32_t q = 0; q < side->n; q++) {
-		if (side->added[q] || (h->info->causal && q == 0) || side->n == 1) continue;
-		for (int i = 0; i < h->n_head; i++) {
-			const float *row = sn_attn_at(p, i / h->info->n_head, i % h->info->n_head, q);
+		if (!has_choice(h, side, sn_attn_keys(&h->texts.text[text], h->stack->kind), q)) continue;
+		for (int i = 0; i < p->n_layer * p->n_head; i++) {
+			const float *row = sn_attn_at(p, i / p->n_head, i % p->n_head, q);
 			int32_t most = 0;
 			for (int32_t k = 1; k < p->n_key; k++)
 				if (row[k] > row[most]) most = k;
@@ -238,37 +264,49 @@ static int32_t best_offset(const heads *h, int head, int64_t *count, double *hit
 	return best - h->longest;
 }
 
-static sn_status open_looks(heads *h, const sn_dataset *data)
+/* Room for one stack's heads. */
+static sn_status open_looks(heads *h, int n_head)
 {
-	sn_attn_query query = { .column = sn_attn_goal_column(data, h->p->column), .limit = h->p->limit };
-	SN_TRY(sn_attn_read(&h->texts, h->ctx, h->model, data, &query, h->arena));
 	SN_NEW(h->first, h->arena, int64_t, h->texts.n + 1);
+	h->longest = 0;
 	for (int32_t i = 0; i < h->texts.n; i++) {
-		h->first[i + 1] = h->first[i] + h->texts.text[i].own.n;
-		h->longest = SN_MAX(h->longest, h->texts.text[i].own.n);
+		int32_t queries = sn_attn_queries(&h->texts.text[i], h->stack->kind)->n;
+		h->first[i + 1] = h->first[i] + queries;
+		h->longest = SN_MAX(SN_MAX(h->longest, queries), sn_attn_keys(&h->texts.text[i], h->stack->kind)->n);
 	}
-	SN_NEW(h->confidence, h->arena, double, (int64_t)h->n_head * h->texts.n);
+	SN_NEW(h->confidence, h->arena, double, (int64_t)n_head * h->texts.n);
 	SN_NEW(h->queries, h->arena, double, h->texts.n);
-	SN_NEW(h->most, h->arena, int32_t, h->n_head * h->first[h->texts.n]);
+	SN_NEW(h->most, h->arena, int32_t, n_head * h->first[h->texts.n]);
+	return SN_OK;
+}
+
+static sn_status look(heads *h, const sn_attn_stack *stack)
+{
+	int64_t *count;
+	double *hit;
+	int n_head = stack->n_layer * stack->n_head;
+	h->stack = stack;
+	SN_TRY(open_looks(h, n_head));
+	SN_TRY(sn_attn_each(h->ctx, h->model, &h->texts, stack->kind, take_looks, h));
+	SN_NEW(count, h->arena, int64_t, 2 * h->longest + 1);
+	SN_NEW(hit, h->arena, double, h->texts.n);
+	for (int i = 0; i < n_head; i++) {
+		int32_t offset = best_offset(h, i, count, hit);
+		sn_ratio sure = sn_ratio_of(h->confidence + (int64_t)i * h->texts.n, h->queries, h->texts.n, 1, 0.95),
+				 at = sn_ratio_within(sn_ratio_of(hit, h->queries, h->texts.n, 1, 0.95), 0, 1);
+		SN_TRY(SN_ADD(h->out, LOOKS, sn_int(i / stack->n_head), sn_int(i % stack->n_head), sn_text(stack->name),
+		              sn_num(sure.value), sn_num(sure.low), sn_num(sure.high), sn_num(at.value), sn_num(at.low),
+		              sn_num(at.high), sn_int(offset), sn_flag(at.value >= 0.9)));
+	}
 	return SN_OK;
 }
 
 static sn_status measure_looks(heads *h, const sn_dataset *data)
 {
-	int64_t *count;
-	double *hit;
-	SN_TRY(open_looks(h, data));
-	SN_TRY(sn_attn_each(h->ctx, h->model, &h->texts, SN_ATTN_SELF, take_looks, h));
-	SN_NEW(count, h->arena, int64_t, 2 * h->longest + 1);
-	SN_NEW(hit, h->arena, double, h->texts.n);
-	for (int i = 0; i < h->n_head; i++) {
-		int32_t offset = best_offset(h, i, count, hit);
-		sn_ratio sure = sn_ratio_of(h->confidence + (int64_t)i * h->texts.n, h->queries, h->texts.n, 1, 0.95),
-				 at = sn_ratio_within(sn_ratio_of(hit, h->queries, h->texts.n, 1, 0.95), 0, 1);
-		SN_TRY(SN_ADD(h->out, LOOKS, sn_int(i / h->info->n_head), sn_int(i % h->info->n_head), sn_num(sure.value),
-		              sn_num(sure.low), sn_num(sure.high), sn_num(at.value), sn_num(at.low), sn_num(at.high),
-		              sn_int(offset), sn_flag(at.value >= 0.9)));
-	}
+	const char *column = h->p->column;
+	sn_attn_query query = query_of(h, h->info->n_layer_encoder ? column : sn_attn_goal_column(data, column));
+	SN_TRY(sn_attn_read(&h->texts, h->ctx, h->model, data, &query, h->arena));
+	for (int s = 0; s < h->stacks.n; s++) SN_TRY(look(h, &h->stacks.stack[s]));
 	return SN_OK;
 }
 
@@ -331,11 +369,13 @@ static sn_status measure_copying(heads *h)
 static sn_status run_in(heads *h, const sn_dataset *data)
 {
 	h->info = sn_model_get_info(h->model);
-	h->n_head = h->info->n_layer * h->info->n_head;
-	if (h->info->n_layer_encoder)
-		return sn_fail(h->ctx, SN_EARG, "%s is an encoder-decoder; `attention maps` shows its heads", h->info->path);
+	h->stacks = sn_attn_stacks_of(h->model);
+	h->n_head = h->stacks.n_head;
 	SN_TRY(measure_importance(h, data));
 	SN_TRY(measure_looks(h, data));
+	if (h->info->n_layer_encoder)
+		return sn_result_limit(h->out, "Copying and dependency relations are of one text: they are not measured in an "
+		                       "encoder-decoder.");
 	SN_TRY(measure_copying(h));
 	if (!data->treebank) return SN_OK;
 	return sn_head_relations(h->ctx, h->model, data, h->p->limit, h->p->least, h->out, RELATIONS);
@@ -360,7 +400,9 @@ const sn_method sn_method_attention_heads = {
 		"sentence_bad; or the choice of items made by `data make`), from one backward pass; relevance by layer-wise "
 		"relevance propagation; confidence and positional heads; induction, duplicate-token and previous-token heads "
 		"on random repeated tokens; and on a treebank each dependency relation's best head beside the best fixed "
-		"offset. Masked models are judged on a drawn 15 % of the tokens, hidden.",
+		"offset. Masked models are judged on a drawn 15 % of the tokens, hidden; "
+		"encoder-decoders on their targets (columns source and target), with the heads of encoder, decoder and "
+		"cross-attention in turn.",
 	.cite =
 		"Michel et al. 2019 (importance); Voita et al. 2019 (confidence, positional and syntactic heads); Achtibat et "
 		"al. 2024, Ali et al. 2022 (relevance); Olsson et al. 2022 (induction); Clark et al. 2019 (relations)",

@@ -34,27 +34,43 @@ static sn_status take(sn_ctx *ctx, void *state, const sn_block *block)
 
 static const sn_sink product_sink = { .size = sizeof(product), .take = take };
 
-/* Taps of z and of its gradient in every layer, for rows from `first` on. */
-static sn_status make_taps(const sn_attn_goals *goals, int64_t tokens, int32_t first, double *dot, double *each,
-                           sn_arena *arena, sn_tap **out)
+typedef struct taps { sn_arena *arena; sn_tap *tap; int n; int64_t stride; double *dot, *each; } taps;
+
+/* Taps of z and of its gradient in every layer of a stack. */
+static sn_status tap_stack(taps *t, const sn_attn_stack *s, int64_t tokens)
 {
-	const sn_model_info *info = sn_model_get_info(goals->model);
-	int64_t d = (int64_t)info->n_head * info->d_head, stride = (int64_t)info->n_layer * info->n_head;
+	int64_t d = (int64_t)s->n_head * s->d_head;
 	sn_keep *keep;
 	product *to;
-	SN_NEW(*out, arena, sn_tap, 2 * info->n_layer);
-	SN_NEW(keep, arena, sn_keep, info->n_layer);
-	SN_NEW(to, arena, product, info->n_layer);
-	for (int l = 0; l < info->n_layer; l++) {
-		int64_t at = first * stride + l * info->n_head;
-		sn_site z = { .kind = SN_SITE_Z, .layer = (int16_t)l };
+	SN_NEW(keep, t->arena, sn_keep, s->n_layer);
+	SN_NEW(to, t->arena, product, s->n_layer);
+	for (int l = 0; l < s->n_layer; l++) {
+		int64_t at = s->first + l * s->n_head;
+		sn_site z = sn_attn_z(s, l, -1);
 		float *x;
-		SN_NEW(x, arena, float, tokens * d);
+		SN_NEW(x, t->arena, float, tokens * d);
 		keep[l] = (sn_keep){ x, tokens, d };
-		to[l] = (product){ x, info->n_head, info->d_head, stride, dot ? dot + at : NULL, each ? each + at : NULL };
-		(*out)[2 * l] = (sn_tap){ .at = z, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep[l] };
-		(*out)[2 * l + 1] = (sn_tap){ .at = z, .where = { .sel = SN_ALL }, .what = SN_GRAD, .sink = &product_sink,
-			                          .state = &to[l] };
+		to[l] = (product){ x, s->n_head, s->d_head, t->stride, t->dot ? t->dot + at : NULL,
+			               t->each ? t->each + at : NULL };
+		t->tap[t->n++] = (sn_tap){ .at = z, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep[l] };
+		t->tap[t->n++] = (sn_tap){ .at = z, .where = { .sel = SN_ALL }, .what = SN_GRAD, .sink = &product_sink,
+			                       .state = &to[l] };
+	}
+	return SN_OK;
+}
+
+/* The same of all stacks, for rows from `first` on. */
+static sn_status make_taps(const sn_attn_goals *goals, const sn_batch *batch, int32_t first, double *dot, double *each,
+                           sn_arena *arena, taps *out)
+{
+	const sn_attn_stacks *stacks = &goals->stacks;
+	int64_t from = (int64_t)first * stacks->n_head;
+	*out = (taps){ .arena = arena, .stride = stacks->n_head, .dot = dot ? dot + from : NULL,
+		           .each = each ? each + from : NULL };
+	SN_NEW(out->tap, arena, sn_tap, 2 * stacks->n_head);
+	for (int s = 0; s < stacks->n; s++) {
+		const sn_batch *rows = stacks->stack[s].kind == SN_ATTN_ENCODER ? batch->enc : batch;
+		SN_TRY(tap_stack(out, &stacks->stack[s], rows->start[rows->n]));
 	}
 	return SN_OK;
 }
@@ -83,8 +99,7 @@ static float weight_of(const sn_attn_goals *goals, int32_t row, sn_rule rule)
 /* Both sentences of a pair are one unit. */
 static void add_pairs(const sn_attn_goals *goals, double *x)
 {
-	const sn_model_info *info = sn_model_get_info(goals->model);
-	int64_t stride = (int64_t)info->n_layer * info->n_head;
+	int64_t stride = goals->stacks.n_head;
 	for (int64_t i = 0; x && i < goals->n / 2 * stride; i++)
 		x[i] = x[i / stride * 2 * stride + i % stride] + x[(i / stride * 2 + 1) * stride + i % stride];
 }
@@ -93,7 +108,7 @@ static sn_status run_some(const sn_attn_goals *goals, int32_t first, int32_t n, 
                           sn_arena *arena)
 {
 	sn_attn_batch rows;
-	sn_tap *tap;
+	taps t;
 	double *score;
 	float *weight;
 	SN_TRY(sn_attn_goals_batch(goals, first, n, arena, &rows));
@@ -102,8 +117,8 @@ static sn_status run_some(const sn_attn_goals *goals, int32_t first, int32_t n, 
 	if (rule != SN_RULE_PLAIN && !goals->items) SN_TRY(predicted(goals, &rows.batch, rows.goal, arena));
 	for (int32_t i = 0; i < n; i++) weight[i] = weight_of(goals, first + i, rule);
 	for (int g = 0; g < rows.n_goal; g++) rows.goal[g].weight = weight;
-	SN_TRY(make_taps(goals, rows.batch.start[n], first, dot, each, arena, &tap));
-	sn_plan plan = { .size = sizeof plan, .n_tap = 2 * sn_model_get_info(goals->model)->n_layer, .tap = tap,
+	SN_TRY(make_taps(goals, &rows.batch, first, dot, each, arena, &t));
+	sn_plan plan = { .size = sizeof plan, .n_tap = t.n, .tap = t.tap,
 		             .n_goal = rows.n_goal, .goal = rows.goal, .rule = rule };
 	return sn_run(goals->ctx, goals->model, &rows.batch, &plan, NULL, score);
 }
@@ -117,7 +132,7 @@ sn_status sn_attn_head_products(const sn_attn_goals *goals, sn_rule rule, double
 	for (int32_t first = 0, end; first < goals->n && status == SN_OK; first = end) {
 		int64_t tokens = 0;
 		for (end = first; end < goals->n && (end == first || tokens < TOKENS_AT_ONCE); end++)
-			tokens += goals->row[end].n;
+			tokens += goals->row[end].n + goals->row[end].n_source;
 		sn_progress(goals->ctx, rule == SN_RULE_PLAIN ? "gradients" : "relevance", first, goals->n);
 		status = run_some(goals, first, end - first, rule, dot, each, arena);
 		sn_arena_reset(arena, mark);

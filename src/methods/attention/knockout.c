@@ -457,9 +457,10 @@ static sn_status check_input(sn_ctx *ctx, const sn_dataset *data, const sn_model
 static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
 {
 	const sn_knockout_param *p = param;
+	sn_attn_query query = { .column = "auto", .limit = p->limit };
 	sn_attn_goals goals;
 	SN_TRY(check_input(ctx, in->data[0], sn_model_get_info(in->model[0])));
-	SN_TRY(sn_attn_goals_read(&goals, ctx, in->model[0], in->data[0], "auto", p->limit, sn_result_arena(out)));
+	SN_TRY(sn_attn_goals_read(&goals, ctx, in->model[0], in->data[0], &query, sn_result_arena(out)));
 	return sn_attention_knockout(&goals, p, out);
 }
 

@@ -93,12 +93,14 @@ static sn_status find_site(job *j)
 {
 	static const char *const name[] = { "attn.hook_pattern", "attn.hook_pattern", "cross_attn.hook_pattern" };
 	const sn_model_info *info = sn_model_get_info(j->model);
+	sn_attn_stacks stacks = sn_attn_stacks_of(j->model);
 	char text[64];
 	if (j->kind != SN_ATTN_SELF && !info->n_layer_encoder)
 		return sn_fail(j->ctx, SN_EARG, "%s has one stack of blocks: its attention is self-attention", info->path);
 	sn_format(text, sizeof text, "%sblocks.0.%s", j->kind == SN_ATTN_ENCODER ? "encoder." : "", name[j->kind]);
 	j->n_layer = j->kind == SN_ATTN_ENCODER ? info->n_layer_encoder : info->n_layer;
-	j->n_head = info->n_head;
+	for (int s = 0; s < stacks.n; s++)
+		if (stacks.stack[s].kind == j->kind) j->n_head = stacks.stack[s].n_head;
 	return sn_site_parse(j->ctx, j->model, text, &j->site);
 }
 

@@ -13,6 +13,16 @@ static const sn_param params[] = {
 	  .def = "auto",
 	  .type = SN_TYPE_TEXT,
 	  .off = AT(column) },
+	{ .name = "source",
+	  .help = "encoder-decoders: column of what the encoder reads; auto: source",
+	  .def = "auto",
+	  .type = SN_TYPE_TEXT,
+	  .off = AT(source) },
+	{ .name = "target",
+	  .help = "encoder-decoders: column of what the decoder writes; auto: target",
+	  .def = "auto",
+	  .type = SN_TYPE_TEXT,
+	  .off = AT(target) },
 	{ .name = "order",
 	  .help = "importance that orders the heads: |z . dL/dz| (Michel et al. 2019), the same by position, "
 			  "or absolute relevance (AttnLRP)",
@@ -68,6 +78,7 @@ static const sn_col order_columns[] = {
 	{ "rank", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Rank" },
 	{ "layer", NULL, NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Layer" },
 	{ "head", NULL, NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Head" },
+	{ "stack", NULL, NULL, SN_TYPE_TEXT, SN_TEXT, 0, "Stack" },
 	{ "importance", NULL, NULL, SN_TYPE_FLOAT, SN_MEASURE, 0, "Importance" },
 };
 
@@ -88,10 +99,9 @@ typedef struct prune {
 	sn_attn_goals half[2];   /* which orders, which scores */
 	sn_result *out;
 	sn_arena *arena;
-	const sn_model_info *info;
-	int n_head;              /* of all layers */
+	int n_head;              /* of all layers and stacks */
 	double *importance;
-	float *mean;             /* [n_head][d_head], or NULL: zeros */
+	float **mean;            /* [n_head] -> [d_head], or NULL: zeros */
 	int32_t *order;          /* [n_head] least important first */
 } prune;
 
@@ -129,8 +139,8 @@ static sn_status sort_heads(prune *r)
 	for (int h = 0; h < r->n_head; h++) rank[h] = (ranked){ r->importance[h], h };
 	qsort(rank, (size_t)r->n_head, sizeof *rank, by_value);
 	for (int i = 0; i < r->n_head; i++) {
-		int h = r->order[i] = rank[i].head;
-		SN_TRY(SN_ADD(r->out, ORDER, sn_int(i + 1), sn_int(h / r->info->n_head), sn_int(h % r->info->n_head),
+		sn_attn_place at = sn_attn_place_of(&r->half[0].stacks, r->order[i] = rank[i].head);
+		SN_TRY(SN_ADD(r->out, ORDER, sn_int(i + 1), sn_int(at.layer), sn_int(at.head), sn_text(at.stack->name),
 		              sn_num(rank[i].value)));
 	}
 	return SN_OK;
@@ -144,21 +154,23 @@ static sn_status measure_means(prune *r)
 	sn_attn_batch rows;
 	sn_tap *tap;
 	sn_moments *moments;
-	int64_t d = (int64_t)r->info->n_head * r->info->d_head;
 	SN_TRY(sn_attn_goals_batch(&r->half[0], 0, r->half[0].n, r->arena, &rows));
-	SN_NEW(tap, r->arena, sn_tap, r->info->n_layer);
-	SN_NEW(moments, r->arena, sn_moments, r->info->n_layer);
-	SN_NEW(r->mean, r->arena, float, d * r->info->n_layer);
-	for (int l = 0; l < r->info->n_layer; l++) {
-		moments[l].d = d;
-		SN_NEW(moments[l].sum, r->arena, double, d);
-		tap[l] = (sn_tap){ .at = { .kind = SN_SITE_Z, .layer = (int16_t)l }, .where = { .sel = SN_ALL },
-			               .sink = &sn_sink_moments, .state = &moments[l] };
+	SN_NEW(tap, r->arena, sn_tap, r->n_head);
+	SN_NEW(moments, r->arena, sn_moments, r->n_head);
+	SN_NEW(r->mean, r->arena, float *, r->n_head);
+	for (int h = 0; h < r->n_head; h++) {
+		sn_attn_place at = sn_attn_place_of(&r->half[0].stacks, h);
+		moments[h].d = at.stack->d_head;
+		SN_NEW(moments[h].sum, r->arena, double, at.stack->d_head);
+		tap[h] = (sn_tap){ .at = sn_attn_z(at.stack, at.layer, at.head), .where = { .sel = SN_ALL },
+			               .sink = &sn_sink_moments, .state = &moments[h] };
 	}
-	sn_plan plan = { .size = sizeof plan, .n_tap = r->info->n_layer, .tap = tap };
+	sn_plan plan = { .size = sizeof plan, .n_tap = r->n_head, .tap = tap };
 	SN_TRY(sn_run(r->half[0].ctx, r->half[0].model, &rows.batch, &plan, NULL, NULL));
-	for (int l = 0; l < r->info->n_layer; l++)
-		for (int64_t j = 0; j < d; j++) r->mean[l * d + j] = (float)(moments[l].sum[j] / (double)moments[l].n);
+	for (int h = 0; h < r->n_head; h++) {
+		SN_NEW(r->mean[h], r->arena, float, moments[h].d);
+		for (int64_t j = 0; j < moments[h].d; j++) r->mean[h][j] = (float)(moments[h].sum[j] / (double)moments[h].n);
+	}
 	return SN_OK;
 }
 
@@ -171,11 +183,11 @@ static sn_status without(prune *r, const int32_t *order, int n, double *value)
 	SN_NEW(edit, r->arena, sn_edit, n);
 	SN_NEW(src, r->arena, sn_tensor, n);
 	for (int i = 0; i < n; i++) {
-		int layer = order[i] / r->info->n_head, head = order[i] % r->info->n_head;
+		sn_attn_place at = sn_attn_place_of(&r->half[1].stacks, order[i]);
 		edit[i] = (sn_edit){ .op = r->mean ? SN_OP_SET : SN_OP_ZERO, .where = { .sel = SN_ALL },
-			                 .at = { .kind = SN_SITE_Z, .layer = (int16_t)layer, .head = (int16_t)(head + 1) } };
+			                 .at = sn_attn_z(at.stack, at.layer, at.head) };
 		if (!r->mean) continue;
-		src[i] = sn_tensor_f32(r->mean + (int64_t)order[i] * r->info->d_head, -1, r->info->d_head);
+		src[i] = sn_tensor_f32(r->mean[order[i]], -1, at.stack->d_head);
 		edit[i].src = &src[i];
 	}
 	SN_TRY(sn_attn_goals_run(&r->half[1], edit, n, value));
@@ -273,8 +285,7 @@ static sn_status say(const prune *r)
 
 sn_status sn_attention_prune(const sn_attn_goals *goals, const sn_prune_param *param, sn_result *out)
 {
-	prune r = { .p = param, .out = out, .arena = sn_result_arena(out), .info = sn_model_get_info(goals->model) };
-	r.n_head = r.info->n_layer * r.info->n_head;
+	prune r = { .p = param, .out = out, .arena = sn_result_arena(out), .n_head = goals->stacks.n_head };
 	SN_TRY(sn_attn_goals_halves(goals, r.half, r.arena));
 	SN_TRY(measure_importance(&r));
 	SN_TRY(sort_heads(&r));
@@ -286,8 +297,9 @@ sn_status sn_attention_prune(const sn_attn_goals *goals, const sn_prune_param *p
 static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
 {
 	const sn_prune_param *p = param;
+	sn_attn_query query = { .column = p->column, .source = p->source, .target = p->target, .limit = p->limit };
 	sn_attn_goals goals;
-	SN_TRY(sn_attn_goals_read(&goals, ctx, in->model[0], in->data[0], p->column, p->limit, sn_result_arena(out)));
+	SN_TRY(sn_attn_goals_read(&goals, ctx, in->model[0], in->data[0], &query, sn_result_arena(out)));
 	return sn_attention_prune(&goals, p, out);
 }
 
@@ -299,7 +311,7 @@ const sn_method sn_method_attention_prune = {
 		"Orders all heads by importance on half of the rows (texts: the loss; minimal pairs, columns sentence_good and "
 		"sentence_bad: the margin; items of `data make`: the choice) and removes them on the other half – least "
 		"important first, most important first, and in random orders – by putting zeros or their mean in place of "
-		"their output.",
+		"their output. Encoder-decoders (columns source and target) have three stacks, which are ranked together.",
 	.cite = "Michel et al. 2019; Voita et al. 2019",
 	.example = "sonde attention prune --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data items.jsonl --limit 100",
 	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,

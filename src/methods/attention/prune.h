@@ -5,7 +5,7 @@
 #include "methods/attention/goals.h"
 
 typedef struct sn_prune_param {
-	const char *column, *order, *ablate;
+	const char *column, *source, *target, *order, *ablate;
 	int64_t steps, draws, limit;
 } sn_prune_param;
 

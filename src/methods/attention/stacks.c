@@ -1,0 +1,35 @@
+/* The stacks of heads that a model has. */
+#include "methods/attention/attention.h"
+#include "model/model.h"
+
+static void add(sn_attn_stacks *out, const char *name, sn_attn_kind kind, const sn_shape *shape)
+{
+	out->stack[out->n++] = (sn_attn_stack){ name, kind, shape->n_layer, shape->n_head, shape->d_head, out->n_head };
+	out->n_head += shape->n_layer * shape->n_head;
+}
+
+sn_attn_stacks sn_attn_stacks_of(const sn_model *model)
+{
+	sn_attn_stacks out = { 0 };
+	if (model->encoder) add(&out, "encoder", SN_ATTN_ENCODER, &model->encoder->shape);
+	add(&out, model->info.causal ? "decoder" : "encoder", SN_ATTN_SELF, &model->shape);
+	if (model->encoder) add(&out, "cross", SN_ATTN_CROSS, &model->shape);
+	return out;
+}
+
+sn_attn_place sn_attn_place_of(const sn_attn_stacks *stacks, int head)
+{
+	int s = stacks->n - 1;
+	while (head < stacks->stack[s].first) s--;
+	const sn_attn_stack *stack = &stacks->stack[s];
+	int layer = (head - stack->first) / stack->n_head;
+	return (sn_attn_place){ stack, layer, (head - stack->first) % stack->n_head,
+		                    stack->first + layer * stack->n_head };
+}
+
+sn_site sn_attn_z(const sn_attn_stack *stack, int layer, int head)
+{
+	return (sn_site){ .kind = (uint16_t)(stack->kind == SN_ATTN_CROSS ? SN_SITE_CROSS_Z : SN_SITE_Z),
+		              .stack = (uint8_t)(stack->kind == SN_ATTN_ENCODER ? SN_STACK_ENCODER : SN_STACK_ONLY),
+		              .layer = (int16_t)layer, .head = (int16_t)(head + 1) };
+}
