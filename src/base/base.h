@@ -74,7 +74,15 @@ void sn_arena_reset(sn_arena *arena, sn_mark mark);
 sn_ctx *sn_arena_ctx(const sn_arena *arena);
 /* Makes room for size bytes in one piece, so that what is taken next asks the system for no more. SN_ENOMEM. */
 SN_CHECKED sn_status sn_arena_reserve(sn_arena *arena, size_t size);
-/* Returns the bytes that the arena holds, used or not. */
+/* Returns the bytes beyond which large arrays belong into files: a quarter of the context's memory, at most 1 GiB. */
+size_t sn_ctx_array_memory(const sn_ctx *ctx);
+/* Opens an arena for large arrays of size bytes in all. Where that is more than sn_ctx_array_memory, it is paged: arrays of 1 MiB and more are mapped from nameless files in TMPDIR,
+ * and whoever goes through one says what it has done with. */
+SN_CHECKED sn_status sn_arena_open_for(sn_arena **out, sn_ctx *ctx, size_t size);
+/* Bytes [p, p + size) of an array are not needed for now: those that are paged leave the process, and come back as
+ * they are when they are read. Nothing happens to others. arena NULL is allowed; any thread, while nothing is taken. */
+void sn_arena_done(const sn_arena *arena, const void *p, size_t size);
+/* Returns the bytes of memory that the arena holds, used or not, without what is mapped from files. */
 size_t sn_arena_bytes(const sn_arena *arena);
 /* Returns a NUL-terminated copy of size bytes (or of a whole string), or NULL. */
 char *sn_arena_copy(sn_arena *arena, const char *text, size_t size);

@@ -4,9 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* In memory up to this many bytes, in a file beyond. */
-static const size_t most_memory = (size_t)1 << 30;
-
 /* Where one site's rows go. */
 typedef struct shelf {
 	sn_words *words;
@@ -92,7 +89,7 @@ static sn_status make_shelves(sn_words *w, const sn_model *model, const sn_site 
 		total += (size_t)(w->n_place * w->shelf[s].d);
 		tap[s] = (sn_tap){ .at = site[s], .sink = &sink, .state = &w->shelf[s] };
 	}
-	if (total > most_memory / sizeof(float)) {
+	if (total > sn_ctx_array_memory(w->ctx) / sizeof(float)) {
 		const char *folder = getenv("TMPDIR");
 		const char *path = sn_arena_format(w->arena, "%s/sonde-words", folder && *folder ? folder : "/tmp");
 		return path ? sn_file_scratch(&w->file, w->ctx, path) : SN_ENOMEM;
@@ -103,7 +100,7 @@ static sn_status make_shelves(sn_words *w, const sn_model *model, const sn_site 
 
 /* ---- the run: rows some thousand tokens at a time, so that memory stays flat ---- */
 
-enum { TOKENS_A_RUN = 4096 };
+enum { TOKENS_A_RUN = 4096, WORDS_AT_ONCE = 2048 };
 
 /* Rows [first, last); their places begin with number *place. */
 static sn_status run_rows(sn_words *w, sn_model *model, const sn_batch *batch, int32_t first, int32_t last, sn_tap *tap,
@@ -168,16 +165,11 @@ sn_status sn_words_run(sn_words **out, sn_ctx *ctx, sn_model *model, const sn_ba
 	return status;
 }
 
-static sn_status read_rows(sn_words *w, const shelf *s, float *rows)
+/* Words [first, last) from rows, which begin with place number base. */
+static void pool(const sn_words *w, int64_t from, int64_t to, const float *rows, int64_t base, int64_t d, float *x)
 {
-	SN_TRY(sn_file_seek(w->file, s->offset * sizeof(float)));
-	return sn_file_read(w->file, rows, (size_t)(w->n_place * s->d) * sizeof(float));
-}
-
-static void pool(const sn_words *w, const float *rows, int64_t d, float *x)
-{
-	for (int64_t i = 0; i < w->n; i++, x += d) {
-		int64_t first = w->place[i][0], last = w->place[i][1];
+	for (int64_t i = from; i < to; i++, x += d) {
+		int64_t first = w->place[i][0] - base, last = w->place[i][1] - base;
 		memcpy(x, rows + first * d, (size_t)d * sizeof *x);
 		if (last == first + 1) continue;
 		for (int64_t t = first + 1; t < last; t++)
@@ -186,19 +178,37 @@ static void pool(const sn_words *w, const float *rows, int64_t d, float *x)
 	}
 }
 
-sn_status sn_words_read(sn_words *w, int s, float *x)
+/* The same from the file: their places, which lie together as the words do. */
+static sn_status pool_stored(sn_words *w, int64_t first, int64_t last, const shelf *from, float *x)
 {
-	const shelf *from = &w->shelf[s];
-	if (w->x) {
-		pool(w, w->x + from->offset, from->d, x);
-		return SN_OK;
+	int64_t base = INT64_MAX, end = 0, d = from->d;
+	for (int64_t i = first; i < last; i++) {
+		base = SN_MIN(base, w->place[i][0]);
+		end = SN_MAX(end, w->place[i][1]);
 	}
-	float *rows = sn_alloc_raw(w->ctx, sn_size3((size_t)w->n_place, (size_t)from->d, sizeof *rows));
+	size_t size = sn_size3((size_t)(end - base), (size_t)d, sizeof(float));
+	float *rows = sn_alloc_raw(w->ctx, size);
 	if (!rows) return SN_ENOMEM;
-	sn_status status = read_rows(w, from, rows);
-	if (status == SN_OK) pool(w, rows, from->d, x);
+	sn_status status = sn_file_seek(w->file, (from->offset + (size_t)(base * d)) * sizeof(float));
+	if (status == SN_OK) status = sn_file_read(w->file, rows, size);
+	if (status == SN_OK) pool(w, first, last, rows, base, d, x);
 	sn_free(w->ctx, rows);
 	return status;
+}
+
+sn_status sn_words_read(sn_words *w, int s, sn_arena *home, float *x)
+{
+	const shelf *from = &w->shelf[s];
+	for (int64_t first = 0; first < w->n; first += WORDS_AT_ONCE) {
+		int64_t last = SN_MIN(first + WORDS_AT_ONCE, w->n);
+		float *to = x + first * from->d;
+		if (w->x)
+			pool(w, first, last, w->x + from->offset, 0, from->d, to);
+		else
+			SN_TRY(pool_stored(w, first, last, from, to));
+		sn_arena_done(home, to, (size_t)((last - first) * from->d) * sizeof *to);
+	}
+	return SN_OK;
 }
 
 int64_t sn_words_width(const sn_words *w, int s) { return w->shelf[s].d; }

@@ -16,8 +16,9 @@ typedef struct sn_words sn_words;
 SN_CHECKED sn_status sn_words_run(sn_words **out, sn_ctx *ctx, sn_model *model, const sn_batch *batch, int64_t n,
 								  const int32_t *row, const int32_t (*token)[2], sn_pieces pieces, const sn_site *site,
 								  int n_site);
-/* Writes the words' vectors at site number s: float32 [n, width]. */
-SN_CHECKED sn_status sn_words_read(sn_words *words, int s, float *x);
+/* Writes the words' vectors at site number s: float32 [n, width], some at a time, which are done with for their home,
+ * the arena that x is from (NULL: any). */
+SN_CHECKED sn_status sn_words_read(sn_words *words, int s, sn_arena *home, float *x);
 /* Returns the width of site s. */
 int64_t sn_words_width(const sn_words *words, int s);
 /* NULL is allowed. */

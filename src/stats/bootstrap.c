@@ -12,7 +12,7 @@ enum { BLOCK = 64, DEFAULT_RESAMPLES = 2000 };
 struct sn_boot {
 	int n_boot, n_lemma;
 	const bool *has[2]; /* [n_lemma] subject, attractor: lemmas that are drawn */
-	uint8_t *count[2];  /* [n_boot, n_lemma] times drawn */
+	uint8_t *count[2];  /* [n_boot, n_lemma] times drawn; NULL: the role does not occur */
 };
 
 /* One multinomial draw for each resample; the draws of a resample depend on (seed, key, role, resample) only. */
@@ -46,13 +46,13 @@ sn_status sn_boot_open(sn_boot **out, sn_arena *arena, int n_boot, int n_lemma, 
 		bool *has;
 		int n = 0;
 		SN_NEW(has, arena, bool, n_lemma);
-		SN_NEW(boot->count[role], arena, uint8_t, sn_size3((size_t)n_boot, (size_t)n_lemma, 1));
+		if (role == 0 || given) SN_NEW(boot->count[role], arena, uint8_t, sn_size3((size_t)n_boot, (size_t)n_lemma, 1));
 		for (int i = 0; i < n_lemma; i++) {
 			has[i] = given ? given[i] : role == 0;
 			if (has[i]) lemma[n++] = i;
 		}
 		boot->has[role] = has;
-		draw(boot, role, lemma, n, seed, key);
+		if (boot->count[role]) draw(boot, role, lemma, n, seed, key);
 	}
 	*out = boot;
 	return SN_OK;
@@ -62,7 +62,8 @@ int sn_boot_count(const sn_boot *boot) { return boot->n_boot; }
 
 double sn_boot_weight(const sn_boot *boot, int b, int32_t subject, int32_t attractor)
 {
-	SN_ASSERT(b >= 0 && b < boot->n_boot && subject < boot->n_lemma && attractor < boot->n_lemma);
+	SN_ASSERT(b >= 0 && b < boot->n_boot && subject < boot->n_lemma && attractor < boot->n_lemma &&
+			  (attractor < 0 || boot->count[1]));
 	size_t row = (size_t)b * (size_t)boot->n_lemma;
 	return boot->count[0][row + (size_t)subject] * (attractor < 0 ? 1.0 : boot->count[1][row + (size_t)attractor]);
 }
@@ -90,55 +91,66 @@ static sn_status check(sn_ctx *ctx, const sn_boot *boot, const sn_boot_items *it
 
 static double item_weight(const sn_boot *boot, const sn_boot_items *items, int64_t i, int b)
 {
-	const uint8_t *subject = boot->count[0] + (size_t)b * (size_t)boot->n_lemma,
-				  *attractor = boot->count[1] + (size_t)b * (size_t)boot->n_lemma;
-	double w = subject[items->subject[i]];
-	if (items->attractor && items->attractor[i] >= 0) w *= attractor[items->attractor[i]];
-	if (items->partner && items->partner[i] >= 0) w *= subject[items->partner[i]];
+	size_t row = (size_t)b * (size_t)boot->n_lemma;
+	double w = boot->count[0][row + (size_t)items->subject[i]];
+	if (items->attractor && items->attractor[i] >= 0) w *= boot->count[1][row + (size_t)items->attractor[i]];
+	if (items->partner && items->partner[i] >= 0) w *= boot->count[0][row + (size_t)items->partner[i]];
 	return w;
 }
 
-/* Items in the order of their frames, their values in double with 0 for NaN, and which values there are. */
-typedef struct table {
-	int n_frame, n_cell;
-	int64_t *item, *start; /* [n], [n_frame + 1] */
-	double *x, *have;      /* [n, n_cell]; have 1 or 0 */
-	bool *whole;           /* [n_frame] no NaN in that frame */
-	int64_t widest;
-} table;
+/* One frame: items that weigh the same in every resample, those of a subject alone, are one entry with their sum. */
+typedef struct frame {
+	int64_t n;
+	int64_t *item;           /* [n] one of each entry's items */
+	double *size, *x, *have; /* [n] items; [n, n_cell] sums of values, NaN as 0; [n, n_cell] how many are there */
+	bool whole;              /* no NaN */
+} frame;
 
-static sn_status sort_items(table *t, sn_arena *arena, const sn_boot_items *items)
+static bool in_frame(const sn_boot_items *items, int64_t i, int f) { return !items->frame || items->frame[i] == f; }
+
+/* Numbers the entries: entry_of [items], items outside the frame -1. first: scratch [n_lemma]. */
+static int64_t number_entries(const sn_boot *boot, const sn_boot_items *items, int f, int64_t *entry_of, int64_t *first)
 {
-	t->n_frame = items->frame ? items->n_frame : 1;
-	SN_NEW(t->item, arena, int64_t, items->n);
-	SN_NEW(t->start, arena, int64_t, t->n_frame + 1);
-	SN_NEW(t->whole, arena, bool, t->n_frame);
-	int64_t used = 0;
-	for (int f = 0; f < t->n_frame; f++) {
-		t->start[f] = used;
-		for (int64_t i = 0; i < items->n; i++)
-			if (!items->frame || items->frame[i] == f) t->item[used++] = i;
-		t->widest = SN_MAX(t->widest, used - t->start[f]);
+	bool alone = !items->attractor && !items->partner;
+	int64_t n = 0;
+	for (int l = 0; l < boot->n_lemma; l++) first[l] = -1;
+	for (int64_t i = 0; i < items->n; i++) {
+		entry_of[i] = -1;
+		if (!in_frame(items, i, f)) continue;
+		int64_t *known = &first[items->subject[i]];
+		if (*known < 0 || !alone) *known = n++;
+		entry_of[i] = *known;
 	}
-	t->start[t->n_frame] = used;
-	return SN_OK;
+	return n;
 }
 
-static sn_status take_values(table *t, sn_arena *arena, const float *x, int64_t ld)
+static void add_values(frame *t, int64_t entry, const float *x, int n_cell)
 {
-	size_t size = sn_size3((size_t)t->start[t->n_frame], (size_t)t->n_cell, 1);
+	t->size[entry]++;
+	for (int c = 0; c < n_cell; c++) {
+		bool have = !isnan(x[c]);
+		t->x[entry * n_cell + c] += have ? x[c] : 0;
+		t->have[entry * n_cell + c] += have;
+		t->whole = t->whole && have;
+	}
+}
+
+static sn_status take_frame(frame *t, sn_arena *arena, const sn_boot *boot, const sn_boot_items *items, int f,
+							const float *x, int n_cell, int64_t ld)
+{
+	int64_t *entry_of, *first;
+	SN_NEW(entry_of, arena, int64_t, items->n);
+	SN_NEW(first, arena, int64_t, boot->n_lemma);
+	*t = (frame){ .n = number_entries(boot, items, f, entry_of, first), .whole = true };
+	size_t size = sn_size3((size_t)t->n, (size_t)n_cell, 1);
+	SN_NEW(t->item, arena, int64_t, t->n);
+	SN_NEW(t->size, arena, double, t->n);
 	SN_NEW(t->x, arena, double, size);
 	SN_NEW(t->have, arena, double, size);
-	for (int f = 0; f < t->n_frame; f++) {
-		t->whole[f] = true;
-		for (int64_t i = t->start[f]; i < t->start[f + 1]; i++)
-			for (int c = 0; c < t->n_cell; c++) {
-				float value = x[t->item[i] * ld + c];
-				bool have = !isnan(value);
-				t->x[i * t->n_cell + c] = have ? value : 0;
-				t->have[i * t->n_cell + c] = have;
-				t->whole[f] = t->whole[f] && have;
-			}
+	for (int64_t i = 0; i < items->n; i++) {
+		if (entry_of[i] < 0) continue;
+		t->item[entry_of[i]] = i;
+		add_values(t, entry_of[i], x + i * ld, n_cell);
 	}
 	return SN_OK;
 }
@@ -158,82 +170,92 @@ static sn_status freedom(double *df, sn_arena *arena, const sn_boot *boot, const
 	return SN_OK;
 }
 
-/* Scratch of one block of resamples. */
+/* Scratch of one block of resamples of a frame. */
 typedef struct block {
-	double *weight;      /* [BLOCK, widest] */
-	double *sum, *total; /* [BLOCK, n_cell] of one frame */
-	double *frames;      /* [BLOCK, n_cell] frames that have weight */
+	double *weight;      /* [BLOCK, entries] */
+	double *sum, *total; /* [BLOCK, n_cell] */
 } block;
 
-/* out [n, n_cell] += one frame's means under weights [n, items of the frame]. */
-static void add_frame(const table *t, int f, int n, const block *s, double *out)
+/* Adds the frame's means under n resamples from first on (boot NULL: the sample itself) to out [n, n_cell], and 1 to
+ * frames [n, n_cell] where there is weight. */
+static void add_frame(const frame *t, const sn_boot *boot, const sn_boot_items *items, int first, int n, int n_cell,
+					  const block *s, double *out, double *frames)
 {
-	int64_t items = t->start[f + 1] - t->start[f], cells = t->n_cell, first = t->start[f] * cells;
-	if (items == 0) return;
-	sn_gemm_f64(1, false, false, n, cells, items, 1, s->weight, items, t->x + first, cells, 0, s->sum, cells);
-	if (!t->whole[f])
-		sn_gemm_f64(1, false, false, n, cells, items, 1, s->weight, items, t->have + first, cells, 0, s->total, cells);
+	int64_t m = t->n, cells = n_cell;
+	for (int b = 0; b < n; b++)
+		for (int64_t i = 0; i < m; i++)
+			s->weight[b * m + i] = boot ? item_weight(boot, items, t->item[i], first + b) : 1;
+	sn_gemm_f64(1, false, false, n, cells, m, 1, s->weight, m, t->x, cells, 0, s->sum, cells);
+	if (!t->whole) sn_gemm_f64(1, false, false, n, cells, m, 1, s->weight, m, t->have, cells, 0, s->total, cells);
 	for (int b = 0; b < n; b++) {
 		double all = 0;
-		for (int64_t i = 0; i < items; i++) all += s->weight[b * items + i];
+		for (int64_t i = 0; i < m; i++) all += s->weight[b * m + i] * t->size[i];
 		for (int64_t c = b * cells; c < (b + 1) * cells; c++) {
-			double total = t->whole[f] ? all : s->total[c];
+			double total = t->whole ? all : s->total[c];
 			if (!(total > 0)) continue;
 			out[c] += s->sum[c] / total;
-			s->frames[c]++;
+			frames[c]++;
 		}
 	}
 }
 
-/* Means of n resamples from first on (boot NULL: the sample itself) into out [n, n_cell]. */
-static void mean_block(const table *t, const sn_boot *boot, const sn_boot_items *items, int first, int n,
-					   const block *s, double *out)
+static sn_status make_blocks(block **out, sn_arena *arena, int64_t entries, int n_cell, int count)
 {
-	memset(out, 0, (size_t)n * (size_t)t->n_cell * sizeof *out);
-	memset(s->frames, 0, (size_t)n * (size_t)t->n_cell * sizeof *out);
-	for (int f = 0; f < t->n_frame; f++) {
-		int64_t wide = t->start[f + 1] - t->start[f];
-		for (int b = 0; b < n; b++)
-			for (int64_t i = 0; i < wide; i++)
-				s->weight[b * wide + i] = boot ? item_weight(boot, items, t->item[t->start[f] + i], first + b) : 1;
-		add_frame(t, f, n, s, out);
-	}
-	for (int64_t c = 0; c < (int64_t)n * t->n_cell; c++) out[c] = s->frames[c] > 0 ? out[c] / s->frames[c] : NAN;
-}
-
-static sn_status make_blocks(block **out, sn_arena *arena, const table *t, int count)
-{
-	size_t cells = sn_size3(BLOCK, (size_t)t->n_cell, 1);
+	size_t cells = sn_size3(BLOCK, (size_t)n_cell, 1);
 	SN_NEW(*out, arena, block, count);
 	for (int i = 0; i < count; i++) {
-		SN_NEW((*out)[i].weight, arena, double, sn_size3(BLOCK, (size_t)t->widest, 1));
+		SN_NEW((*out)[i].weight, arena, double, sn_size3(BLOCK, (size_t)entries, 1));
 		SN_NEW((*out)[i].sum, arena, double, cells);
 		SN_NEW((*out)[i].total, arena, double, cells);
-		SN_NEW((*out)[i].frames, arena, double, cells);
 	}
 	return SN_OK;
+}
+
+/* Adds one frame to the point estimates and all replicates; frames: of both, as out has them. */
+static sn_status run_frame(sn_reps *out, sn_arena *arena, const sn_boot *boot, const sn_boot_items *items,
+						   const frame *t, double *point_frames, double *rep_frames)
+{
+	int threads = sn_ctx_threads(sn_arena_ctx(arena)), cells = out->n_cell;
+	block *worker;
+	if (t->n == 0) return SN_OK;
+	SN_TRY(make_blocks(&worker, arena, t->n, cells, threads));
+	add_frame(t, NULL, items, 0, 1, cells, &worker[0], out->point, point_frames);
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+	for (int first = 0; first < boot->n_boot; first += BLOCK) {
+		int64_t at = (int64_t)first * cells;
+		add_frame(t, boot, items, first, SN_MIN(BLOCK, boot->n_boot - first), cells, &worker[omp_get_thread_num()],
+				  out->rep + at, rep_frames + at);
+	}
+	return SN_OK;
+}
+
+static void divide(double *sum, const double *frames, int64_t n)
+{
+	for (int64_t c = 0; c < n; c++) sum[c] = frames[c] > 0 ? sum[c] / frames[c] : NAN;
 }
 
 sn_status sn_boot_mean(sn_reps *out, sn_arena *arena, const sn_boot *boot, const sn_boot_items *items, const float *x,
 					   int n_cell, int64_t ld)
 {
+	double *point_frames, *rep_frames;
 	SN_TRY(check(sn_arena_ctx(arena), boot, items));
-	int threads = sn_ctx_threads(sn_arena_ctx(arena));
 	*out = (sn_reps){ .n_boot = boot->n_boot, .n_cell = n_cell };
+	size_t size = sn_size3((size_t)boot->n_boot, (size_t)n_cell, 1);
 	SN_NEW(out->point, arena, double, n_cell);
-	SN_NEW(out->rep, arena, double, sn_size3((size_t)boot->n_boot, (size_t)n_cell, 1));
+	SN_NEW(out->rep, arena, double, size);
 	sn_mark mark = sn_arena_mark(arena);
-	table t = { .n_cell = n_cell };
-	block *worker;
+	SN_NEW(point_frames, arena, double, n_cell);
+	SN_NEW(rep_frames, arena, double, size);
 	SN_TRY(freedom(&out->df, arena, boot, items));
-	SN_TRY(sort_items(&t, arena, items));
-	SN_TRY(take_values(&t, arena, x, ld ? ld : n_cell));
-	SN_TRY(make_blocks(&worker, arena, &t, threads));
-	mean_block(&t, NULL, items, 0, 1, &worker[0], out->point);
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-	for (int first = 0; first < boot->n_boot; first += BLOCK)
-		mean_block(&t, boot, items, first, SN_MIN(BLOCK, boot->n_boot - first), &worker[omp_get_thread_num()],
-				   out->rep + (int64_t)first * n_cell);
+	for (int f = 0; f < (items->frame ? items->n_frame : 1); f++) {
+		frame t;
+		sn_mark own = sn_arena_mark(arena);
+		SN_TRY(take_frame(&t, arena, boot, items, f, x, n_cell, ld ? ld : n_cell));
+		SN_TRY(run_frame(out, arena, boot, items, &t, point_frames, rep_frames));
+		sn_arena_reset(arena, own);
+	}
+	divide(out->point, point_frames, n_cell);
+	divide(out->rep, rep_frames, (int64_t)size);
 	sn_arena_reset(arena, mark);
 	return SN_OK;
 }

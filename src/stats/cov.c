@@ -29,6 +29,13 @@ static bool finite_row(const float *x, int64_t d)
 	return sum == 0;
 }
 
+void sn_rows_passed(const sn_rows *rows, int64_t i)
+{
+	if (!rows->home || i < 0 || ((i + 1) % SN_PASSED_ROWS != 0 && i + 1 < rows->n)) return;
+	int64_t first = i / SN_PASSED_ROWS * SN_PASSED_ROWS, ld = row_stride(rows);
+	sn_arena_done(rows->home, rows->x + first * ld, (size_t)((i + 1 - first) * ld) * sizeof *rows->x);
+}
+
 sn_status sn_rows_check(sn_ctx *ctx, const sn_rows *rows)
 {
 	for (int64_t i = 0; i < rows->n; i++) {
@@ -38,6 +45,7 @@ sn_status sn_rows_check(sn_ctx *ctx, const sn_rows *rows)
 		if (w > 0 && !finite_row(rows->x + i * row_stride(rows), rows->d))
 			return sn_fail(ctx, SN_ENUMERIC, "row %lld of %lld x %lld activations holds a number that is not finite",
 						   (long long)i, (long long)rows->n, (long long)rows->d);
+		sn_rows_passed(rows, i);
 	}
 	return SN_OK;
 }

@@ -14,7 +14,12 @@ typedef struct sn_rows {
 	const float *x;
 	int64_t n, d, ld;
 	const double *weight;
+	const sn_arena *home; /* of x where that may be paged: whoever goes through the rows tells it; NULL: no one */
 } sn_rows;
+
+enum { SN_PASSED_ROWS = 512 };
+/* Called after each row i in turn (-1: none yet): hands rows that were gone through back to a paged home, some hundred at once. */
+void sn_rows_passed(const sn_rows *rows, int64_t i);
 
 /* SN_EARG for a weight that is negative or not finite, SN_ENUMERIC for such a number in a row of weight > 0; both
  * name the row. */

@@ -18,7 +18,10 @@ sn_status sn_multinomial_make(sn_multinomial *out, sn_arena *arena, int n_class,
 	if (n_class < 2)
 		return sn_fail(sn_arena_ctx(arena), SN_EARG, "logistic regression with %d classes: at least 2 are needed",
 					   n_class);
-	*out = (sn_multinomial){ .n_class = n_class, .n_vec = n_class == 2 ? 1 : n_class, .c = 1, .room = room };
+	room = (room + CHUNK - 1) / CHUNK * CHUNK;
+	*out = (sn_multinomial){
+		.n_class = n_class, .n_vec = n_class == 2 ? 1 : n_class, .c = 1, .room = room, .home = arena
+	};
 	size_t size = sn_size3((size_t)out->n_vec, (size_t)d + 1, 1);
 	SN_NEW(out->theta, arena, double, size);
 	SN_NEW(out->ridge, arena, double, size);
@@ -100,7 +103,10 @@ static sn_status collect(work *w)
 	return n_rough > 0 ? sn_half_prepare(w->half, n_rough) : SN_OK;
 }
 
-static float *stored(const sn_multinomial *p, int v, int64_t row) { return p->p + (int64_t)v * p->room + row; }
+static float *stored(const sn_multinomial *p, int v, int64_t row)
+{
+	return p->p + (row / CHUNK * p->n_vec + v) * CHUNK + row % CHUNK;
+}
 
 /* Probabilities of a chunk of rows from its scores, in place; two classes: of class 1, whose score stands beside a 0.
  * log_sum [m]. */
@@ -167,7 +173,7 @@ static void curvature_rows(const work *w, part *s, int k, int64_t first, int64_t
 		for (int64_t i = 0; i < m; i++) score[i] *= weight[i] * own[i] * (1 - own[i]);
 		return;
 	}
-	w->kernel->softmax_curve(score, CHUNK, own, p->room, p->n_vec, m);
+	w->kernel->softmax_curve(score, CHUNK, own, CHUNK, p->n_vec, m);
 	for (int v = 0; v < p->n_vec && !plain; v++)
 		for (int64_t i = 0; i < m; i++) score[(int64_t)v * CHUNK + i] *= weight[i];
 }
@@ -205,6 +211,18 @@ static sn_status add_rows(work *w, int number, int64_t first, int64_t m)
 	return sn_half_sums(w->half, number, first / CHUNK, n_rough, s->rounded, s->sum + w->n_single * d);
 }
 
+static void pass_stored(const sn_multinomial *p, int64_t first)
+{
+	sn_arena_done(p->home, stored(p, 0, first), (size_t)p->n_vec * CHUNK * sizeof *p->p);
+}
+
+static void pass_rows(const sn_design *design, int64_t first, int64_t m)
+{
+	size_t size = (size_t)(m * design->d) * sizeof(float);
+	sn_arena_done(design->home, design->x + first * design->d, size);
+	sn_arena_done(design->home, design->panel + first * design->d, size);
+}
+
 /* A chunk: scores of everything asked, their derivatives, and the products of these with the rows. */
 static sn_status run_chunk(work *w, int number, int64_t first, int64_t m)
 {
@@ -216,8 +234,11 @@ static sn_status run_chunk(work *w, int number, int64_t first, int64_t m)
 			gradient_rows(w, s, k, first, m);
 		else
 			curvature_rows(w, s, k, first, m);
+		pass_stored(w->problem[k], first);
 	}
-	return add_rows(w, number, first, m);
+	SN_TRY(add_rows(w, number, first, m));
+	pass_rows(w->design, first, m);
+	return SN_OK;
 }
 
 static int64_t chunks(const sn_design *design) { return (design->n + CHUNK - 1) / CHUNK; }
@@ -288,6 +309,8 @@ static void exact_chunk(const work *w, part *s, sn_multinomial *p, int k, int64_
 	for (int64_t i = 0; i < m; i++)
 		s->loss[k] += exact_row(p, first + i, s->wide_score + i * p->n_vec, s->curve);
 	sn_gemm_f64(1, true, false, p->n_vec, d1, m, 1, s->wide_score, p->n_vec, s->wide, d1, 1, s->wide_sum, d1);
+	pass_stored(p, first);
+	pass_rows(w->design, first, m);
 }
 
 static void exact_gradient(work *w, int k)
@@ -390,7 +413,7 @@ static sn_status make_parts(work *w, sn_arena *arena)
 	SN_NEW(w->ask_rough, arena, uint16_t, sn_size3(all, d, 1));
 	if (!sn_half_fast()) return SN_OK;
 	const sn_design *at = w->design;
-	return sn_half_open(&w->half, sn_arena_ctx(arena), at->x, at->n, at->d, CHUNK, w->n_part, w->n_vec);
+	return sn_half_open(&w->half, arena, at->x, at->n, at->d, CHUNK, w->n_part, w->n_vec);
 }
 
 /* ---- where to stop ---- */

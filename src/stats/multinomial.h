@@ -5,7 +5,8 @@
  * Objective as scikit-learn's: Σ_i weight_i loss_i + |w|² / (2 C), intercepts unpenalised, natural logarithms; two
  * classes have one vector (the logit of class 1), more have one a class. Hessian products, which only steer, are in
  * bfloat16 where the processor is fast at it, gradients in float32; where that brings no progress products become
- * float32, then gradients double. Sums over rows run in fixed parts, so threads change no bit. */
+ * float32, then gradients double. Sums over rows run in fixed parts, so threads change no bit. What grows with the rows
+ * may lie in a paged arena: each panel is handed back when a pass is through with it. */
 #ifndef SN_STATS_MULTINOMIAL_H
 #define SN_STATS_MULTINOMIAL_H
 
@@ -20,14 +21,15 @@ typedef struct sn_basis {
 } sn_basis;
 /* Finds the basis of n standardised rows x [n, d]. O(n d² + 9 d³). SN_ENUMERIC when LAPACK does not converge. */
 SN_CHECKED sn_status sn_basis_find(sn_basis *out, sn_arena *arena, const float *x, int64_t n, int64_t d);
-/* Turns rows: out [n, d] = x basis (out is not x). */
-void sn_basis_turn(const sn_basis *basis, int threads, const float *x, int64_t n, float *out);
+/* Turns rows: out [n, d] = x basis (out is not x); either may lie in the arena, whose context has the threads. */
+void sn_basis_turn(const sn_basis *basis, const sn_arena *arena, const float *x, int64_t n, float *out);
 
 enum { SN_PANEL_ROWS = 256 };
 
 /* Rows in a basis in which their second moments are about diagonal: that makes the preconditioner. A solve may use the
  * first rows alone: a copy with a smaller n. */
 typedef struct sn_design {
+	const sn_arena *home; /* of the rows */
 	sn_basis basis; /* turn NULL: none */
 	const float *x;     /* [n, d] dense */
 	const float *panel; /* the same, SN_PANEL_ROWS rows after another (the last fewer), each panel [d, its rows] */
@@ -53,8 +55,9 @@ typedef struct sn_multinomial {
 	double *theta; /* start; solution */
 	sn_ncg solver; /* tol: nats above the optimum, about; iterations, passes, converged, objective */
 	double *ridge;
-	float *p; /* [n_vec, room] probabilities at the last gradient's point */
-	int64_t room;
+	float *p; /* [room / SN_PANEL_ROWS, n_vec, SN_PANEL_ROWS] probabilities at the last gradient's point */
+	int64_t room;           /* whole panels */
+	const sn_arena *home;   /* of p */
 	const sn_design *design; /* while solving */
 	double slope;
 	float *flat; /* [2, n_vec, d] a gradient, turned back */

@@ -40,7 +40,7 @@ static sn_status turn_rows(const block *b, const int64_t *row, int64_t n, float 
 	SN_NEW(*out, b->arena, float, sn_size3((size_t)n, (size_t)d, 1));
 	SN_NEW(scaled, b->arena, float, sn_size3((size_t)n, (size_t)d, 1));
 	for (int64_t i = 0; i < n; i++) sn_standard_apply(&b->scale, b->x + row[i] * ld, 1, d, scaled + i * d);
-	sn_basis_turn(b->basis, sn_ctx_threads(sn_arena_ctx(b->arena)), scaled, n, *out);
+	sn_basis_turn(b->basis, b->arena, scaled, n, *out);
 	return SN_OK;
 }
 

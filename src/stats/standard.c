@@ -11,6 +11,7 @@ static double column_sums(const sn_rows *rows, const double *shift, int power, d
 	memset(out, 0, (size_t)rows->d * sizeof *out);
 	for (int64_t i = 0; i < rows->n; i++) {
 		double w = rows->weight ? rows->weight[i] : 1;
+		sn_rows_passed(rows, i - 1);
 		if (w == 0) continue;
 		total += w;
 		const float *x = rows->x + i * ld;
@@ -19,6 +20,7 @@ static double column_sums(const sn_rows *rows, const double *shift, int power, d
 			out[j] += power == 2 ? w * v * v : w * v;
 		}
 	}
+	sn_rows_passed(rows, rows->n - 1);
 	return total;
 }
 
@@ -27,12 +29,14 @@ static void largest(const sn_rows *rows, double *out)
 	int64_t ld = rows->ld ? rows->ld : rows->d;
 	memset(out, 0, (size_t)rows->d * sizeof *out);
 	for (int64_t i = 0; i < rows->n; i++) {
+		sn_rows_passed(rows, i - 1);
 		if (rows->weight && rows->weight[i] == 0) continue;
 		for (int64_t j = 0; j < rows->d; j++) {
 			double size = fabs(rows->x[i * ld + j]);
 			out[j] = size > out[j] ? size : out[j];
 		}
 	}
+	sn_rows_passed(rows, rows->n - 1);
 }
 
 bool sn_standard_measure(sn_standard *s, const sn_rows *rows)

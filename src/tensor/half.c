@@ -15,6 +15,7 @@ typedef struct product {
 
 struct sn_half {
 	sn_ctx *ctx;
+	sn_arena *arena; /* of packed */
 	dnnl_engine_t engine;
 	int n_slot, most;
 	int64_t d, rows, n_panel;
@@ -23,6 +24,7 @@ struct sn_half {
 	size_t scratch_size;
 	dnnl_memory_desc_t layout[SIDES];
 	uint8_t *packed[SIDES];
+	size_t size[SIDES]; /* bytes of a panel */
 	dnnl_memory_t *memory[SIDES]; /* [n_panel] */
 	product *product;             /* [most + 1], by the number of vectors */
 };
@@ -129,6 +131,11 @@ sn_status sn_half_prepare(sn_half *h, int n_vec)
 
 /* ---- packing ---- */
 
+static void *packed(const sn_half *h, int side, int64_t panel)
+{
+	return h->packed[side] + (size_t)panel * h->size[side];
+}
+
 /* One side of one panel, x [rows, d], goes to its place. */
 static dnnl_status_t pack(sn_half *h, int side, int64_t panel, const float *x)
 {
@@ -137,8 +144,7 @@ static dnnl_status_t pack(sn_half *h, int side, int64_t panel, const float *x)
 	dnnl_primitive_desc_t desc = NULL;
 	dnnl_primitive_t reorder = NULL;
 	dnnl_memory_t *to = &h->memory[side][panel];
-	size_t size = dnnl_memory_desc_get_size(&h->layout[side]);
-	dnnl_status_t status = dnnl_memory_create(to, &h->layout[side], h->engine, h->packed[side] + (size_t)panel * size);
+	dnnl_status_t status = dnnl_memory_create(to, &h->layout[side], h->engine, packed(h, side, panel));
 	if (status == dnnl_success)
 		status = matrix(&plain, inner(h, side), outer(h, side), dnnl_f32, side == SCORES ? dnnl_ba : dnnl_ab);
 	if (status == dnnl_success) status = dnnl_memory_create(&from, &plain, h->engine, (void *)(uintptr_t)x);
@@ -151,6 +157,7 @@ static dnnl_status_t pack(sn_half *h, int side, int64_t panel, const float *x)
 	if (reorder) dnnl_primitive_destroy(reorder);
 	if (desc) dnnl_primitive_desc_destroy(desc);
 	if (from) dnnl_memory_destroy(from);
+	sn_arena_done(h->arena, packed(h, side, panel), h->size[side]);
 	return status;
 }
 
@@ -164,6 +171,7 @@ static sn_status pack_all(sn_half *h, const float *x, int64_t n)
 		int64_t rows = SN_MIN(h->rows, n - p * h->rows);
 		if (rows < h->rows) from = memcpy(last, from, (size_t)(rows * h->d) * sizeof *last);
 		for (int side = 0; side < SIDES && status == dnnl_success; side++) status = pack(h, side, p, from);
+		sn_arena_done(h->arena, x + p * h->rows * h->d, (size_t)(rows * h->d) * sizeof *x);
 	}
 	sn_free(h->ctx, last);
 	return failed(h->ctx, status, "packing a matrix in bfloat16");
@@ -192,20 +200,20 @@ static sn_status open(sn_half *h, const float *x, int64_t n)
 	SN_TRY(take_memory(h));
 	SN_TRY(sn_half_prepare(h, h->most));
 	for (int side = 0; side < SIDES; side++) {
-		size_t size = dnnl_memory_desc_get_size(&h->layout[side]);
-		h->packed[side] = sn_alloc_raw(h->ctx, sn_size3((size_t)h->n_panel, size, 1));
-		if (!h->packed[side]) return SN_ENOMEM;
+		h->size[side] = dnnl_memory_desc_get_size(&h->layout[side]);
+		SN_NEW(h->packed[side], h->arena, uint8_t, sn_size3((size_t)h->n_panel, h->size[side], 1));
 	}
 	return pack_all(h, x, n);
 }
 
-sn_status sn_half_open(sn_half **out, sn_ctx *ctx, const float *x, int64_t n, int64_t d, int64_t panel, int n_slot,
+sn_status sn_half_open(sn_half **out, sn_arena *arena, const float *x, int64_t n, int64_t d, int64_t panel, int n_slot,
 					   int most)
 {
 	SN_ASSERT(sn_half_fast());
+	sn_ctx *ctx = sn_arena_ctx(arena);
 	sn_half *h = *out = sn_alloc(ctx, sizeof *h);
 	if (!h) return SN_ENOMEM;
-	*h = (sn_half){ .ctx = ctx, .n_slot = n_slot, .most = most, .d = d, .rows = panel };
+	*h = (sn_half){ .ctx = ctx, .arena = arena, .n_slot = n_slot, .most = most, .d = d, .rows = panel };
 	h->n_panel = (n + panel - 1) / panel;
 	sn_status status = open(h, x, n);
 	if (status == SN_OK) return SN_OK;
@@ -223,7 +231,6 @@ void sn_half_close(sn_half *h)
 		for (int v = 0; h->product && v <= h->most; v++)
 			if (h->product[v].primitive[side]) dnnl_primitive_destroy(h->product[v].primitive[side]);
 		sn_free(h->ctx, h->memory[side]);
-		sn_free(h->ctx, h->packed[side]);
 	}
 	for (int s = 0; s < h->n_slot; s++) {
 		if (h->stream && h->stream[s]) dnnl_stream_destroy(h->stream[s]);
@@ -255,6 +262,7 @@ static dnnl_status_t run(sn_half *h, int side, int slot, int64_t panel, int n_ve
 	if (scratch) dnnl_memory_destroy(scratch);
 	if (out) dnnl_memory_destroy(out);
 	if (in) dnnl_memory_destroy(in);
+	sn_arena_done(h->arena, packed(h, side, panel), h->size[side]);
 	return status;
 }
 

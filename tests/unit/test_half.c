@@ -78,12 +78,14 @@ static void products_are_those_of_rounded_numbers(void **state)
 {
 	if (!sn_half_fast()) skip();
 	sn_half *half;
+	sn_arena *arena;
+	assert_ok(test_ctx(state), sn_arena_open(&arena, test_ctx(state)));
 	float *x = malloc(sizeof(float) * ROWS * D), w[MOST * D];
 	uint16_t bits[MOST * D];
 	fill(x, ROWS * D, 1);
 	fill(w, MOST * D, 2);
 	sn_half_round(w, MOST * D, bits);
-	assert_ok(test_ctx(state), sn_half_open(&half, test_ctx(state), x, ROWS, D, PANEL, 2, MOST));
+	assert_ok(test_ctx(state), sn_half_open(&half, arena, x, ROWS, D, PANEL, 2, MOST));
 	for (int n_vec = 1; n_vec <= MOST; n_vec += 4) {
 		assert_ok(test_ctx(state), sn_half_prepare(half, n_vec));
 #pragma omp parallel for num_threads(2)
@@ -94,6 +96,7 @@ static void products_are_those_of_rounded_numbers(void **state)
 	}
 	sn_half_close(half);
 	sn_half_close(NULL);
+	sn_arena_close(arena);
 	free(x);
 }
 

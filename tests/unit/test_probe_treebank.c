@@ -118,7 +118,7 @@ static void words_are_pooled_from_their_tokens(void **state)
 		assert_ok(ctx, sn_words_run(&words, ctx, model, &b.batch, b.n, b.sentence, (const int32_t(*)[2])b.token, pieces,
 									site, 2));
 		assert_int_equal(sn_words_width(words, 1), d);
-		assert_ok(ctx, sn_words_read(words, 1, x));
+		assert_ok(ctx, sn_words_read(words, 1, arena, x));
 		for (int64_t w = 0; w < b.n; w++) {
 			int32_t first = pieces == SN_PIECES_LAST ? b.token[w][1] - 1 : b.token[w][0];
 			int32_t end = pieces == SN_PIECES_FIRST ? first + 1 : b.token[w][1];

@@ -156,7 +156,7 @@ static sn_status components(const sweep *s, const int64_t *word, int64_t n, floa
 	SN_NEW(raw, s->arena, float, sn_size3((size_t)n, (size_t)s->d, 1));
 	SN_NEW(turned, s->arena, float, sn_size3((size_t)n, (size_t)s->d, 1));
 	for (int64_t i = 0; i < n; i++) sn_standard_apply(&s->scale, s->x + word[i] * s->d, 1, s->d, raw + i * s->d);
-	sn_basis_turn(&s->basis, sn_ctx_threads(sn_arena_ctx(s->arena)), raw, n, turned);
+	sn_basis_turn(&s->basis, s->arena, raw, n, turned);
 	for (int64_t i = 0; i < n; i++) memcpy(*out + i * s->r, turned + i * s->d, (size_t)s->r * sizeof **out);
 	sn_arena_reset(s->arena, mark);
 	return SN_OK;
@@ -189,7 +189,7 @@ static sn_status prepare(sweep *s)
 	SN_NEW(raw, s->arena, float, sn_size3((size_t)f->n_train, (size_t)s->d, 1));
 	for (int64_t i = 0; i < f->n_train; i++)
 		memcpy(raw + i * s->d, s->x + f->train[i] * s->d, (size_t)s->d * sizeof *raw);
-	sn_rows rows = { .x = raw, .n = f->n_train, .d = s->d };
+	sn_rows rows = { .x = raw, .n = f->n_train, .d = s->d, .home = s->arena };
 	SN_TRY(sn_standard_fit(&s->scale, s->arena, &rows));
 	sn_standard_apply(&s->scale, raw, f->n_train, s->d, raw);
 	SN_TRY(sn_basis_find(&s->basis, s->arena, raw, f->n_train, s->d));

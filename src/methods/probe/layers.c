@@ -166,9 +166,10 @@ static sn_status add(const layers *l, const sn_reps *score, sn_result *out)
 		l->gravity + wide);
 }
 
-sn_status sn_probe_layers(const sn_probe_outcome *o, const sn_boot *boot, uint64_t seed, sn_result *out)
+sn_status sn_probe_layers(const sn_probe_outcome *o, const sn_boot *boot, sn_arena *scratch, uint64_t seed,
+						  sn_result *out)
 {
-	layers l = { .o = o, .arena = sn_result_arena(out) };
+	layers l = { .o = o, .arena = scratch };
 	sn_reps score;
 	if (!is_depth(o)) return SN_OK;
 	SN_TRY(prepare(&l, seed));

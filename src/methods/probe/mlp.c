@@ -250,7 +250,7 @@ static sn_status sweep_site(probing *p, sn_words *words, int s, sn_arena *arena)
 								 .decay = p->param->decay };
 	SN_NEW(x, arena, float, sn_size3((size_t)p->bank.n, (size_t)d, 1));
 	SN_NEW(score, arena, sn_word_scores, (int64_t)p->n_question * p->n_size);
-	SN_TRY(sn_words_read(words, s, x));
+	SN_TRY(sn_words_read(words, s, arena, x));
 	SN_TRY(sn_probe_perceptrons(score, arena, x, p->bank.n, d, p->question, p->n_question, p->split, p->n_split,
 								&settings));
 	for (int k = 0; k < p->n_question * p->n_size; k++)

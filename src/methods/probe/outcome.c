@@ -317,9 +317,8 @@ static sn_status common_limits(const sn_linear_param *param, sn_result *out)
 	return SN_OK;
 }
 
-sn_status sn_probe_report(const sn_probe_outcome *o, const sn_linear_param *param, sn_result *out)
+static sn_status report(const sn_probe_outcome *o, const sn_linear_param *param, sn_arena *arena, sn_result *out)
 {
-	sn_arena *arena = sn_result_arena(out);
 	sn_ctx *ctx = sn_result_ctx(out);
 	sn_boot *boot;
 	sn_probe_bands b;
@@ -329,7 +328,16 @@ sn_status sn_probe_report(const sn_probe_outcome *o, const sn_linear_param *para
 	SN_TRY(add_sites(o, &b, out));
 	if (o->classes) SN_TRY(add_classes(o, &b, boot, arena, out));
 	SN_TRY(say(o, &b, out));
-	SN_TRY(sn_probe_layers(o, boot, sn_ctx_seed(ctx), out));
+	SN_TRY(sn_probe_layers(o, boot, arena, sn_ctx_seed(ctx), out));
 	if (first) SN_TRY(common_limits(param, out));
 	return limits(o, param, out);
+}
+
+sn_status sn_probe_report(const sn_probe_outcome *o, const sn_linear_param *param, sn_result *out)
+{
+	sn_arena *scratch;
+	SN_TRY(sn_arena_open(&scratch, sn_result_ctx(out)));
+	sn_status status = report(o, param, scratch, out);
+	sn_arena_close(scratch);
+	return status;
 }

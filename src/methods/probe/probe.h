@@ -107,7 +107,8 @@ SN_CHECKED sn_status sn_probe_report(const sn_probe_outcome *o, const sn_linear_
 /* Layers of an outcome whose sites are the residual stream at several boundaries: what mixtures of their predictions
  * gain, and where. Adds nothing for other sites. boot: draws of the outcome's groups. */
 
-SN_CHECKED sn_status sn_probe_layers(const sn_probe_outcome *o, const sn_boot *boot, uint64_t seed, sn_result *out);
+SN_CHECKED sn_status sn_probe_layers(const sn_probe_outcome *o, const sn_boot *boot, sn_arena *scratch, uint64_t seed,
+									 sn_result *out);
 
 /* The whole of `probe linear` on a treebank. */
 SN_CHECKED sn_status sn_probe_treebank(sn_ctx *ctx, sn_model *model, const sn_dataset *data,

@@ -41,11 +41,36 @@ typedef struct site {
 
 static int regressions(const site *s, int q) { return 1 + (s->controls ? s->question[q].n_control : 0); }
 
+/* Vectors of words [n], which ascend but where judges begin, are done with. */
+static void pass_words(const site *s, const int64_t *word, int64_t n)
+{
+	int64_t first = 0;
+	for (int64_t i = 1; i <= n; i++) {
+		if (i < n && word[i] > word[i - 1]) continue;
+		size_t size = (size_t)((word[i - 1] + 1 - word[first]) * s->d) * sizeof *s->x;
+		sn_arena_done(s->arena, s->x + word[first] * s->d, size);
+		first = i;
+	}
+}
+
 /* Standardised words in the split's basis, [n, d]. */
 static sn_status transform(const site *s, const int64_t *word, int64_t n, float *scratch, float *out)
 {
 	for (int64_t i = 0; i < n; i++) sn_standard_apply(&s->scale, s->x + word[i] * s->d, 1, s->d, scratch + i * s->d);
-	sn_basis_turn(&s->design.basis, sn_ctx_threads(sn_arena_ctx(s->arena)), scratch, n, out);
+	pass_words(s, word, n);
+	sn_basis_turn(&s->design.basis, s->arena, scratch, n, out);
+	return SN_OK;
+}
+
+static sn_status standardise(site *s, float *x, int64_t n)
+{
+	int64_t d = s->d;
+	SN_TRY(sn_standard_fit(&s->scale, s->arena, &(sn_rows){ .x = x, .n = n, .d = d, .home = s->arena }));
+	for (int64_t first = 0; first < n; first += ROWS_AT_ONCE) {
+		int64_t rows = SN_MIN(ROWS_AT_ONCE, n - first);
+		sn_standard_apply(&s->scale, x + first * d, rows, d, x + first * d);
+		sn_arena_done(s->arena, x + first * d, (size_t)(rows * d) * sizeof *x);
+	}
 	return SN_OK;
 }
 
@@ -54,10 +79,15 @@ static sn_status make_design(site *s)
 	int64_t n = s->split->n_train, d = s->d;
 	float *x;
 	SN_NEW(x, s->arena, float, sn_size3((size_t)n, (size_t)d, 1));
-	for (int64_t i = 0; i < n; i++) memcpy(x + i * d, s->x + s->split->train[i] * d, (size_t)d * sizeof *x);
-	sn_rows rows = { .x = x, .n = n, .d = d };
-	SN_TRY(sn_standard_fit(&s->scale, s->arena, &rows));
-	sn_standard_apply(&s->scale, x, n, d, x);
+	for (int64_t first = 0; first < n; first += ROWS_AT_ONCE) {
+		const int64_t *word = s->split->train + first;
+		int64_t rows = SN_MIN(ROWS_AT_ONCE, n - first);
+		float *to = x + first * d;
+		for (int64_t i = 0; i < rows; i++) memcpy(to + i * d, s->x + word[i] * d, (size_t)d * sizeof *x);
+		pass_words(s, word, rows);
+		sn_arena_done(s->arena, to, (size_t)(rows * d) * sizeof *x);
+	}
+	SN_TRY(standardise(s, x, n));
 	return sn_design_make(&s->design, s->arena, x, n, d);
 }
 
@@ -88,24 +118,34 @@ double sn_probe_smooth_bits(double logp, int64_t n, int n_class)
 	return log2(((double)n * exp(logp) + 1) / (double)(n + n_class));
 }
 
-/* Mean bits lost on the training rows that judge; NaN without any. */
-static sn_status judge(const site *s, int q, double *loss)
+/* Adds the bits lost on n training rows from first on. */
+static sn_status judge_rows(const site *s, int q, int64_t first, int64_t n, double *sum, int64_t *used)
 {
 	const sn_multinomial *m = &s->fit[q].m[0];
-	int64_t first = s->split->n_fit, n = s->split->n_train - first, used = 0;
+	const float *x = s->design.x + first * s->d;
 	float *logp;
-	double sum = 0;
 	sn_mark mark = sn_arena_mark(s->arena);
 	SN_NEW(logp, s->arena, float, sn_size3((size_t)n, (size_t)m->n_class, 1));
-	SN_TRY(sn_multinomial_logp(m, s->arena, s->design.x + first * s->d, n, s->d, logp));
+	SN_TRY(sn_multinomial_logp(m, s->arena, x, n, s->d, logp));
+	sn_arena_done(s->arena, x, (size_t)(n * s->d) * sizeof *x);
 	for (int64_t i = 0; i < n; i++) {
 		int32_t y = m->y[first + i];
 		if (y < 0) continue;
-		sum -= sn_probe_smooth_bits(logp[i * m->n_class + y], s->fit[q].n_row, m->n_class);
-		used++;
+		*sum -= sn_probe_smooth_bits(logp[i * m->n_class + y], s->fit[q].n_row, m->n_class);
+		(*used)++;
 	}
-	*loss = used ? sum / (double)used : NAN;
 	sn_arena_reset(s->arena, mark);
+	return SN_OK;
+}
+
+/* Mean bits lost on the training rows that judge; NaN without any. */
+static sn_status judge(const site *s, int q, double *loss)
+{
+	int64_t first = s->split->n_fit, n = s->split->n_train - first, used = 0;
+	double sum = 0;
+	for (int64_t next = 0; next < n; next += ROWS_AT_ONCE)
+		SN_TRY(judge_rows(s, q, first + next, SN_MIN(ROWS_AT_ONCE, n - next), &sum, &used));
+	*loss = used ? sum / (double)used : NAN;
 	return SN_OK;
 }
 

@@ -299,7 +299,7 @@ static sn_status sweep_site(const site_list *l, int s, sn_arena *arena, void *re
 	int n_control = l->random ? 0 : (int)p->param->controls;
 	SN_NEW(x, arena, float, sn_size3((size_t)p->bank.n, (size_t)d, 1));
 	SN_NEW(score, arena, sn_word_scores, p->n_outcome);
-	SN_TRY(sn_words_read(l->words, l->shelf[s], x));
+	SN_TRY(sn_words_read(l->words, l->shelf[s], arena, x));
 	if (p->n_question)
 		SN_TRY(sn_probe_sweep(score, arena, x, p->bank.n, d, p->question, p->n_question, p->split, p->n_split,
 							  !l->random));
@@ -310,10 +310,15 @@ static sn_status sweep_site(const site_list *l, int s, sn_arena *arena, void *re
 	return SN_OK;
 }
 
+/* All vectors; those that train, as they are, turned, and twice in half the precision. */
+enum { COPIES = 5 };
+
 static sn_status run_site(sn_ctx *ctx, void *arg, int64_t s, void *result)
 {
+	const site_list *l = arg;
 	sn_arena *arena;
-	SN_TRY(sn_arena_open(&arena, ctx));
+	size_t width = (size_t)sn_words_width(l->words, l->shelf[s]) * sizeof(float);
+	SN_TRY(sn_arena_open_for(&arena, ctx, sn_size3((size_t)l->p->bank.n, width, COPIES)));
 	sn_status status = sweep_site(arg, (int)s, arena, result);
 	sn_arena_close(arena);
 	return status;
