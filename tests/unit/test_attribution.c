@@ -85,6 +85,33 @@ static void integrated_gradients_sum_to_the_rise(void **state)
 	}
 }
 
+/* Texts are run many at once, at all sites together: each has the scores that it has alone. */
+static void texts_together_score_as_alone(void **state)
+{
+	static const char *const methods[] = { "saliency", "gradient-x-input", "smoothgrad" };
+	static const char *const set[] = { "sites=hook_embed,blocks.*.hook_resid_post", NULL };
+	sn_options options = { .size = sizeof options, .threads = 1, .seed = 1, .tokens_per_step = 1 };
+	sn_ctx *alone;
+	assert_int_equal(sn_ctx_open(&alone, &options), SN_OK);
+	for (int k = 0; k < SN_COUNT(methods); k++) {
+		run a = explain(test_ctx(state), methods[k], set), b = explain(alone, methods[k], set);
+		assert_int_equal(sn_result_rows(a.result, TOKENS), sn_result_rows(b.result, TOKENS));
+		double most = 0;
+		for (int64_t i = 0; i < sn_result_rows(a.result, TOKENS); i++) {
+			double x = sn_result_row(a.result, TOKENS, i)[TOKEN_SCORE].f;
+			double y = sn_result_row(b.result, TOKENS, i)[TOKEN_SCORE].f;
+			if (!(fabs(x - y) <= 1e-6 * (1 + fabs(y)))) fail_msg("%s, row %d: %g, alone %g", methods[k], (int)i, x, y);
+			most = fmax(most, fabs(x));
+		}
+		assert_true(most > 0);
+		for (int64_t i = 0; i < sn_result_rows(a.result, ITEMS); i++)
+			assert_true(fabs(item(&a, i, ITEM_VALUE) - item(&b, i, ITEM_VALUE)) < 1e-6);
+		end(&b);
+		end(&a);
+	}
+	sn_ctx_close(alone);
+}
+
 /* Without biases CP-LRP leaves the model linear in every layer's stream: relevance is conserved. */
 static void relevance_is_conserved_from_layer_to_layer(void **state)
 {
@@ -303,6 +330,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(integrated_gradients_sum_to_the_rise),
+		cmocka_unit_test(texts_together_score_as_alone),
 		cmocka_unit_test(relevance_is_conserved_from_layer_to_layer),
 		cmocka_unit_test(occlusion_and_leaving_out_explain_the_same),
 		cmocka_unit_test(both_sides_have_scores_that_sum),

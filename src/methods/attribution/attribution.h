@@ -61,12 +61,17 @@ SN_CHECKED sn_status sn_attribution_read(sn_attribution_items *out, sn_ctx *ctx,
 /* Returns the tokens at which a site has its vectors. */
 const sn_attribution_tokens *sn_attribution_at(const sn_attribution_item *item, const sn_site *site);
 
-/* A batch of copies of one item's row, with its goal; forked: copies 1 .. are forks of copy 0, equal but for edits. At
- * a site of the encoder every copy has a source of its own, otherwise they share one. start: [copies + 1] of the
- * copies' rows at the site. Everything from arena; stays where it is while the batch is used. */
+/* Returns how many of the n items, from the first on, are run together, each as so many copies: what a step of the
+ * context takes, of one metric; at least 1. */
+int32_t sn_attribution_together(sn_ctx *ctx, const sn_attribution_item *item, int32_t n, int64_t copies);
+
+/* A batch of copies of n items' rows, item by item, with their goal; forked: an item's later copies are forks of its
+ * first, equal but for edits. At a site of the encoder every copy has a source of its own, otherwise those of an item
+ * share one. start: [n * copies + 1] of the copies' rows at the site. Everything from arena; stays where it is while
+ * the batch is used. */
 typedef struct sn_attribution_rows { sn_batch batch, enc; sn_goal goal; const int64_t *start; } sn_attribution_rows;
-SN_CHECKED sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, const sn_site *site,
-                                         int32_t copies, bool forked, sn_arena *arena);
+SN_CHECKED sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, int32_t n,
+                                         const sn_site *site, int32_t copies, bool forked, sn_arena *arena);
 
 enum { SN_ATTRIBUTION_TOKENS, SN_ATTRIBUTION_ITEMS, SN_ATTRIBUTION_GROUPS, SN_ATTRIBUTION_TABLES };
 extern const sn_table sn_attribution_tables[SN_ATTRIBUTION_TABLES];
@@ -74,10 +79,31 @@ extern const sn_table sn_attribution_tables[SN_ATTRIBUTION_TABLES];
 /* What an item's scores sum to, and what they should. NAN: the method promises no sum. */
 typedef struct sn_attribution_sum { double value, baseline; int64_t evaluations; } sn_attribution_sum;
 
-/* Runs each item at each site, and adds the rows: one a unit of --level, one an item, one a group of --by. */
-typedef sn_status sn_attribution_run(sn_ctx *ctx, sn_model *model, const sn_attribution_item *item, const sn_site *site,
+/* What a method explains at once: n items at n_site sites. score[i * n_site + s]: [tokens of item i at site s], to be
+ * filled, and sum alike. arena: for the run alone. */
+typedef struct sn_attribution_task {
+	sn_ctx *ctx;
+	sn_model *model;
+	const sn_attribution_item *item;
+	const sn_site *site;
+	const void *param;
+	sn_arena *arena;
+	double **score;
+	sn_attribution_sum *sum;
+	int32_t n;
+	int n_site;
+} sn_attribution_task;
+
+typedef sn_status sn_attribution_run(const sn_attribution_task *task);
+
+/* A method that explains one item at one site; sn_attribution_each runs it for all of a task. */
+typedef sn_status sn_attribution_one(sn_ctx *ctx, sn_model *model, const sn_attribution_item *item, const sn_site *site,
                                      const void *param, sn_arena *arena, double *score, sn_attribution_sum *sum);
+SN_CHECKED sn_status sn_attribution_each(const sn_attribution_task *task, sn_attribution_one *one);
+
+/* Explains all items at all sites, and adds the rows: one a unit of --level, one an item, one a group of --by. copies:
+ * how often a text stands in the method's batches; 0: it takes one text at a time. */
 SN_CHECKED sn_status sn_attribution_all(sn_ctx *ctx, const sn_input *in, const void *param, const char *method,
-                                        sn_attribution_run *run, sn_result *out);
+                                        sn_attribution_run *run, int64_t copies, sn_result *out);
 
 #endif

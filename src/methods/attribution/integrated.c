@@ -67,7 +67,7 @@ static sn_status evaluate_some(path *p, point *points, int32_t n)
 	int64_t size = p->n * p->d;
 	float *src, *g;
 	double *f;
-	SN_TRY(sn_attribution_copy(&rows, p->item, &p->site, n, false, p->arena));
+	SN_TRY(sn_attribution_copy(&rows, p->item, 1, &p->site, n, false, p->arena));
 	SN_NEW(src, p->arena, float, n * size);
 	SN_NEW(g, p->arena, float, n * size);
 	SN_NEW(f, p->arena, double, n);
@@ -355,7 +355,7 @@ static sn_status find_ends(path *p, const char *baseline)
 	float *x, *x0;
 	SN_NEW(x, p->arena, float, p->n * p->d);
 	SN_NEW(x0, p->arena, float, p->n * p->d);
-	SN_TRY(sn_attribution_copy(&rows, p->item, &p->site, 1, false, p->arena));
+	SN_TRY(sn_attribution_copy(&rows, p->item, 1, &p->site, 1, false, p->arena));
 	sn_keep keep = { x, p->n, p->d };
 	sn_tap tap = { .at = p->site, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep };
 	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
@@ -379,9 +379,11 @@ static sn_status integrate(sn_ctx *ctx, sn_model *model, const sn_attribution_it
 	return fixed_rule(&p, q, score, sum);
 }
 
+static sn_status integrate_each(const sn_attribution_task *t) { return sn_attribution_each(t, integrate); }
+
 static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
 {
-	return sn_attribution_all(ctx, in, param, "integrated gradients", integrate, out);
+	return sn_attribution_all(ctx, in, param, "integrated gradients", integrate_each, 0, out);
 }
 
 extern const sn_method sn_method_attribute_integrated_gradients;

@@ -3,7 +3,6 @@
 
 #include "model/site.h"
 
-#include <math.h>
 #include <string.h>
 
 typedef struct reader {
@@ -65,37 +64,6 @@ static sn_status continuation(const reader *r, const char *word, int64_t row, co
 	if (!spaced) return SN_ENOMEM;
 	sn_format(spaced, strlen(word) + 2, "%s%s", after && word[0] != ' ' ? " " : "", word);
 	return tokens_of(r, spaced, 0, row, what, out);
-}
-
-/* ---- the most probable next token ---- */
-
-typedef struct best { int32_t id; } best;
-
-static sn_status take_best(sn_ctx *ctx, void *state, const sn_block *block)
-{
-	const float *x = block->x.data;
-	int64_t top = 0;
-	(void)ctx;
-	for (int64_t i = 1; i < block->x.dim[1]; i++)
-		if (x[i] > x[top]) top = i;
-	((best *)state)->id = (int32_t)top;
-	return SN_OK;
-}
-
-static const sn_sink best_sink = { .size = sizeof(best), .take = take_best };
-
-static sn_status find_best(const reader *r, const sn_attribution_item *item, int32_t *id)
-{
-	best found = { 0 };
-	int64_t start[2] = { 0, item->row.n }, source[2] = { 0, item->source.n };
-	sn_batch enc = { .n = 1, .token = item->source.token, .start = source };
-	sn_batch batch = { .n = 1, .token = item->row.token, .start = start, .enc = item->source.n ? &enc : NULL };
-	sn_tap tap = { .at = { .kind = SN_SITE_LOGITS }, .where = { .sel = SN_AT, .arg = item->place[0] },
-	               .sink = &best_sink, .state = &found };
-	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
-	SN_TRY(sn_run(r->ctx, r->in->model[0], &batch, &plan, NULL, NULL));
-	*id = found.id;
-	return SN_OK;
 }
 
 /* ---- one item ---- */
@@ -193,13 +161,62 @@ static sn_status read_item(const reader *r, int64_t row, sn_attribution_item *it
 	if (target) SN_TRY(continuation(r, target, row, "target", &wanted));
 	SN_TRY(make_row(r, &text, target ? &wanted : NULL, item));
 	item->target = target;
-	if (!target) {
-		size_t size;
-		SN_TRY(find_best(r, item, &item->want[0]));
-		item->target = sn_token_text(r->ctx, sn_model_tokenizer(r->in->model[0]), item->want[0], r->arena, &size);
-	}
 	SN_TRY(add_foil(r, foil, item));
 	return choose_metric(r, item);
+}
+
+/* ---- the most probable next token, where no target is given ---- */
+
+static sn_status take_best(sn_ctx *ctx, void *state, const sn_block *block)
+{
+	int32_t *best = state;
+	int64_t n = block->x.dim[1];
+	(void)ctx;
+	for (int64_t i = 0; i < block->m; i++) {
+		const float *x = (const float *)block->x.data + i * n;
+		int64_t top = 0;
+		for (int64_t j = 1; j < n; j++)
+			if (x[j] > x[top]) top = j;
+		best[block->first + i] = (int32_t)top;
+	}
+	return SN_OK;
+}
+
+static const sn_sink best_sink = { .size = sizeof(int32_t), .take = take_best };
+
+static sn_status find_best(const reader *r, sn_attribution_item *item, int32_t n, sn_arena *scratch)
+{
+	static const sn_site logits = { .kind = SN_SITE_LOGITS };
+	sn_attribution_rows rows;
+	int32_t *best;
+	SN_NEW(best, scratch, int32_t, n);
+	SN_TRY(sn_attribution_copy(&rows, item, n, &logits, 1, false, scratch));
+	sn_tap tap = { .at = logits, .where = rows.goal.where, .sink = &best_sink, .state = best };
+	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
+	SN_TRY(sn_run(r->ctx, r->in->model[0], &rows.batch, &plan, NULL, NULL));
+	for (int32_t i = 0; i < n; i++) {
+		size_t size;
+		item[i].want[0] = best[i];
+		item[i].target = sn_token_text(r->ctx, sn_model_tokenizer(r->in->model[0]), best[i], r->arena, &size);
+	}
+	return SN_OK;
+}
+
+/* Runs of neighbouring items without a target, as many at once as a step takes. */
+static sn_status find_targets(const reader *r, sn_attribution_items *items)
+{
+	for (int32_t i = 0, n; i < items->n; i += n) {
+		sn_arena *scratch;
+		n = 1;
+		if (items->item[i].target) continue;
+		int32_t most = sn_attribution_together(r->ctx, &items->item[i], items->n - i, 1);
+		while (n < most && !items->item[i + n].target) n++;
+		SN_TRY(sn_arena_open(&scratch, r->ctx));
+		sn_status status = find_best(r, &items->item[i], n, scratch);
+		sn_arena_close(scratch);
+		SN_TRY(status);
+	}
+	return SN_OK;
 }
 
 static sn_status check_model(sn_ctx *ctx, const sn_model_info *info, const sn_attribution_param *p)
@@ -228,7 +245,7 @@ sn_status sn_attribution_read(sn_attribution_items *out, sn_ctx *ctx, const sn_i
 		if (!r.text->s[i] || !r.text->s[i][0]) continue;
 		SN_TRY(read_item(&r, i, &out->item[out->n++]));
 	}
-	if (out->n > 0) return SN_OK;
+	if (out->n > 0) return find_targets(&r, out);
 	return sn_fail(ctx, SN_EPARSE, "%s: no row has a text in column %s", in->data[0]->source, r.text->name);
 }
 
@@ -244,64 +261,89 @@ const sn_attribution_tokens *sn_attribution_at(const sn_attribution_item *item, 
 	return of_encoder(site) ? &item->source : &item->row;
 }
 
-static sn_status repeat(sn_batch *out, const sn_attribution_tokens *row, int32_t copies, sn_arena *arena)
+int32_t sn_attribution_together(sn_ctx *ctx, const sn_attribution_item *item, int32_t n, int64_t copies)
+{
+	int64_t tokens = 0, most = sn_ctx_tokens_per_step(ctx);
+	int32_t k = 0;
+	for (; k < n && item[k].metric == item->metric && !item[k].unwanted == !item->unwanted; k++) {
+		tokens += copies * SN_MAX(item[k].row.n, item[k].source.n);
+		if (k > 0 && tokens > most) break;
+	}
+	return k;
+}
+
+/* copies of each item's row, or of its source, one after the other; numbered by copy, so that draws of noise do not
+ * depend on which texts stand together. */
+static sn_status repeat(sn_batch *out, const sn_attribution_item *item, int32_t n, bool source, int32_t copies,
+                        sn_arena *arena)
 {
 	int32_t *token;
-	int64_t *start;
-	SN_NEW(token, arena, int32_t, (int64_t)copies * row->n);
-	SN_NEW(start, arena, int64_t, copies + 1);
-	for (int32_t c = 0; c < copies; c++) {
-		start[c + 1] = start[c] + row->n;
-		memcpy(token + start[c], row->token, (size_t)row->n * sizeof *token);
+	int64_t *start, *number;
+	SN_NEW(start, arena, int64_t, (int64_t)n * copies + 1);
+	SN_NEW(number, arena, int64_t, (int64_t)n * copies);
+	for (int32_t b = 0; b < n * copies; b++) {
+		const sn_attribution_item *of = &item[b / copies];
+		start[b + 1] = start[b] + (source ? of->source.n : of->row.n);
+		number[b] = b % copies;
 	}
-	*out = (sn_batch){ .n = copies, .token = token, .start = start };
+	SN_NEW(token, arena, int32_t, start[n * copies]);
+	for (int32_t b = 0; b < n * copies; b++)
+		memcpy(token + start[b], source ? item[b / copies].source.token : item[b / copies].row.token,
+		       (size_t)(start[b + 1] - start[b]) * sizeof *token);
+	*out = (sn_batch){ .n = n * copies, .token = token, .start = start, .item = number };
 	return SN_OK;
 }
 
-static sn_status fork(sn_batch *batch, int32_t n, sn_arena *arena)
+static sn_status fork(sn_batch *batch, int32_t copies, sn_arena *arena)
 {
 	int32_t *parent, *at;
 	SN_NEW(parent, arena, int32_t, batch->n);
 	SN_NEW(at, arena, int32_t, batch->n);
-	parent[0] = -1;
-	for (int32_t c = 1; c < batch->n; c++) at[c] = n;
+	for (int32_t b = 0; b < batch->n; b++) {
+		parent[b] = b % copies ? b - b % copies : -1;
+		at[b] = b % copies ? (int32_t)(batch->start[b + 1] - batch->start[b]) : 0;
+	}
 	batch->parent = parent;
 	batch->fork = at;
 	return SN_OK;
 }
 
-static sn_status goal_of_copies(sn_attribution_rows *out, const sn_attribution_item *item, sn_arena *arena)
+static sn_status goal_of_copies(sn_attribution_rows *out, const sn_attribution_item *item, int32_t copies,
+                                sn_arena *arena)
 {
-	int64_t *list, n_place = (int64_t)out->batch.n * item->n_place;
+	int64_t *list, n_place = 0, k = 0;
 	int32_t *want, *foil = NULL;
+	for (int32_t b = 0; b < out->batch.n; b++) n_place += item[b / copies].n_place;
 	SN_NEW(list, arena, int64_t, n_place);
 	SN_NEW(want, arena, int32_t, n_place);
 	if (item->unwanted) SN_NEW(foil, arena, int32_t, n_place);
-	for (int64_t i = 0; i < n_place; i++) {
-		int64_t place = i % item->n_place;
-		list[i] = out->batch.start[i / item->n_place] + item->place[place];
-		want[i] = item->want[place];
-		if (foil) foil[i] = item->unwanted[place];
+	for (int32_t b = 0; b < out->batch.n; b++) {
+		const sn_attribution_item *of = &item[b / copies];
+		for (int32_t i = 0; i < of->n_place; i++, k++) {
+			list[k] = out->batch.start[b] + of->place[i];
+			want[k] = of->want[i];
+			if (foil) foil[k] = of->unwanted[i];
+		}
 	}
 	out->goal = (sn_goal){ .metric = item->metric, .where = { .sel = SN_LIST, .list = list, .n_list = n_place },
 	                       .want = want, .n_want = n_place, .foil = foil };
 	return SN_OK;
 }
 
-sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, const sn_site *site,
+sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, int32_t n, const sn_site *site,
                               int32_t copies, bool forked, sn_arena *arena)
 {
 	bool encoder = of_encoder(site);
-	SN_TRY(repeat(&out->batch, &item->row, copies, arena));
-	if (forked && !encoder) SN_TRY(fork(&out->batch, item->row.n, arena));
+	SN_TRY(repeat(&out->batch, item, n, false, copies, arena));
+	if (forked && !encoder) SN_TRY(fork(&out->batch, copies, arena));
 	if (item->source.n) {
 		int32_t *enc_row;
-		SN_TRY(repeat(&out->enc, &item->source, encoder ? copies : 1, arena));
-		SN_NEW(enc_row, arena, int32_t, copies);
-		for (int32_t c = 0; c < copies && encoder; c++) enc_row[c] = c;
+		SN_TRY(repeat(&out->enc, item, n, true, encoder ? copies : 1, arena));
+		SN_NEW(enc_row, arena, int32_t, out->batch.n);
+		for (int32_t b = 0; b < out->batch.n; b++) enc_row[b] = encoder ? b : b / copies;
 		out->batch.enc = &out->enc;
 		out->batch.enc_row = enc_row;
 	}
 	out->start = encoder ? out->enc.start : out->batch.start;
-	return goal_of_copies(out, item, arena);
+	return goal_of_copies(out, item, copies, arena);
 }

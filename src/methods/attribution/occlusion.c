@@ -30,7 +30,7 @@ static sn_status find_mean(sn_ctx *ctx, sn_model *model, const sn_attribution_it
 	int32_t n = sn_attribution_at(item, site)->n;
 	float *x;
 	SN_NEW(x, arena, float, n * d);
-	SN_TRY(sn_attribution_copy(&rows, item, site, 1, false, arena));
+	SN_TRY(sn_attribution_copy(&rows, item, 1, site, 1, false, arena));
 	sn_keep keep = { x, n, d };
 	sn_tap tap = { .at = *site, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep };
 	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
@@ -56,7 +56,7 @@ static sn_status occlude(sn_ctx *ctx, sn_model *model, const sn_attribution_item
 	SN_NEW(f, arena, double, copies);
 	SN_NEW(list, arena, int64_t, (int64_t)copies * window);
 	if (strcmp(p->with, "mean") == 0) SN_TRY(find_mean(ctx, model, item, site, arena, mean, d));
-	SN_TRY(sn_attribution_copy(&rows, item, site, copies, true, arena));
+	SN_TRY(sn_attribution_copy(&rows, item, 1, site, copies, true, arena));
 	for (int32_t c = 1; c < copies; c++)
 		for (int32_t i = 0; i < window; i++) list[n_list++] = rows.start[c] + c - 1 + i;
 	sn_tensor src = sn_tensor_f32(mean, -1, d);
@@ -124,7 +124,7 @@ static sn_status shorter_rows(const sn_attribution_item *item, sn_arena *arena, 
 static sn_status shorter_sources(const sn_attribution_item *item, const sn_site *site, sn_arena *arena,
                                  sn_attribution_rows *out)
 {
-	SN_TRY(sn_attribution_copy(out, item, site, 1 + item->source.n, false, arena));
+	SN_TRY(sn_attribution_copy(out, item, 1, site, 1 + item->source.n, false, arena));
 	return shorter_batch(&out->enc, &item->source, false, arena);
 }
 
@@ -150,9 +150,12 @@ static sn_status leave_out(sn_ctx *ctx, sn_model *model, const sn_attribution_it
 	return SN_OK;
 }
 
+static sn_status occlude_each(const sn_attribution_task *t) { return sn_attribution_each(t, occlude); }
+static sn_status leave_out_each(const sn_attribution_task *t) { return sn_attribution_each(t, leave_out); }
+
 static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
 {
-	return sn_attribution_all(ctx, in, param, "occlusion", occlude, out);
+	return sn_attribution_all(ctx, in, param, "occlusion", occlude_each, 0, out);
 }
 
 static sn_status run_leave(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
@@ -160,7 +163,7 @@ static sn_status run_leave(sn_ctx *ctx, const sn_input *in, const void *param, s
 	sn_attribution_param p = *(const sn_attribution_param *)param;
 	bool both = sn_model_get_info(in->model[0])->n_layer_encoder > 0;
 	if (both && strcmp(p.sites, "auto") == 0) p.sites = "encoder.hook_embed";
-	return sn_attribution_all(ctx, in, &p, "leaving each token out", leave_out, out);
+	return sn_attribution_all(ctx, in, &p, "leaving each token out", leave_out_each, 0, out);
 }
 
 extern const sn_method sn_method_attribute_occlusion, sn_method_attribute_leave_one_out;

@@ -135,54 +135,93 @@ static sn_status say(sn_result *out, const char *method)
 	return sn_result_say(out, "Scores sum to f(x) - f(baseline) but for at most %.3g nats (of %.3g there).", worst, at);
 }
 
-/* One item at one site. */
-static sn_status explain(sn_ctx *ctx, const sn_input *in, const void *param, sn_attribution_run *run,
-						 const sn_attribution_items *items, int32_t i, const sn_site *site,
-						 sn_attribution_groups *groups, sn_result *out, sn_arena *scratch)
+sn_status sn_attribution_each(const sn_attribution_task *t, sn_attribution_one *one)
 {
-	const sn_attribution_param *p = param;
-	const sn_attribution_item *item = &items->item[i];
-	const sn_attribution_tokens *row = sn_attribution_at(item, site);
-	sn_attribution_sum sum = { NAN, NAN, 0 };
-	sn_attribution_units units;
-	double *score;
-	SN_NEW(score, scratch, double, row->n);
-	SN_TRY(sn_attribution_cut(&units, ctx, in->data[0], item, row, p->level, p->by, sn_result_arena(out)));
-	SN_TRY(run(ctx, in->model[0], item, site, param, scratch, score, &sum));
-	sum_units(&units, score);
-	sn_attribution_groups_take(groups, i, &units, score);
-	return add_item(out, in->model[0], item, site, &units, score, sum);
+	for (int64_t k = 0; k < (int64_t)t->n * t->n_site; k++) {
+		sn_mark mark = sn_arena_mark(t->arena);
+		SN_TRY(one(t->ctx, t->model, &t->item[k / t->n_site], &t->site[k % t->n_site], t->param, t->arena, t->score[k],
+				   &t->sum[k]));
+		sn_arena_reset(t->arena, mark);
+	}
+	return SN_OK;
+}
+
+/* Adds item i of all, which is item k of the task. */
+static sn_status add_scores(const sn_attribution_task *t, int32_t k, const sn_input *in, int32_t i,
+							sn_attribution_groups *const *groups, sn_result *out)
+{
+	const sn_attribution_param *p = t->param;
+	const sn_attribution_item *item = &t->item[k];
+	for (int s = 0; s < t->n_site; s++) {
+		const sn_attribution_tokens *row = sn_attribution_at(item, &t->site[s]);
+		double *score = t->score[k * t->n_site + s];
+		sn_attribution_units units;
+		SN_TRY(sn_attribution_cut(&units, t->ctx, in->data[0], item, row, p->level, p->by, sn_result_arena(out)));
+		sum_units(&units, score);
+		sn_attribution_groups_take(groups[s], i, &units, score);
+		SN_TRY(add_item(out, t->model, item, &t->site[s], &units, score, t->sum[k * t->n_site + s]));
+	}
+	return SN_OK;
+}
+
+static sn_status explain(sn_attribution_task *t, sn_attribution_run *run)
+{
+	SN_NEW(t->score, t->arena, double *, t->n * t->n_site);
+	SN_NEW(t->sum, t->arena, sn_attribution_sum, t->n * t->n_site);
+	for (int32_t k = 0; k < t->n * t->n_site; k++) {
+		const sn_attribution_tokens *row = sn_attribution_at(&t->item[k / t->n_site], &t->site[k % t->n_site]);
+		SN_NEW(t->score[k], t->arena, double, row->n);
+		t->sum[k] = (sn_attribution_sum){ NAN, NAN, 0 };
+	}
+	return run(t);
+}
+
+/* Texts that are run together are a task. */
+static sn_status explain_all(sn_attribution_task *t, const sn_input *in, const sn_attribution_items *items,
+							 sn_attribution_run *run, int64_t copies, sn_attribution_groups *const *groups,
+							 sn_result *out)
+{
+	sn_mark mark = sn_arena_mark(t->arena);
+	for (int32_t i = 0; i < items->n; i += t->n) {
+		sn_progress(t->ctx, "texts", i, items->n);
+		t->item = &items->item[i];
+		t->n = copies ? sn_attribution_together(t->ctx, t->item, items->n - i, copies) : 1;
+		SN_TRY(explain(t, run));
+		for (int32_t k = 0; k < t->n; k++) SN_TRY(add_scores(t, k, in, i + k, groups, out));
+		sn_arena_reset(t->arena, mark);
+	}
+	sn_progress(t->ctx, "texts", items->n, items->n);
+	return SN_OK;
+}
+
+static sn_status find_sites(sn_ctx *ctx, sn_model *model, const char *pattern, sn_arena *arena, sn_site **site, int *n)
+{
+	bool both = sn_model_get_info(model)->n_layer_encoder > 0;
+	if (strcmp(pattern, "auto") == 0) pattern = both ? "encoder.hook_embed,decoder.hook_embed" : "hook_embed";
+	return sn_site_expand(ctx, model, pattern, arena, site, n);
 }
 
 sn_status sn_attribution_all(sn_ctx *ctx, const sn_input *in, const void *param, const char *method,
-                             sn_attribution_run *run, sn_result *out)
+                             sn_attribution_run *run, int64_t copies, sn_result *out)
 {
 	const sn_attribution_param *p = param;
-	sn_arena *arena = sn_result_arena(out), *scratch;
+	sn_arena *arena = sn_result_arena(out);
+	sn_attribution_task t = { .ctx = ctx, .model = in->model[0], .param = param };
 	sn_attribution_items items;
 	sn_attribution_groups **groups;
 	sn_site *site;
-	int n_site;
-	bool automatic = strcmp(p->sites, "auto") == 0, both = sn_model_get_info(in->model[0])->n_layer_encoder > 0;
-	const char *sites = !automatic ? p->sites : both ? "encoder.hook_embed,decoder.hook_embed" : "hook_embed";
-	SN_TRY(sn_site_expand(ctx, in->model[0], sites, arena, &site, &n_site));
+	SN_TRY(find_sites(ctx, in->model[0], p->sites, arena, &site, &t.n_site));
+	t.site = site;
 	SN_TRY(sn_attribution_read(&items, ctx, in, p, arena));
-	SN_NEW(groups, arena, sn_attribution_groups *, n_site);
-	for (int s = 0; s < n_site; s++) SN_TRY(sn_attribution_groups_open(&groups[s], items.n, arena));
-	for (int32_t i = 0; i < items.n; i++) {
-		sn_progress(ctx, "texts", i, items.n);
-		for (int s = 0; s < n_site; s++) {
-			SN_TRY(sn_arena_open(&scratch, ctx));
-			sn_status status = explain(ctx, in, param, run, &items, i, &site[s], groups[s], out, scratch);
-			sn_arena_close(scratch);
-			SN_TRY(status);
-		}
-	}
-	for (int s = 0; s < n_site; s++) {
+	SN_NEW(groups, arena, sn_attribution_groups *, t.n_site);
+	for (int s = 0; s < t.n_site; s++) SN_TRY(sn_attribution_groups_open(&groups[s], items.n, arena));
+	SN_TRY(sn_arena_open(&t.arena, ctx));
+	sn_status status = explain_all(&t, in, &items, run, copies, groups, out);
+	sn_arena_close(t.arena);
+	for (int s = 0; s < t.n_site && status == SN_OK; s++) {
 		char name[112];
 		sn_site_format(&site[s], name, sizeof name);
-		SN_TRY(sn_attribution_groups_write(groups[s], name, out));
+		status = sn_attribution_groups_write(groups[s], name, out);
 	}
-	sn_progress(ctx, "texts", items.n, items.n);
-	return say(out, method);
+	return status == SN_OK ? say(out, method) : status;
 }
