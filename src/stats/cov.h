@@ -18,7 +18,8 @@ typedef struct sn_rows {
 } sn_rows;
 
 enum { SN_PASSED_ROWS = 512 };
-/* Called after each row i in turn (-1: none yet): hands rows that were gone through back to a paged home, some hundred at once. */
+/* Called after each row i in turn (-1: none yet): hands rows that were gone through back to a paged home,
+ * some hundred at once. */
 void sn_rows_passed(const sn_rows *rows, int64_t i);
 
 /* SN_EARG for a weight that is negative or not finite, SN_ENUMERIC for such a number in a row of weight > 0; both

@@ -10,8 +10,10 @@ typedef struct sn_half sn_half;
 
 /* Returns whether the processor computes in bfloat16; without, sn_half_open must not be called. */
 bool sn_half_fast(void);
-/* Packs x [n, d] float32 (no longer needed afterwards; it may lie in the arena) in panels of `panel` rows, the last filled up with zeros. Takes
- * 4 n d bytes from the arena, which may be paged and lives longer. n_slot: calls that may run at once. most: vectors in one product, at most. SN_ENOMEM, SN_EINTERNAL. */
+/* Packs x [n, d] float32 (no longer needed afterwards; it may lie in the arena) in panels of `panel`
+ * rows, the last filled up with zeros. Takes
+ * 4 n d bytes from the arena, which may be paged and lives longer. n_slot: calls that may run at once.
+ * most: vectors in one product, at most. SN_ENOMEM, SN_EINTERNAL. */
 SN_CHECKED sn_status sn_half_open(sn_half **out, sn_arena *arena, const float *x, int64_t n, int64_t d, int64_t panel,
 								  int n_slot, int most);
 void sn_half_close(sn_half *half);
