@@ -76,8 +76,8 @@ sn_ctx *sn_arena_ctx(const sn_arena *arena);
 SN_CHECKED sn_status sn_arena_reserve(sn_arena *arena, size_t size);
 /* Returns the bytes beyond which large arrays belong into files: a quarter of the context's memory, at most 1 GiB. */
 size_t sn_ctx_array_memory(const sn_ctx *ctx);
-/* Opens an arena for large arrays of size bytes in all. Where that is more than sn_ctx_array_memory, it is paged: arrays of 1 MiB
- * and more are mapped from nameless files in TMPDIR,
+/* Opens an arena for large arrays of size bytes in all. Where that is more than sn_ctx_array_memory, it is paged:
+ * arrays of 1 MiB and more are mapped from nameless files in TMPDIR,
  * and whoever goes through one says what it has done with. */
 SN_CHECKED sn_status sn_arena_open_for(sn_arena **out, sn_ctx *ctx, size_t size);
 /* Bytes [p, p + size) of an array are not needed for now: those that are paged leave the process, and come back as
