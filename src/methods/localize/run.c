@@ -197,8 +197,6 @@ static sn_status with_activations(sn_evidence *ev, sn_ctx *ctx, sn_model *model,
 		sn_localize_lap(ev, SN_STAGE_PROJECT, &clock);
 		SN_TRY(sn_localize_patch(ev, ctx, model));
 		sn_localize_lap(ev, SN_STAGE_PATCH, &clock);
-		if (ev->options.part_steps > 0) SN_TRY(sn_localize_parts(ev, ctx, model));
-		sn_localize_lap(ev, SN_STAGE_PARTS, &clock);
 	}
 	SN_TRY(sn_localize_judge(ev));
 	if (ev->chooses && ev->options.erase_step > 0) SN_TRY(sn_localize_erasure(ev, ctx, model, &g));
@@ -221,5 +219,9 @@ sn_status sn_localize_run(sn_evidence *out, sn_ctx *ctx, sn_model *model, const 
 	SN_TRY(sn_arena_open(&scratch, ctx));
 	sn_status status = with_activations(out, ctx, model, scratch);
 	sn_arena_close(scratch);
-	return status;
+	SN_TRY(status);
+	clock = sn_localize_now();
+	if (out->chooses && out->options.part_steps > 0) SN_TRY(sn_localize_parts(out, ctx, model));
+	sn_localize_lap(out, SN_STAGE_PARTS, &clock);
+	return SN_OK;
 }
