@@ -274,7 +274,11 @@ int sn_localize_patches(const sn_evidence *ev, sn_pair_kind kind);
 SN_CHECKED sn_status sn_localize_patch(sn_evidence *ev, sn_ctx *ctx, sn_model *model);
 /* Heads and MLPs by attribution patching, the largest confirmed by patching; the choice by the logit lens. */
 SN_CHECKED sn_status sn_localize_parts(sn_evidence *ev, sn_ctx *ctx, sn_model *model);
-/* Verdicts and first layers. */
+/* The first of two consecutive layers of q's column r above `above`; cells where a patch of the kind that tautology
+ * names (0: E, 1: E_sub; -1: none) is one count as absent. */
+SN_CHECKED sn_status sn_localize_first(sn_first *out, const sn_evidence *ev, const char *name, const sn_quantity *q,
+									   int r, int tautology, double above);
+/* Verdicts and first layers of what is encoded and moved. */
 SN_CHECKED sn_status sn_localize_judge(sn_evidence *ev);
 /* Erasure at cells where E_sub is yes. */
 SN_CHECKED sn_status sn_localize_erasure(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const sn_gather *g);

@@ -177,7 +177,7 @@ static sn_status lens(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const mains
 	SN_NEW(ev->lens_right, ev->arena, sn_share, ev->n_layer);
 	for (int l = 0; l < ev->n_layer; l++)
 		ev->lens_right[l] = sn_localize_share(ev, share_right.reps.point[l], n_lemma[l]);
-	return SN_OK;
+	return sn_localize_first(&ev->lens_first, ev, "lens", &ev->lens, 0, -1, 0.5);
 }
 
 static sn_status measure(sn_evidence *ev, sn_ctx *ctx, sn_model *model, sn_arena *scratch)

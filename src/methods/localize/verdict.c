@@ -99,9 +99,8 @@ static int share_quantile(const double *share, int n, double q)
 	return n;
 }
 
-/* q's column r; cells where sub's tautologies (E: all) hold count as absent. */
-static sn_status first_of(sn_first *out, const sn_evidence *ev, const char *name, const sn_quantity *q, int r,
-						  int tautology, double above)
+sn_status sn_localize_first(sn_first *out, const sn_evidence *ev, const char *name, const sn_quantity *q, int r,
+							int tautology, double above)
 {
 	sn_reps column;
 	int *cell;
@@ -133,12 +132,12 @@ static sn_status first_layers(sn_evidence *ev)
 	}
 	double delta = ev->options.delta;
 	for (int r = 0; r < ev->n_role; r++) {
-		SN_TRY(first_of(&ev->first[ev->n_first++], ev, "encoded", &over, r, -1, delta));
+		SN_TRY(sn_localize_first(&ev->first[ev->n_first++], ev, "encoded", &over, r, -1, delta));
 		if (!ev->chooses) continue;
-		SN_TRY(first_of(&ev->first[ev->n_first++], ev, "E", &ev->e, r, 0, delta));
-		SN_TRY(first_of(&ev->first[ev->n_first++], ev, "E_sub", &ev->e_sub, r, 1, delta));
+		SN_TRY(sn_localize_first(&ev->first[ev->n_first++], ev, "E", &ev->e, r, 0, delta));
+		SN_TRY(sn_localize_first(&ev->first[ev->n_first++], ev, "E_sub", &ev->e_sub, r, 1, delta));
 	}
-	return ev->lens.band ? first_of(&ev->lens_first, ev, "lens", &ev->lens, 0, -1, 0.5) : SN_OK;
+	return SN_OK;
 }
 
 sn_status sn_localize_judge(sn_evidence *ev)
