@@ -378,12 +378,22 @@ typedef enum sn_rule {
 	SN_RULE_HALVE = 8,             /* each factor of a product of activations (pattern and value, query and key, gate
 	                                  and up) gets half */
 	SN_RULE_FREEZE_GATES = 16,     /* what a gated feed-forward multiplies by is a constant */
+	SN_RULE_RESCALE = 32,          /* DeepLIFT's multipliers against each row's `reference`; alone */
 	SN_RULE_CP_LRP = 23,
 	SN_RULE_ATTN_LRP = 13
 } sn_rule;
 
 /* Gradients are each row's own, over its full length: a plan with taps of gradients computes forks in full. A KL goal's
- * reference row is a constant to them. */
+ * reference row is a constant to them.
+ *
+ * Under SN_RULE_RESCALE (DeepLIFT, Shrikumar et al. 2017) what such taps take are multipliers m, for which at every
+ * boundary sum m (x - x') = f(x) - f(x'), x' being the values of the row's reference and f the row's goals: each
+ * operation has the multiplier that makes its change exact. Activations and soft-caps: change over change (the rescale
+ * rule). Products (pattern and value, query and key, gate and up): the other factor's mean over both rows. Softmax: its
+ * derivative with the logarithmic means of P_i and P'_i for P_i, normed to sum 1 in the mean that is taken off. Norms
+ * n = c / s: dn = (dc - mean(n) ds) / mean(s). Where input and reference agree, all are derivatives. captum has a rule
+ * for the first alone and differentiates the others. SN_EARG: KL goals, more than 256 alternatives, edits or gradients
+ * of attention. */
 typedef struct sn_plan {
 	uint32_t size;   /* sizeof(sn_plan) */
 	int n_edit, n_tap, n_goal;
@@ -391,6 +401,8 @@ typedef struct sn_plan {
 	const sn_tap *tap;
 	const sn_goal *goal;
 	sn_rule rule;
+	const int32_t *reference;   /* SN_RULE_RESCALE: [n] the row, as long and with the same places of goals, that each is
+	                               compared with; itself: its gradient is plain */
 	bool whole;      /* all rows are one step, whatever their tokens: for a tap whose sink makes an edit's tensors */
 	bool lean;       /* gradients in less memory: blocks are computed twice instead of saved, and their transposed
 	                    weights packed as the pass back reaches them and freed behind it; half as long again */

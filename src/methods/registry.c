@@ -21,6 +21,7 @@
 	X(sn_method_attribute_gradient_x_input)                                                                           \
 	X(sn_method_attribute_smoothgrad)                                                                                 \
 	X(sn_method_attribute_integrated_gradients)                                                                       \
+	X(sn_method_attribute_deeplift)                                                                                   \
 	X(sn_method_attribute_patching)                                                                                   \
 	X(sn_method_attribute_ablation)                                                                                   \
 	X(sn_method_attribute_occlusion)                                                                                  \

@@ -136,25 +136,30 @@ static void add_positions(const sn_attending *a, int head, int32_t pos, sn_exten
 	}
 }
 
-/* What comes after the products of queries and keys, before what positions add. */
-static void cap_scores(const sn_attending *a, const sn_history *past, const float *q, int head, int32_t pos,
-                       sn_extent e, float *scores)
+static void add_distances(const sn_attending *a, const sn_history *past, const float *q, int head, int32_t pos,
+                          sn_extent e, float *scores)
 {
 	const sn_form *f = &a->p->model->shape.form;
 	for (int i = 0; i < past->n && !a->cross && f->position == SN_POSITION_DISENTANGLED; i++)
 		add_disentangled(a, &past->segment[i], q, head, pos, e, scores);
-	if (f->attn_softcap > 0) a->p->model->kernels->softcap(scores + e.lo, e.hi - e.lo, (float)f->attn_softcap);
+}
+
+static void cap_scores(const sn_attending *a, sn_extent e, float *scores)
+{
+	float cap = (float)a->p->model->shape.form.attn_softcap;
+	if (cap > 0) a->p->model->kernels->softcap(scores + e.lo, e.hi - e.lo, cap);
 }
 
 void sn_attention_finish_score(const sn_attending *a, const sn_history *past, const float *q, int head, int32_t pos,
                                sn_extent e, float *scores)
 {
-	cap_scores(a, past, q, head, pos, e, scores);
+	add_distances(a, past, q, head, pos, e, scores);
+	cap_scores(a, e, scores);
 	add_positions(a, head, pos, e, scores);
 }
 
-void sn_attention_scores_capped(const sn_attending *a, const sn_history *past, const float *query, int head,
-                                int32_t pos, sn_extent e, float *scores)
+void sn_attention_scores_raw(const sn_attending *a, const sn_history *past, const float *query, int head, int32_t pos,
+                             sn_extent e, float *scores)
 {
 	const sn_shape *s = &a->p->model->shape;
 	int64_t column = (int64_t)(head / (s->n_head / s->n_kv_head)) * s->d_head;
@@ -166,7 +171,14 @@ void sn_attention_scores_capped(const sn_attending *a, const sn_history *past, c
 			a->p->model->kernels->scores(scores + first, q, g->k + (first - g->first) * g->stride + column, g->stride,
 			                             n, s->d_head, (float)s->form.attn_scale);
 	}
-	cap_scores(a, past, q, head, pos, e, scores);
+	add_distances(a, past, q, head, pos, e, scores);
+}
+
+void sn_attention_scores_capped(const sn_attending *a, const sn_history *past, const float *query, int head,
+                                int32_t pos, sn_extent e, float *scores)
+{
+	sn_attention_scores_raw(a, past, query, head, pos, e, scores);
+	cap_scores(a, e, scores);
 }
 
 void sn_attention_score(const sn_attending *a, const sn_history *past, const float *query, int head, int32_t pos,

@@ -28,6 +28,9 @@ sn_attending sn_cross_attending(sn_pass *p);
 SN_CHECKED sn_status sn_attention_history(const sn_attending *a, int32_t row, sn_history *out);
 /* Returns the keys that a position attends to. */
 sn_extent sn_attention_extent(const sn_attending *a, int32_t row, int32_t pos);
+/* As sn_attention_score, before the soft-cap. */
+void sn_attention_scores_raw(const sn_attending *a, const sn_history *past, const float *query, int head, int32_t pos,
+                             sn_extent e, float *scores);
 /* As sn_attention_score, before what positions add. */
 void sn_attention_scores_capped(const sn_attending *a, const sn_history *past, const float *query, int head,
                                 int32_t pos, sn_extent e, float *scores);

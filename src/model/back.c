@@ -81,6 +81,7 @@ static sn_status take_ends(sn_pass *p, int64_t m)
 	SN_NEW(b->dx, p->arena, float, p->room * widest);
 	SN_NEW(b->branch, p->arena, float, p->room * widest);
 	SN_NEW(b->dqkv, p->arena, float, p->room * sn_qkv_width(s));
+	if (sn_rule_has(p, SN_RULE_RESCALE)) SN_NEW(b->reference, p->arena, int64_t, p->room);
 	return SN_OK;
 }
 
@@ -125,6 +126,7 @@ static sn_status up(sn_pass *p, int last)
 	p->stage = last;
 	sn_layout_make(p);
 	SN_TRY(sn_layout_move(p));
+	sn_reference_slots(p);
 	return sn_finish(p);
 }
 
@@ -155,6 +157,7 @@ static sn_status down(sn_pass *p, int last)
 	} else {
 		memset(p->back->dx, 0, (size_t)(p->now.m * p->model->shape.d_model) * sizeof *p->back->dx);
 	}
+	sn_reference_slots(p);
 	for (p->stage = SN_MIN(last, end - 1); p->stage >= SN_MAX(p->c->first_back, 1); p->stage--) {
 		SN_TRY(sn_poll(p->ctx));
 		if (p->back->twice) SN_TRY(block_again(p));

@@ -34,6 +34,7 @@ struct sn_back {
 	float *dx;                  /* [room, widest] derivative of the residual stream */
 	float *branch;              /* [room, widest] of a branch beside p->h */
 	float *dqkv;                /* [room, qkv] */
+	int64_t *reference;         /* [room] slot that each slot is compared with; NULL: not under the rescale rule */
 };
 
 enum { SN_BACK_QUERIES = 32 };   /* queries whose attention is taken back together */
@@ -74,6 +75,35 @@ SN_CHECKED sn_status sn_block_back(sn_pass *p);
 /* From the logits' derivative (made in sn_finish) to that of the residual stream. */
 SN_CHECKED sn_status sn_finish_back(sn_pass *p);
 SN_CHECKED sn_status sn_embed_back(sn_pass *p);
+
+/* ---- the rescale rule: multipliers in the place of derivatives (see sn_plan) ---- */
+
+/* Finds what the slots of the layout at hand are compared with. */
+void sn_reference_slots(const sn_pass *p);
+/* Returns the row that a row is compared with: itself without the rule. */
+static inline int32_t sn_reference_of(const sn_pass *p, int32_t row)
+{
+	return p->c->plan->reference ? p->c->plan->reference[row] : row;
+}
+static inline int64_t sn_reference_slot(const sn_pass *p, int64_t slot)
+{
+	return p->back->reference ? p->back->reference[slot] : slot;
+}
+/* dx = dy times the change of act over that of x, the factor `times` held at its mean; dtimes = dy times the mean of
+ * act (NULL and NULLs: without times). dx may be dy. */
+void sn_rescale_activation(float *dx, float *dtimes, const float *const x[2], const float *const times[2],
+                           const float *dy, int64_t n, sn_act act);
+/* Returns the change of cap tanh(x / cap) over that of x, from x0 to x. */
+double sn_rescale_softcap(double x, double x0, double cap);
+/* Logarithmic means of the softmaxes of scores x and x0 [n], over their sum, into w; returns the sum. */
+double sn_rescale_softmax(float *w, const float *x, const float *x0, int64_t n);
+/* One norm of d numbers of input and reference: with c = x - mean, n = c / s. */
+typedef struct sn_rescaled_norm { const float *x[2]; float mean[2], scale[2]; } sn_rescaled_norm;
+/* Returns the multiplier of the scale, given those of n. */
+float sn_rescale_scale(const sn_rescaled_norm *r, const float *dn, int64_t d);
+/* dn -> dx, given the scale's; computed: the scales as they were before edits of them. */
+void sn_rescale_norm(const sn_rescaled_norm *r, float *dn, int64_t d, float dscale, const float computed[2],
+                     bool centred);
 
 /* Whether a rule is in force. */
 static inline bool sn_rule_has(const sn_pass *p, sn_rule bit) { return (p->c->plan->rule & bit) != 0; }

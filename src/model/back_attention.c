@@ -23,6 +23,7 @@ typedef struct head {
 	float *dq, *dk, *dv;
 	int64_t kv_stride;
 	const sn_history *past;
+	const struct head *other;   /* the same one of the row that this is compared with; NULL: it is compared with none */
 } head;
 
 static int64_t z_width(const sn_model *m) { return (int64_t)m->shape.n_head * m->shape.d_head; }
@@ -102,18 +103,26 @@ static void disentangled_back(const down *b, const head *h, int32_t pos, const f
 	}
 }
 
+/* dq += share ds k, dk += share ds' q, with the queries and keys of at. */
+static void products_back(const down *b, const head *h, const head *at, int32_t pos, int32_t n, int64_t ld,
+                          const float *ds, float share)
+{
+	int d = b->a.p->model->shape.d_head;
+	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, d, h->keys, share, ds, (int)ld, at->k,
+	            (int)at->kv_stride, 1, h->dq + pos * b->dq_stride, (int)b->dq_stride);
+	cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, h->keys, d, n, share, ds, (int)ld,
+	            at->q + pos * b->a.stride, (int)b->a.stride, 1, h->dk, (int)b->dkv_stride);
+}
+
 /* Scores' derivatives ds [n, keys] of queries [pos, pos + n), rows ld apart; scaled here. */
 static void scores_back(const down *b, const head *h, int32_t pos, int32_t n, int64_t ld, float *ds)
 {
 	const sn_form *f = &b->a.p->model->shape.form;
-	int d = b->a.p->model->shape.d_head;
 	float factor = (float)f->attn_scale * (sn_rule_has(b->a.p, SN_RULE_HALVE) ? 0.5f : 1);
 	for (int64_t i = 0; i < n; i++)
 		for (int32_t j = 0; j < h->keys; j++) ds[i * ld + j] *= factor;
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, d, h->keys, 1, ds, (int)ld, h->k, (int)h->kv_stride, 1,
-	            h->dq + pos * b->dq_stride, (int)b->dq_stride);
-	cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, h->keys, d, n, 1, ds, (int)ld, h->q + pos * b->a.stride,
-	            (int)b->a.stride, 1, h->dk, (int)b->dkv_stride);
+	products_back(b, h, h, pos, n, ld, ds, h->other ? 0.5f : 1);
+	if (h->other) products_back(b, h, h->other, pos, n, ld, ds, 0.5f);
 	if (b->a.cross || f->position != SN_POSITION_DISENTANGLED) return;
 	for (int32_t i = 0; i < n; i++) disentangled_back(b, h, pos + i, ds + i * ld);
 }
@@ -163,6 +172,99 @@ static void head_back(const down *b, const head *h, float *room)
 	}
 }
 
+/* ---- under the rescale rule ---- */
+
+/* Scores of one query, and as they were before the soft-cap. */
+static void query_scores_of(const down *b, const head *h, int32_t pos, sn_extent e, float *score, float *raw)
+{
+	const float *q = h->q + pos * b->a.stride - (int64_t)h->number * b->a.p->model->shape.d_head;
+	sn_attention_score(&b->a, h->past, q, h->number, pos, e, score);
+	if (b->a.p->model->shape.form.attn_softcap > 0)
+		sn_attention_scores_raw(&b->a, h->past, q, h->number, pos, e, raw);
+}
+
+static void rescaled_softcap_back(const down *b, sn_extent e, const float *raw, const float *raw0, float *d)
+{
+	double cap = b->a.p->model->shape.form.attn_softcap;
+	for (int32_t j = e.lo; cap > 0 && j < e.hi; j++) d[j] *= (float)sn_rescale_softcap(raw[j], raw0[j], cap);
+}
+
+/* d = multipliers of one query's pattern -> of its scores; score and score0 become the patterns. room: [3 keys]. */
+static void rescaled_softmax_back(const down *b, const head *h, int32_t pos, float *score, float *score0, float *d,
+                                  float *room)
+{
+	const sn_kernels *k = b->a.p->model->kernels;
+	sn_extent e = sn_attention_extent(&b->a, h->row, pos);
+	int32_t n = e.hi - e.lo;
+	float *w = room, *raw = room + h->keys, *raw0 = raw + h->keys;
+	query_scores_of(b, h, pos, e, score, raw);
+	query_scores_of(b, h->other, pos, e, score0, raw0);
+	double sum = sn_rescale_softmax(w + e.lo, score + e.lo, score0 + e.lo, n);
+	float mean = dot_of(w + e.lo, d + e.lo, n);
+	for (int32_t j = 0; j < h->keys; j++)
+		d[j] = j >= e.lo && j < e.hi ? (float)(sum * w[j] * ((double)d[j] - mean)) : 0;
+	rescaled_softcap_back(b, e, raw, raw0, d);
+	k->softmax(score + e.lo, n);
+	k->softmax(score0 + e.lo, n);
+}
+
+/* d [n, keys] = do mean(v)'. */
+static void rescaled_patterns_back(const down *b, const head *h, int32_t pos, int32_t n, float *d)
+{
+	int width = b->a.p->model->shape.d_head, z = (int)z_width(b->a.p->model);
+	const head *from[2] = { h, h->other };
+	for (int i = 0; i < 2; i++)
+		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, h->keys, width, 0.5f, h->dz + (int64_t)pos * z, z,
+		            from[i]->v, (int)h->kv_stride, (float)i, d, h->keys);
+}
+
+/* dv += mean(P)' do. */
+static void rescaled_values_back(const down *b, const head *h, int32_t pos, int32_t n, const float *pattern)
+{
+	int width = b->a.p->model->shape.d_head, z = (int)z_width(b->a.p->model);
+	cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, h->keys, width, n, 0.5f, pattern, h->keys,
+	            h->dz + (int64_t)pos * z, z, 1, h->dv, (int)b->dkv_stride);
+}
+
+/* room: 3 SN_BACK_QUERIES + 3 rows of keys. */
+static void rescaled_head_back(const down *b, const head *h, float *room)
+{
+	int64_t ld = h->keys;
+	float *pattern = room, *pattern0 = room + SN_BACK_QUERIES * ld, *d = pattern0 + SN_BACK_QUERIES * ld;
+	for (int32_t pos = 0; pos < h->n; pos += SN_BACK_QUERIES) {
+		int32_t n = SN_MIN(SN_BACK_QUERIES, h->n - pos);
+		memset(pattern, 0, (size_t)(2 * SN_BACK_QUERIES * ld) * sizeof *pattern);
+		rescaled_patterns_back(b, h, pos, n, d);
+		for (int32_t i = 0; i < n; i++)
+			rescaled_softmax_back(b, h, pos + i, pattern + i * ld, pattern0 + i * ld, d + i * ld,
+			                      d + SN_BACK_QUERIES * ld);
+		rescaled_values_back(b, h, pos, n, pattern);
+		rescaled_values_back(b, h, pos, n, pattern0);
+		scores_back(b, h, pos, n, ld, d);
+	}
+}
+
+/* The place in the step of the row that row i is compared with. */
+static int32_t reference_index(const down *b, int32_t i)
+{
+	const sn_pass *p = b->a.p;
+	int32_t other = sn_reference_of(p, p->row[i]);
+	for (int32_t k = 0; k < p->n_row; k++)
+		if (p->row[k] == other) return k;
+	return i;
+}
+
+static void row_head_back(const down *b, int32_t i, int number, float *room)
+{
+	int32_t k = reference_index(b, i);
+	head h = find_head(b, i, number), other = find_head(b, k, number);
+	if (k != i) h.other = &other;
+	if (k != i) rescaled_head_back(b, &h, room);
+	else head_back(b, &h, room);
+}
+
+/* ---- all rows ---- */
+
 static int32_t most_keys(const down *b)
 {
 	int32_t most = 1;
@@ -177,17 +279,16 @@ static sn_status plain_back(const down *b)
 	const sn_pass *p = b->a.p;
 	const sn_shape *s = &p->model->shape;
 	int threads = b->a.cross ? 1 : sn_ctx_threads(p->ctx), group = s->n_head / s->n_kv_head;
-	int64_t width = (2 * SN_BACK_QUERIES + 1) * (int64_t)most_keys(b), n_task = (int64_t)p->n_row * s->n_kv_head;
+	int64_t rows = sn_rule_has(p, SN_RULE_RESCALE) ? 3 * SN_BACK_QUERIES + 3 : 2 * SN_BACK_QUERIES + 1;
+	int64_t width = rows * most_keys(b), n_task = (int64_t)p->n_row * s->n_kv_head;
 	float *room;
 	SN_NEW(room, p->arena, float, width * threads);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
 	for (int64_t t = 0; t < n_task; t++) {
 		int32_t i = (int32_t)(t / s->n_kv_head);
 		if (p->now.off[p->row[i]] < 0) continue;
-		for (int g = 0; g < group; g++) {
-			head h = find_head(b, i, (int)(t % s->n_kv_head) * group + g);
-			head_back(b, &h, room + omp_get_thread_num() * width);
-		}
+		for (int g = 0; g < group; g++)
+			row_head_back(b, i, (int)(t % s->n_kv_head) * group + g, room + omp_get_thread_num() * width);
 	}
 	return SN_OK;
 }

@@ -119,8 +119,13 @@ static void activate_back(const sn_pass *p)
 	int64_t n = p->model->shape.d_mlp, stride = f->gated ? 2 * n : n;
 #pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
 	for (int64_t i = 0; i < p->now.m; i++) {
-		const float *x = trace_of(p)->wide + i * stride;
+		const float *x = trace_of(p)->wide + i * stride, *x0 = trace_of(p)->wide + sn_reference_slot(p, i) * stride;
 		float *dx = p->wide + i * stride, *dy = p->post + i * n;
+		if (x != x0) {
+			sn_rescale_activation(dx, f->gated ? dx + n : NULL, (const float *[]){ x, x0 },
+			                      (const float *[]){ x + n, x0 + n }, dy, n, f->act);
+			continue;
+		}
 		for (int64_t j = 0; half != 1 && j < n; j++) dy[j] *= half;
 		p->model->kernels->activate_back(dx, f->gated ? dx + n : NULL, x, f->gated ? x + n : NULL, dy, n, f->act,
 		                                 chord);

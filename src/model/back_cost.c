@@ -26,7 +26,7 @@ static int64_t ends_bytes(const sn_shape *s, int64_t m)
 {
 	int64_t room = sn_gemm_room(m);
 	return floats(m * (sn_sum_width(s) + s->d_model + s->d_head_out + 7)) + 8 * SN_ARENA_GRAIN +
-		floats(room * (2 * s->d_head_out + 2 * widest(s) + sn_qkv_width(s))) + 5 * SN_ARENA_GRAIN +
+		floats(room * (2 * s->d_head_out + 2 * widest(s) + sn_qkv_width(s) + 2)) + 6 * SN_ARENA_GRAIN +
 		2 * s->n_layer * ((int64_t)sizeof(sn_trace) + SN_ARENA_GRAIN);
 }
 
@@ -51,7 +51,8 @@ static bool sees_maps(const sn_compiled *c)
 static int64_t attention_bytes(const sn_compiled *c, const sn_cost *sum)
 {
 	int64_t heads = c->model->shape.n_head, threads = sn_ctx_threads(c->ctx), row = heads * sum->keys;
-	int64_t plain = floats((2 * SN_BACK_QUERIES + 1) * sum->keys * threads);
+	int64_t rows = c->plan->rule & SN_RULE_RESCALE ? 3 * SN_BACK_QUERIES + 3 : 2 * SN_BACK_QUERIES + 1;
+	int64_t plain = floats(rows * sum->keys * threads);
 	int64_t observed = floats((sum->tokens + sum->edits + 2 + heads) * row) + sum->edits * (int64_t)sizeof(void *);
 	return sees_maps(c) ? plain + observed : plain;
 }
@@ -89,7 +90,8 @@ static int64_t finish_bytes(const sn_compiled *c, const sn_cost *sum)
 	const sn_shape *s = &c->model->shape;
 	bool whole;
 	if (!sn_needs_logits(c, &whole) && !whole) return floats(s->d_head_out);
-	return floats(sum->final * s->n_logit) + floats(SN_UNEMBED_CHUNK * s->d_head_out);
+	int64_t room = c->plan->rule & SN_RULE_RESCALE ? floats(s->n_logit * (sn_ctx_threads(c->ctx) + sum->final)) : 0;
+	return floats(sum->final * s->n_logit) + floats(SN_UNEMBED_CHUNK * s->d_head_out) + room;
 }
 
 static int64_t cross_bytes(const sn_compiled *c, const sn_cost *sum)

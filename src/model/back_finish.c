@@ -4,6 +4,7 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 /* ---- goals: each place's derivative by the logits after the soft-cap ---- */
@@ -11,12 +12,27 @@
 /* What a goal adds to one logit. */
 typedef void add_to(void *arg, int64_t slot, int32_t id, float logit, double amount);
 
-/* The derivative of log sum exp over asks [first, last). */
+/* The logit of an ask's token at what its slot is compared with. */
+static float reference_logit(const sn_ending *f, const sn_ask *ask)
+{
+	if (!f->logits) return ask->value;
+	return f->logits[sn_reference_slot(f->p, ask->slot) * f->p->model->shape.n_logit + ask->id];
+}
+
+/* The derivative of log sum exp over asks [first, last), under the rescale rule its multipliers: they weigh by the
+ * logarithmic means, too. */
 static void alternatives_back(const sn_ending *f, int64_t first, int64_t last, double amount, add_to *add, void *arg)
 {
 	double total = sn_combine(f, first, last);
+	float x[SN_MOST_ALTERNATIVES], x0[SN_MOST_ALTERNATIVES], w[SN_MOST_ALTERNATIVES];
+	bool rescaled = f->p->back->reference && last > first + 1;
+	for (int64_t i = first; rescaled && i < last; i++) {
+		x[i - first] = f->ask[i].value;
+		x0[i - first] = reference_logit(f, &f->ask[i]);
+	}
+	if (rescaled) sn_rescale_softmax(w, x, x0, last - first);
 	for (int64_t i = first; i < last; i++) {
-		double share = last == first + 1 ? 1 : exp(f->ask[i].value - total);
+		double share = rescaled ? w[i - first] : last == first + 1 ? 1 : exp(f->ask[i].value - total);
 		add(arg, f->ask[i].slot, f->ask[i].id, f->ask[i].value, amount * share);
 	}
 }
@@ -74,44 +90,57 @@ static void add_logit(void *arg, int64_t slot, int32_t id, float logit, double a
 	s->out[slot * s->f->p->model->shape.n_logit + id] += (float)amount;
 }
 
-/* d += amount softmax(logits of slot). */
-static void add_softmax(const sn_ending *f, int64_t slot, double amount, float *d)
+/* d += amount softmax(logits of slot); room: [V] under the rescale rule. */
+static void add_softmax(const sn_ending *f, int64_t slot, double amount, float *d, float *room)
 {
-	int64_t V = f->p->model->shape.n_logit;
+	int64_t V = f->p->model->shape.n_logit, other = sn_reference_slot(f->p, slot);
 	const float *x = f->logits + slot * V;
+	if (other != slot) {
+		sn_rescale_softmax(room, x, f->logits + other * V, V);
+		for (int64_t i = 0; i < V; i++) d[i] += (float)(amount * room[i]);
+		return;
+	}
 	for (int64_t i = 0; i < V; i++) d[i] += (float)(amount * exp((double)x[i] - f->lse[slot]));
 }
 
 static int64_t slot_of(const sn_ending *f, const sn_scored *s) { return sn_slot(f->p, &f->p->now, s->row, s->pos); }
 
-static void distribution_back(const sn_ending *f, const sn_scored *s, float *d)
+static void distribution_back(const sn_ending *f, const sn_scored *s, float *d, float *room)
 {
 	double w = weight_of(f, s);
 	sn_metric metric = f->p->c->plan->goal[s->goal].metric;
 	int64_t slot = slot_of(f, s);
-	if (metric == SN_LOGPROB) add_softmax(f, slot, -w, d);
-	if (metric == SN_LOSS || metric == SN_KL) add_softmax(f, slot, w, d);
+	if (metric == SN_LOGPROB) add_softmax(f, slot, -w, d, room);
+	if (metric == SN_LOSS || metric == SN_KL) add_softmax(f, slot, w, d, room);
 	if (metric != SN_KL) return;
 	int32_t ref = f->p->c->plan->goal[s->goal].ref_row[s->row];
-	add_softmax(f, sn_slot(f->p, &f->p->now, ref, s->pos), -w, d);
+	add_softmax(f, sn_slot(f->p, &f->p->now, ref, s->pos), -w, d, room);
 }
 
 /* d [m, V]. Places of one slot stand at different goals: a slot is one thread's. */
-static void distributions_back(const sn_ending *f, float *d)
+static sn_status distributions_back(const sn_ending *f, float *d)
 {
 	int64_t V = f->p->model->shape.n_logit;
+	float *room;
+	SN_NEW(room, f->p->arena, float, f->p->back->reference ? V * sn_ctx_threads(f->p->ctx) : 0);
 #pragma omp parallel for num_threads(sn_ctx_threads(f->p->ctx)) schedule(dynamic, 4)
 	for (int64_t slot = 0; slot < f->p->now.m; slot++) {
 		for (int64_t i = 0; i < f->n_place; i++)
-			if (slot_of(f, &f->place[i]) == slot) distribution_back(f, &f->place[i], d + slot * V);
+			if (slot_of(f, &f->place[i]) == slot)
+				distribution_back(f, &f->place[i], d + slot * V, room + omp_get_thread_num() * V);
 	}
+	return SN_OK;
 }
 
 static void softcap_back(const sn_ending *f, float *d)
 {
-	int64_t n = f->p->now.m * f->p->model->shape.n_logit;
-	for (int64_t i = 0; f->p->model->shape.form.logit_softcap > 0 && i < n; i++)
-		d[i] *= (float)slope_of_cap(f, f->logits[i]);
+	int64_t V = f->p->model->shape.n_logit;
+	double cap = f->p->model->shape.form.logit_softcap;
+	for (int64_t i = 0; cap > 0 && i < f->p->now.m * V; i++) {
+		int64_t other = sn_reference_slot(f->p, i / V);
+		d[i] *= (float)(other == i / V ? slope_of_cap(f, f->logits[i])
+		                               : sn_rescale_softcap(f->raw[i], f->raw[other * V + i % V], cap));
+	}
 }
 
 /* out [m, d] = dlogits [m, V] W_U, some rows of W_U at a time. */
@@ -136,7 +165,7 @@ static sn_status whole_back(sn_ending *f, float *out)
 	sparse s = { .f = f };
 	SN_NEW(s.out, f->p->arena, float, f->p->now.m * f->p->model->shape.n_logit);
 	for (int64_t i = 0; i < f->n_place; i++) wanted_back(f, &f->place[i], add_logit, &s);
-	distributions_back(f, s.out);
+	SN_TRY(distributions_back(f, s.out));
 	softcap_back(f, s.out);
 	SN_TRY(sn_visit_back(f->p, SN_SITE_LOGITS, s.out, f->p->model->shape.n_logit));
 	SN_TRY(unembed_back(f, s.out, out));
@@ -166,9 +195,12 @@ static sn_status transform_back(sn_pass *p)
 	SN_TRY(sn_norm_back(p, &m->head_norm, &p->back->norm[SN_SAVED_HEAD - SN_SAVED_IN_BLOCK], dx, n,
 						SN_SITE_MLM_LN_SCALE, SN_SITE_MLM_LN_NORMALIZED));
 #pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
-	for (int64_t i = 0; i < p->now.m; i++)
-		m->kernels->activate_back(dx + i * n, NULL, p->back->head + i * n, NULL, dx + i * n, n, m->shape.form.head_act,
-		                          chord);
+	for (int64_t i = 0; i < p->now.m; i++) {
+		const float *x = p->back->head + i * n, *x0 = p->back->head + sn_reference_slot(p, i) * n;
+		float *y = dx + i * n;
+		if (x == x0) m->kernels->activate_back(y, NULL, x, NULL, y, n, m->shape.form.head_act, chord);
+		else sn_rescale_activation(y, NULL, (const float *[]){ x, x0 }, NULL, y, n, m->shape.form.head_act);
+	}
 	return sn_affine_back(p, m->head_back, dx, p->now.m, p->back->dx);
 }
 

@@ -42,6 +42,15 @@ typedef struct norm_back {
 
 static float mean_of(const norm_back *b, int64_t i) { return b->saved->mean ? b->saved->mean[i] : 0; }
 
+/* Slot i's norm and that of its reference. */
+static sn_rescaled_norm rescaled(const norm_back *b, int64_t i)
+{
+	int64_t other = sn_reference_slot(b->p, i);
+	return (sn_rescaled_norm){ .x = { b->saved->x + i * b->d, b->saved->x + other * b->d },
+	                           .mean = { mean_of(b, i), mean_of(b, other) },
+	                           .scale = { b->saved->scale[i], b->saved->scale[other] } };
+}
+
 /* What the scale's derivative is; after it the scale's own site is visited. */
 static void scales_back(const norm_back *b, const float *dn)
 {
@@ -50,6 +59,11 @@ static void scales_back(const norm_back *b, const float *dn)
 		const float *x = b->saved->x + i * b->d, *dy = dn + i * b->d;
 		float mean = mean_of(b, i), s = b->saved->scale[i];
 		double sum = 0;
+		if (sn_reference_slot(b->p, i) != i) {
+			sn_rescaled_norm r = rescaled(b, i);
+			b->dscale[i] = sn_rescale_scale(&r, dy, b->d);
+			continue;
+		}
 		for (int64_t j = 0; j < b->d; j++) sum += (double)dy[j] * (x[j] - mean);
 		b->dscale[i] = (float)(-sum / ((double)s * s));
 	}
@@ -65,12 +79,24 @@ static float computed_scale(const norm_back *b, const float *x, int64_t i, bool 
 	return b->saved->mean ? k->layer_scale(x, b->d, eps, &mean) : k->rms_scale(x, b->d, eps);
 }
 
+static void rescaled_input_back(const norm_back *b, float *dx, int64_t i, bool edited)
+{
+	sn_rescaled_norm r = rescaled(b, i);
+	float computed[2] = { computed_scale(b, r.x[0], i, edited),
+	                      computed_scale(b, r.x[1], sn_reference_slot(b->p, i), edited) };
+	sn_rescale_norm(&r, dx, b->d, b->dscale[i], computed, b->saved->mean);
+}
+
 static void inputs_back(const norm_back *b, float *dx, bool edited)
 {
 	bool frozen = sn_rule_has(b->p, SN_RULE_FREEZE_NORMS);
 	int64_t d = b->d;
 #pragma omp parallel for num_threads(sn_ctx_threads(b->p->ctx))
 	for (int64_t i = 0; i < b->p->now.m; i++) {
+		if (sn_reference_slot(b->p, i) != i) {
+			rescaled_input_back(b, dx + i * d, i, edited);
+			continue;
+		}
 		const float *x = b->saved->x + i * d;
 		float *y = dx + i * d, mean = mean_of(b, i), over = 1 / b->saved->scale[i];
 		float pull = frozen ? 0 : b->dscale[i] / ((float)d * computed_scale(b, x, i, edited));
@@ -111,6 +137,19 @@ static void head_back(const sn_pass *p, const float *weight, const float *x, flo
 	for (int64_t j = 0; layer && j < d; j++) dx[j] -= (float)(centre / (double)d);
 }
 
+static void rescaled_head_back(const sn_pass *p, const float *weight, const float *x, const float *x0, float *dx,
+                               int64_t d)
+{
+	const sn_kernels *k = p->model->kernels;
+	bool layer = p->model->shape.form.norm == SN_NORM_LAYER;
+	double eps = p->model->shape.norm_eps;
+	sn_rescaled_norm r = { .x = { x, x0 } };
+	for (int i = 0; i < 2; i++)
+		r.scale[i] = layer ? k->layer_scale(r.x[i], d, eps, &r.mean[i]) : k->rms_scale(r.x[i], d, eps);
+	k->multiply(dx, dx, weight, d);
+	sn_rescale_norm(&r, dx, d, sn_rescale_scale(&r, dx, d), r.scale, layer);
+}
+
 void sn_norm_heads_back(const sn_pass *p, const float *weight, const float *raw, float *dx, int64_t stride, int n_head)
 {
 	const sn_shape *s = &p->model->shape;
@@ -118,8 +157,11 @@ void sn_norm_heads_back(const sn_pass *p, const float *weight, const float *raw,
 	int64_t d = together ? (int64_t)n_head * s->d_head : s->d_head, n = together ? 1 : n_head;
 #pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
 	for (int64_t i = 0; i < p->now.m; i++)
-		for (int64_t h = 0; h < n; h++)
-			head_back(p, weight + h * d, raw + i * stride + h * d, dx + i * stride + h * d, d);
+		for (int64_t h = 0; h < n; h++) {
+			const float *x = raw + i * stride + h * d, *x0 = raw + sn_reference_slot(p, i) * stride + h * d;
+			if (x == x0) head_back(p, weight + h * d, x, dx + i * stride + h * d, d);
+			else rescaled_head_back(p, weight + h * d, x, x0, dx + i * stride + h * d, d);
+		}
 }
 
 sn_status sn_affine_back(sn_pass *p, const sn_packed *transposed, const float *dy, int64_t m, float *dx)

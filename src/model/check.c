@@ -1,6 +1,8 @@
 /* What a batch and a plan must fulfil before anything runs. */
 #include "model/check.h"
 
+#include "model/finish.h"
+
 #include "model/site.h"
 
 #include <string.h>
@@ -194,6 +196,50 @@ sn_status sn_goal_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batc
 	case SN_METRIC_NONE: break;
 	}
 	return sn_fail(ctx, SN_EARG, "goal %d: metric %d is none", i, (int)g->metric);
+}
+
+/* ---- the rescale rule ---- */
+
+static sn_status check_references(sn_ctx *ctx, const sn_batch *batch, const int32_t *reference)
+{
+	for (int32_t b = 0; b < batch->n; b++) {
+		int32_t r = reference[b];
+		if (r < 0 || r >= batch->n || reference[r] != r)
+			return sn_fail(ctx, SN_EARG, "reference[%d] is %d; expected one of the %d rows, compared with itself", b, r,
+			               batch->n);
+		if (sn_row_length(batch, b) != sn_row_length(batch, r))
+			return sn_fail(ctx, SN_EARG, "row %d has %d tokens, its reference row %d has %d; expected as many", b,
+			               sn_row_length(batch, b), r, sn_row_length(batch, r));
+	}
+	return SN_OK;
+}
+
+static sn_status check_alternatives(sn_ctx *ctx, const sn_goal *g, int i)
+{
+	const int64_t *const start[] = { g->want_start, g->foil_start };
+	for (int k = 0; k < 2; k++)
+		for (int64_t j = 0; start[k] && j < g->n_want; j++)
+			if (start[k][j + 1] - start[k][j] > SN_MOST_ALTERNATIVES)
+				return sn_fail(ctx, SN_EARG, "goal %d: under the rescale rule at most %d alternatives", i,
+				               SN_MOST_ALTERNATIVES);
+	if (g->metric != SN_KL) return SN_OK;
+	return sn_fail(ctx, SN_EARG, "goal %d: KL has no rescale rule", i);
+}
+
+sn_status sn_rule_check(sn_ctx *ctx, const sn_batch *batch, const sn_plan *plan)
+{
+	if (!(plan->rule & SN_RULE_RESCALE) != !plan->reference || (plan->reference && plan->rule != SN_RULE_RESCALE))
+		return sn_fail(ctx, SN_EARG, "the rescale rule and references go together, without other rules");
+	if (!plan->reference) return SN_OK;
+	SN_TRY(check_references(ctx, batch, plan->reference));
+	for (int g = 0; g < plan->n_goal; g++) SN_TRY(check_alternatives(ctx, &plan->goal[g], g));
+	for (int e = 0; e < plan->n_edit; e++)
+		if (is_attention(&plan->edit[e].at))
+			return sn_fail(ctx, SN_EARG, "edit %d: the rescale rule does not go through edited attention", e);
+	for (int t = 0; t < plan->n_tap; t++)
+		if (plan->tap[t].what == SN_GRAD && is_attention(&plan->tap[t].at))
+			return sn_fail(ctx, SN_EARG, "tap %d: under the rescale rule attention has no gradient to tap", t);
+	return SN_OK;
 }
 
 /* ---- encoder-decoders ---- */

@@ -14,6 +14,8 @@ SN_CHECKED sn_status sn_edit_check(sn_ctx *ctx, const sn_model *model, const sn_
                                    int64_t n_place);
 SN_CHECKED sn_status sn_goal_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch, const sn_goal *g, int i,
                                    int64_t n_place);
+/* Whether the rescale rule is given with references that it can use, and nothing that it cannot. */
+SN_CHECKED sn_status sn_rule_check(sn_ctx *ctx, const sn_batch *batch, const sn_plan *plan);
 
 /* The encoder's rows of an encoder-decoder, and which row reads which. */
 SN_CHECKED sn_status sn_encoder_check(sn_ctx *ctx, const sn_model *model, const sn_batch *batch);

@@ -126,8 +126,8 @@ bool sn_needs_logits(const sn_compiled *c, bool *whole)
 	bool any = *whole = sn_touched(c, SN_SITE_LOGITS, c->n_stage - 1) != 0;
 	for (int g = 0; g < c->plan->n_goal; g++) {
 		sn_metric m = c->plan->goal[g].metric;
-		*whole |= m == SN_KL;
-		any |= m == SN_KL || m == SN_LOSS || m == SN_LOGPROB;
+		*whole |= m == SN_KL || (c->gradient && c->plan->reference && m != SN_DOT);
+		any |= *whole || m == SN_KL || m == SN_LOSS || m == SN_LOGPROB;
 	}
 	return any;
 }

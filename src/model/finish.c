@@ -74,7 +74,8 @@ static sn_status list_asks(sn_ending *f)
 		f->distribution |= m == SN_LOSS || m == SN_LOGPROB;
 		f->everything |= m == SN_KL;
 	}
-	f->everything |= sn_pass_touched(f->p, SN_SITE_LOGITS) || (f->p->back && f->distribution);
+	bool rescaled = f->p->back && f->p->back->reference && n_place > 0;
+	f->everything |= sn_pass_touched(f->p, SN_SITE_LOGITS) || (f->p->back && f->distribution) || rescaled;
 	return SN_OK;
 }
 
@@ -188,6 +189,10 @@ static sn_status compute_logits(sn_ending *f)
 	}
 	SN_TRY(sn_visit(p, SN_SITE_LOGITS, f->logits, V));
 	float cap = (float)p->model->shape.form.logit_softcap;
+	if (cap != 0 && p->back && p->back->reference) {
+		SN_NEW(f->raw, p->arena, float, m * V);
+		memcpy(f->raw, f->logits, (size_t)(m * V) * sizeof *f->raw);
+	}
 	for (int64_t i = 0; cap != 0 && i < m; i++) p->model->kernels->softcap(f->logits + i * V, V, cap);
 	return SN_OK;
 }

@@ -21,8 +21,11 @@ typedef struct sn_ending {
 	bool has_kl;
 	double *lse;                     /* [m] log-sum-exp of each slot, where known */
 	float *logits;                   /* [m, V] where everything */
+	float *raw;                      /* the same before their soft-cap, under the rescale rule */
 	float *held[2];                  /* [V] logits that an earlier wave has left, of a place and of its reference */
 } sn_ending;
+
+enum { SN_MOST_ALTERNATIVES = 256 };   /* of one place under the rescale rule, which weighs them together */
 
 /* Fills in the values of n asks, of vectors h [slots, d_head_out] as the unembedding reads them: a product with the
  * token's row, the bias, the soft cap. Cost: n products, each token's row read once. */

@@ -12,7 +12,8 @@ int32_t sn_order_reads(const sn_compiled *c, int32_t row, int64_t i)
 	if (i == 0) return sn_dirty(c, row)[0] > 0 ? sn_parent_of(c->batch, row) : -1;
 	int64_t n = c->edit_start[row + 1] - c->edit_start[row];
 	if (i <= n) return c->edit[c->edit_start[row] + i - 1].from_row;
-	int64_t g = i - 1 - n;
+	int64_t g = i - 2 - n;
+	if (g < 0) return c->ring && c->ring[row] != row ? c->ring[row] : -1;
 	if (g >= c->plan->n_goal) return SN_READS_END;
 	if (!c->plan->goal[g].ref_row) return -1;
 	int64_t first = sn_places_of_row(&c->goal[g], row);

@@ -212,6 +212,21 @@ static sn_status mark_touched(sn_compiled *c)
 
 /* ---- gradients ---- */
 
+static sn_status tie_references(sn_compiled *c)
+{
+	const int32_t *reference = c->plan->reference;
+	SN_TRY(sn_rule_check(c->ctx, c->batch, c->plan));
+	if (!reference) return SN_OK;
+	SN_NEW(c->ring, c->arena, int32_t, c->batch->n);
+	for (int32_t b = 0; b < c->batch->n; b++) c->ring[b] = b;
+	for (int32_t b = 0; b < c->batch->n; b++) {
+		if (reference[b] == b) continue;
+		c->ring[b] = c->ring[reference[b]];
+		c->ring[reference[b]] = b;
+	}
+	return SN_OK;
+}
+
 static sn_status find_gradients(sn_compiled *c, bool through)
 {
 	c->gradient = through;
@@ -226,6 +241,7 @@ static sn_status find_gradients(sn_compiled *c, bool through)
 		c->gradient = true;
 		c->first_back = SN_MIN(c->first_back, sn_site_stage(&tap->at, c->model->shape.n_layer));
 	}
+	if (c->gradient) SN_TRY(tie_references(c));
 	if (c->gradient && c->keep)
 		return sn_fail(c->ctx, SN_EARG, "rows are kept or differentiated, not both: run the batch twice");
 	if (c->gradient && !c->output && c->plan->n_goal == 0)
@@ -403,6 +419,16 @@ static sn_status find_needs(sn_compiled *c)
 	return SN_OK;
 }
 
+/* What a row is compared with reaches as far as the row does. */
+static void need_compared_rows(sn_compiled *c)
+{
+	for (int32_t b = 0; c->gradient && c->plan->reference && b < c->batch->n; b++) {
+		int32_t other = c->plan->reference[b];
+		c->need[other] = SN_MAX(c->need[other], c->need[b]);
+		c->final_from[other] = SN_MIN(c->final_from[other], c->final_from[b]);
+	}
+}
+
 /* Backward, all rows of a step stand alike in every block. */
 static void need_all_alike(sn_compiled *c)
 {
@@ -424,6 +450,7 @@ sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *model, const 
 	SN_TRY(find_gradients(out, through));
 	SN_TRY(find_dirty(out));
 	SN_TRY(find_needs(out));
+	need_compared_rows(out);
 	if (out->gradient) need_all_alike(out);
 	return SN_OK;
 }

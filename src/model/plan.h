@@ -36,6 +36,9 @@ typedef struct sn_compiled {
 	bool gradient;                 /* some tap is of a gradient: every row is computed in full, and backwards */
 	int first_back;                /* the earliest stage that the backward pass must reach */
 
+	int32_t *ring;                 /* [n] the rescale rule: the next of the rows that are compared with one and so are
+	                                  of one step; or NULL */
+
 	int32_t *dirty;                /* [n * n_stage] first position computed */
 	int32_t *need;                 /* [n] last stage to be computed; -1: none */
 	int32_t *final_from;           /* [n] first position needed in the last stage */

@@ -243,6 +243,27 @@ static sn_status plan_of_part(sn_arena *arena, const sn_plan *plan, part which, 
 	return SN_OK;
 }
 
+/* What encoder rows are compared with: what the rows that read them are. */
+static sn_status references_of_encoder(sn_arena *arena, const job *j, const int32_t **out)
+{
+	const sn_batch *b = j->batch;
+	int32_t *reference;
+	*out = NULL;
+	if (!j->plan->reference) return SN_OK;
+	SN_TRY(sn_rule_check(sn_arena_ctx(arena), b, j->plan));
+	SN_NEW(reference, arena, int32_t, b->enc->n);
+	for (int32_t e = 0; e < b->enc->n; e++) reference[e] = e;
+	for (int32_t i = 0; i < b->n; i++) {
+		int32_t e = sn_enc_row(b, i), r = sn_enc_row(b, j->plan->reference[i]);
+		if (reference[e] != r && reference[e] != e)
+			return sn_fail(sn_arena_ctx(arena), SN_EARG, "encoder row %d is to be compared with rows %d and %d: give "
+			               "each row one of its own", e, reference[e], r);
+		reference[e] = r;
+	}
+	*out = reference;
+	return SN_OK;
+}
+
 /* Rows that go on from kept ones read the encoder's rows that those read. */
 static sn_status run_on(sn_arena *arena, const job *j)
 {
@@ -284,6 +305,7 @@ static sn_status run_both(sn_arena *arena, const job *j)
 	SN_TRY(plan_of_part(arena, j->plan, (part){ .encoder = true, .values = true }, &values));
 	SN_TRY(plan_of_part(arena, j->plan, (part){ .values = true, .gradients = true }, &decoder_plan));
 	SN_TRY(plan_of_part(arena, j->plan, (part){ .encoder = true, .gradients = true }, &gradients));
+	SN_TRY(references_of_encoder(arena, j, &gradients.reference));
 	SN_NEW(memory, arena, float, enc->start[enc->n] * j->model->shape.d_model);
 	if (gradients.n_tap) SN_NEW(seed, arena, float, enc->start[enc->n] * j->model->shape.d_model);
 	SN_TRY(run_stack(arena, &(job){ .model = j->model->encoder, .batch = enc, .plan = &values, .output = memory }));

@@ -86,6 +86,22 @@ static void integrated_gradients_sum_to_the_rise(void **state)
 }
 
 /* Texts are run many at once, at all sites together: each has the scores that it has alone. */
+static void deeplift_sums_to_the_rise(void **state)
+{
+	static const char *const baselines[] = { "baseline=mean", "baseline=zero", "baseline=The" };
+	static const char *const sites[] = { "sites=hook_embed", "sites=blocks.1.hook_resid_pre" };
+	for (int k = 0; k < SN_COUNT(baselines) * SN_COUNT(sites); k++) {
+		run r = explain(test_ctx(state), "deeplift", (const char *[]){ baselines[k / 2], sites[k % 2], NULL });
+		assert_int_equal(sn_result_rows(r.result, ITEMS), 3);
+		for (int64_t i = 0; i < 3; i++) {
+			double rise = item(&r, i, ITEM_VALUE) - item(&r, i, ITEM_BASELINE);
+			assert_true(fabs(rise) > 1e-3);
+			assert_true(fabs(item(&r, i, ITEM_GAP)) < 1e-4 * (1 + fabs(rise)));
+		}
+		end(&r);
+	}
+}
+
 static void texts_together_score_as_alone(void **state)
 {
 	static const char *const methods[] = { "saliency", "gradient-x-input", "smoothgrad" };
@@ -330,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(integrated_gradients_sum_to_the_rise),
+		cmocka_unit_test(deeplift_sums_to_the_rise),
 		cmocka_unit_test(texts_together_score_as_alone),
 		cmocka_unit_test(relevance_is_conserved_from_layer_to_layer),
 		cmocka_unit_test(occlusion_and_leaving_out_explain_the_same),

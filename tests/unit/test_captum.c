@@ -1,5 +1,5 @@
 /* `sonde attribute` against captum (tests/oracles/attribution_captum.py): saliency, gradient x input, integrated
- * gradients at equal steps, and of a layer, on tiny models. */
+ * gradients at equal steps, and of a layer; DeepLIFT against torch (attribution_deeplift.py). On tiny models. */
 #include "common/behaviour.h"
 
 #include "base/option.h"
@@ -77,22 +77,24 @@ static double check_case(sn_ctx *ctx, json_t *c)
 	return worst;
 }
 
-static void scores_are_captums(void **state)
+static void check_file(void **state, const char *path, size_t least)
 {
 	sn_json *golden;
 	double worst = 0;
-	assert_ok(test_ctx(state),
-	          sn_json_load(&golden, test_ctx(state), SN_TESTS "/golden/attribution/captum.json", 0));
+	assert_ok(test_ctx(state), sn_json_load(&golden, test_ctx(state), path, 0));
 	json_t *cases = json_object_get(golden->root, "cases");
-	assert_true(json_array_size(cases) > 30);
+	assert_true(json_array_size(cases) >= least);
 	for (size_t i = 0; i < json_array_size(cases); i++)
 		worst = fmax(worst, check_case(test_ctx(state), json_array_get(cases, i)));
 	print_message("%d cases, largest relative error %.1e\n", (int)json_array_size(cases), worst);
 	sn_json_close(golden);
 }
 
+static void scores_are_captums(void **state) { check_file(state, SN_TESTS "/golden/attribution/captum.json", 31); }
+static void shares_are_torchs(void **state) { check_file(state, SN_TESTS "/golden/attribution/deeplift.json", 18); }
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(scores_are_captums) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(scores_are_captums), cmocka_unit_test(shares_are_torchs) };
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

@@ -36,6 +36,11 @@ typedef struct sn_attribution_param {
 	  "auto|logprob|logit|logit-diff", SN_TYPE_TEXT, offsetof(struct_type, common.metric), 0, 0, false },              \
 	{ "limit", "rows", "only the first rows of the data; 0: all", "0", NULL, SN_TYPE_INT,                              \
 	  offsetof(struct_type, common.limit), 0, 1e15, false }
+/* The row of the parameter that sn_attribution_ends reads. */
+#define SN_ATTRIBUTION_BASELINE(struct_type, what)                                                                     \
+	{ "baseline", NULL, what ": the mean of the text's own vectors, zero, a token's vector (a text of one token, "     \
+	  "such as <pad>), or another sentence of as many tokens", "mean", NULL, SN_TYPE_TEXT,                             \
+	  offsetof(struct_type, baseline), 0, 0, false }
 
 /* Tokens of one side of the model. */
 typedef struct sn_attribution_tokens {
@@ -72,6 +77,12 @@ int32_t sn_attribution_together(sn_ctx *ctx, const sn_attribution_item *item, in
 typedef struct sn_attribution_rows { sn_batch batch, enc; sn_goal goal; const int64_t *start; } sn_attribution_rows;
 SN_CHECKED sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, int32_t n,
                                          const sn_site *site, int32_t copies, bool forked, sn_arena *arena);
+
+/* Finds an item's vectors at a site, x, and those of its baseline, x0 (see SN_ATTRIBUTION_BASELINE): [tokens there,
+ * width], from arena. */
+SN_CHECKED sn_status sn_attribution_ends(sn_ctx *ctx, sn_model *model, const sn_attribution_item *item,
+                                         const sn_site *site, const char *baseline, sn_arena *arena, const float **x,
+                                         const float **x0);
 
 enum { SN_ATTRIBUTION_TOKENS, SN_ATTRIBUTION_ITEMS, SN_ATTRIBUTION_GROUPS, SN_ATTRIBUTION_TABLES };
 extern const sn_table sn_attribution_tables[SN_ATTRIBUTION_TABLES];

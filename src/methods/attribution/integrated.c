@@ -16,9 +16,7 @@ typedef struct integrated_param {
 
 static const sn_param params[] = {
 	SN_ATTRIBUTION_PARAMS(integrated_param),
-	{ "baseline", NULL, "where the path begins: the mean of the text's own vectors, zero, a token's vector (a text of "
-	  "one token, such as <pad>), or another sentence of as many tokens", "mean", NULL, SN_TYPE_TEXT,
-	  offsetof(integrated_param, baseline), 0, 0, false },
+	SN_ATTRIBUTION_BASELINE(integrated_param, "where the path begins"),
 	{ "rule", NULL, "where on the path gradients are taken", "adaptive", "adaptive|gauss-legendre|trapezoid|midpoint",
 	  SN_TYPE_TEXT, offsetof(integrated_param, steps_rule), 0, 0, false },
 	{ "steps", "points", "points of the fixed rules", "50", NULL, SN_TYPE_INT, offsetof(integrated_param, steps), 2,
@@ -310,63 +308,6 @@ static sn_status adaptive(path *p, const integrated_param *param, double *score,
 	return SN_OK;
 }
 
-/* ---- baselines ---- */
-
-/* The vectors of one token at every place, or of a text of as many tokens as the explained one has. */
-static sn_status text_baseline(path *p, const char *text, float *out)
-{
-	sn_tokens t;
-	const sn_tokenizer *tokenizer = sn_model_tokenizer(p->model);
-	SN_TRY(sn_tokenize(p->ctx, tokenizer, text, strlen(text), SN_PARSE_SPECIAL, p->arena, &t));
-	if (t.n != 1)
-		SN_TRY(sn_tokenize(p->ctx, tokenizer, text, strlen(text), SN_PARSE_SPECIAL | SN_ADD_SPECIAL, p->arena, &t));
-	if (t.n != 1 && t.n != p->n)
-		return sn_fail(p->ctx, SN_EARG,
-		               "--baseline \"%s\" is %lld tokens; expected zero, mean, a text of one token or of as many as "
-		               "row %lld has here (%d)",
-		               text, (long long)t.n, (long long)p->item->number, p->n);
-	int64_t start[2] = { 0, t.n }, one[2] = { 0, 1 }, source[2] = { 0, p->item->source.n };
-	sn_batch batch = { .n = 1, .token = t.id, .start = start }, enc = batch;
-	int32_t begin = sn_model_get_info(p->model)->decoder_start;
-	bool encoder = sn_attribution_at(p->item, &p->site) == &p->item->source;
-	if (p->item->source.n) batch.enc = &enc;
-	if (encoder) batch = (sn_batch){ .n = 1, .token = &begin, .start = one, .enc = &enc };
-	else enc = (sn_batch){ .n = 1, .token = p->item->source.token, .start = source };
-	sn_keep keep = { out, t.n, p->d };
-	sn_tap tap = { .at = p->site, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep };
-	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
-	SN_TRY(sn_run(p->ctx, p->model, &batch, &plan, NULL, NULL));
-	for (int64_t i = t.n; i < p->n; i++) memcpy(out + i * p->d, out, (size_t)p->d * sizeof *out);
-	return SN_OK;
-}
-
-static void mean_baseline(const path *p, float *out)
-{
-	for (int64_t j = 0; j < p->d; j++) {
-		double sum = 0;
-		for (int32_t i = 0; i < p->n; i++) sum += p->x[i * p->d + j];
-		for (int32_t i = 0; i < p->n; i++) out[i * p->d + j] = (float)(sum / p->n);
-	}
-}
-
-static sn_status find_ends(path *p, const char *baseline)
-{
-	sn_attribution_rows rows;
-	float *x, *x0;
-	SN_NEW(x, p->arena, float, p->n * p->d);
-	SN_NEW(x0, p->arena, float, p->n * p->d);
-	SN_TRY(sn_attribution_copy(&rows, p->item, 1, &p->site, 1, false, p->arena));
-	sn_keep keep = { x, p->n, p->d };
-	sn_tap tap = { .at = p->site, .where = { .sel = SN_ALL }, .sink = &sn_sink_keep, .state = &keep };
-	sn_plan plan = { .size = sizeof plan, .n_tap = 1, .tap = &tap };
-	SN_TRY(sn_run(p->ctx, p->model, &rows.batch, &plan, NULL, NULL));
-	p->x = x;
-	p->x0 = x0;
-	if (strcmp(baseline, "mean") == 0) mean_baseline(p, x0);
-	else if (strcmp(baseline, "zero") != 0) return text_baseline(p, baseline, x0);
-	return SN_OK;
-}
-
 static sn_status integrate(sn_ctx *ctx, sn_model *model, const sn_attribution_item *item, const sn_site *site,
                            const void *param, sn_arena *arena, double *score, sn_attribution_sum *sum)
 {
@@ -374,7 +315,7 @@ static sn_status integrate(sn_ctx *ctx, sn_model *model, const sn_attribution_it
 	path p = { .ctx = ctx, .model = model, .item = item, .site = *site, .n = sn_attribution_at(item, site)->n,
 	           .d = sn_site_width(model, site), .arena = arena };
 	if (p.d == 0) return sn_fail(ctx, SN_EARG, "integrated gradients need a site with vectors, not attention patterns");
-	SN_TRY(find_ends(&p, q->baseline));
+	SN_TRY(sn_attribution_ends(ctx, model, item, site, q->baseline, arena, &p.x, &p.x0));
 	if (strcmp(q->steps_rule, "adaptive") == 0) return adaptive(&p, q, score, sum);
 	return fixed_rule(&p, q, score, sum);
 }
@@ -394,8 +335,8 @@ const sn_method sn_method_attribute_integrated_gradients = {
 	       "squares, are below --tolerance; intervals where f is too rough for that have no scores and are part of the "
 	       "gap. In models with RMSNorm a zero baseline is a poor one: scaling its input changes nothing for them "
 	       "until it is tiny, so f moves up and down over thirty powers of ten before the path is visible, and no "
-	       "rule with equal steps sees that (the gap says so). At --sites in the blocks the whole layer is the input "
-	       "(layer integrated gradients).",
+	       "rule with equal steps sees that (the gap says so; attribute deeplift has none there). At --sites in the "
+	       "blocks the whole layer is the input (layer integrated gradients).",
 	.cite = "Sundararajan et al. 2017",
 	.example = "sonde attribute integrated-gradients --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data texts.txt",
 	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,
