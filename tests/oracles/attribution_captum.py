@@ -11,7 +11,7 @@ import torch
 import transformers
 from captum.attr import InputXGradient, IntegratedGradients, LayerIntegratedGradients, Saliency
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from common import GOLDEN, versions, write_json
 
@@ -21,6 +21,7 @@ BASELINE = "a"   # one token in each vocabulary
 CAUSAL = [("The keys to the cabinet", "are", "is"), ("A key", "is", "are"), ("The door of the keys", "is", "a")]
 MASKED = [("the old key [MASK] near the table", "is", "are"), ("the key and the boat [MASK] green", "are", "is")]
 TWO_MASKS = [("the old [MASK] [MASK] near the table", "key is", None)]
+ALIKE = [("the old key is near the table", "a boat", None), ("the key", "the boat is green", None)]
 PAIRS = [("the old key is near the table", "the", "a"), ("a boat", "is", "are")]
 
 
@@ -50,6 +51,22 @@ class Bert(Llama):
 
     def places(self, ids):
         return [i for i, token in enumerate(ids) if token == self.tokenizer.token_to_id("[MASK]")]
+
+
+class Encoder(Bert):
+    """Without a head: how alike two texts are, the dot product of their mean vectors, the other's of length 1."""
+    kind, folder, rows = "bert-base-only", "arch/bert-base-only", ALIKE
+
+    def __init__(self):
+        self.model = AutoModel.from_pretrained(GOLDEN / self.folder, attn_implementation="eager")
+        self.tokenizer = Tokenizer.from_file(str(GOLDEN / "behaviour" / "tokenizer.json"))
+        self.embed, self.layer = self.model.embeddings.word_embeddings, self.model.encoder.layer[1]
+
+    def alike(self, other):
+        def vector(**inputs):
+            return self.model(**inputs).last_hidden_state.mean(1)
+        u = vector(input_ids=torch.tensor([self.tokenizer.encode(other, add_special_tokens=True).ids]))[0].detach()
+        return lambda x: vector(**({"inputs_embeds": x} if x.is_floating_point() else {"input_ids": x})) @ (u / u.norm())
 
 
 class T5(Bert):
@@ -97,9 +114,11 @@ def token(subject, word):
 
 def scores(subject, name, options, text, target, foil):
     ids = subject.tokenizer.encode(text, add_special_tokens=subject.add).ids
-    want = [token(subject, subject.space + word) for word in target.split()]
-    unwanted = token(subject, subject.space + foil) if foil else None
-    f = metric(subject, ids, want, unwanted, options["metric"])
+    if "against" in options:
+        f = subject.alike(target)
+    else:
+        want = [token(subject, subject.space + word) for word in target.split()]
+        f = metric(subject, ids, want, token(subject, subject.space + foil) if foil else None, options["metric"])
     tensor = torch.tensor([ids])
     embeds = subject.embed(tensor).detach()
     if name == "saliency":
@@ -119,6 +138,12 @@ def scores(subject, name, options, text, target, foil):
 def cases(subject):
     """BERT norms its embeddings: their gradient sums to 0. A layer's baseline is the same at all positions only where
     positions are not added to the embeddings."""
+    if subject.kind == "bert-base-only":
+        yield "saliency", {"norm": "l2", "against": "target"}
+        yield "gradient-x-input", {"against": "target"}
+        for baseline in ("zero", BASELINE):
+            yield "integrated-gradients", {"rule": "midpoint", "baseline": baseline, "against": "target", "steps": str(STEPS)}
+        return
     yield "saliency", {"norm": "l1", "metric": "logprob"}
     yield "saliency", {"norm": "l2", "metric": "logit-diff"}
     if subject.kind != "bert":
@@ -148,7 +173,7 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     all_cases = []
-    for kind in (Llama, Bert, T5):
+    for kind in (Llama, Bert, T5, Encoder):
         subject = kind()
         subject.model = subject.model.double().eval()
         all_cases += [case(subject, name, options) for name, options in cases(subject)]

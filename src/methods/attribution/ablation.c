@@ -25,18 +25,45 @@ typedef struct ablation {
 
 /* ---- what values are replaced by ---- */
 
-static sn_status all_texts(const ablation *a, sn_arena *arena, sn_batch *out)
+/* The tokens of a text that stand in its row, or that its encoder reads. */
+static const sn_attribution_tokens *side_of(const ablation *a, int32_t text, bool source)
 {
-	const sn_attribution_items *items = a->items;
+	const sn_attribution_item *item = &a->items->item[text];
+	return source ? &item->source : &item->row;
+}
+
+/* Rows of n texts. */
+static sn_status rows_of(const ablation *a, const int32_t *text, int32_t n, bool source, sn_arena *arena, sn_batch *out)
+{
 	int64_t *start;
 	int32_t *token;
-	SN_NEW(start, arena, int64_t, items->n + 1);
-	for (int32_t i = 0; i < items->n; i++) start[i + 1] = start[i] + items->item[i].row.n;
-	SN_NEW(token, arena, int32_t, start[items->n]);
-	for (int32_t i = 0; i < items->n; i++)
-		memcpy(token + start[i], items->item[i].row.token, (size_t)items->item[i].row.n * sizeof *token);
-	*out = (sn_batch){ .n = items->n, .token = token, .start = start };
+	SN_NEW(start, arena, int64_t, n + 1);
+	for (int32_t b = 0; b < n; b++) start[b + 1] = start[b] + side_of(a, text[b], source)->n;
+	SN_NEW(token, arena, int32_t, start[n]);
+	for (int32_t b = 0; b < n; b++)
+		memcpy(token + start[b], side_of(a, text[b], source)->token,
+		       (size_t)(start[b + 1] - start[b]) * sizeof *token);
+	*out = (sn_batch){ .n = n, .token = token, .start = start };
 	return SN_OK;
+}
+
+/* With the rows that their encoder reads, one each. enc: stays where it is while the batch is used. */
+static sn_status batch_of(const ablation *a, const int32_t *text, int32_t n, sn_arena *arena, sn_batch *out,
+                          sn_batch *enc)
+{
+	SN_TRY(rows_of(a, text, n, false, arena, out));
+	if (!a->items->item[0].source.n) return SN_OK;
+	SN_TRY(rows_of(a, text, n, true, arena, enc));
+	out->enc = enc;
+	return SN_OK;
+}
+
+static sn_status all_texts(const ablation *a, sn_arena *arena, sn_batch *out, sn_batch *enc)
+{
+	int32_t *text;
+	SN_NEW(text, arena, int32_t, a->items->n);
+	for (int32_t i = 0; i < a->items->n; i++) text[i] = i;
+	return batch_of(a, text, a->items->n, arena, out, enc);
 }
 
 static void put_mean(const sn_moments *m, const sn_tensor *to)
@@ -46,12 +73,12 @@ static void put_mean(const sn_moments *m, const sn_tensor *to)
 
 static sn_status find_means(ablation *a, sn_arena *scratch)
 {
-	sn_batch batch;
+	sn_batch batch, enc;
 	sn_tap *tap;
 	sn_moments *m;
 	SN_NEW(tap, scratch, sn_tap, 2 * a->n_site);
 	SN_NEW(m, scratch, sn_moments, 2 * a->n_site);
-	SN_TRY(all_texts(a, scratch, &batch));
+	SN_TRY(all_texts(a, scratch, &batch, &enc));
 	for (int k = 0; k < 2 * a->n_site; k++) {
 		m[k].d = sn_site_width(a->model, &a->site[k / 2]);
 		SN_NEW(m[k].sum, scratch, double, m[k].d);
@@ -92,89 +119,110 @@ static sn_status find_values(ablation *a)
 
 /* ---- one text ---- */
 
+static bool as_long(const ablation *a, int32_t text, int32_t other)
+{
+	const sn_attribution_item *x = &a->items->item[text], *y = &a->items->item[other];
+	return y->row.n >= x->row.n && y->source.n >= x->source.n;
+}
+
 /* Another text that is at least as long; -1: none. */
 static int32_t draw_source(const ablation *a, int32_t text, sn_rng *rng)
 {
 	int32_t n = 0, chosen = -1;
 	for (int32_t i = 0; i < a->items->n; i++)
-		if (i != text && a->items->item[i].row.n >= a->items->item[text].row.n && sn_rng_below(rng, (uint64_t)++n) == 0)
-			chosen = i;
+		if (i != text && as_long(a, text, i) && sn_rng_below(rng, (uint64_t)++n) == 0) chosen = i;
 	return chosen;
 }
 
-/* Row 0 is the text, rows 1 .. the sources, then one fork for each site (and draw). */
-typedef struct variants { sn_batch batch; sn_goal goal; int32_t n_source, first; } variants;
+/* Row 0 is the text, rows 1 .. the sources, then one fork for each site (and draw); encoders' rows alike. */
+typedef struct variants {
+	sn_batch batch, enc;
+	sn_goal goal;
+	int32_t n_source, first;
+} variants;
 
-static sn_status make_rows(const ablation *a, int32_t text, sn_arena *arena, variants *v)
+/* Rows from the first variant on are forks of row 0, equal but for edits. */
+static sn_status fork_rows(const variants *v, sn_batch *batch, sn_arena *arena)
 {
-	const sn_attribution_item *item = &a->items->item[text];
-	sn_rng rng = sn_rng_make(sn_ctx_seed(a->ctx), 0x61626c00u + (uint64_t)text);
-	int32_t n_variant = a->n_site * a->draws, rows, *source, *parent, *fork, *token;
-	int64_t *start, *list;
-	SN_NEW(source, arena, int32_t, a->draws);
-	for (int d = 0; a->resample && d < a->draws; d++)
-		if ((source[v->n_source] = draw_source(a, text, &rng)) >= 0) v->n_source++;
-	v->first = 1 + v->n_source;
-	rows = v->first + n_variant;
-	int64_t tokens = (int64_t)(1 + n_variant) * item->row.n;
-	for (int d = 0; d < v->n_source; d++) tokens += a->items->item[source[d]].row.n;
-	SN_NEW(token, arena, int32_t, tokens);
-	SN_NEW(start, arena, int64_t, rows + 1);
-	SN_NEW(parent, arena, int32_t, rows);
-	SN_NEW(fork, arena, int32_t, rows);
-	for (int32_t b = 0; b < rows; b++) {
-		bool other = b > 0 && b < v->first;
-		const sn_attribution_item *of = other ? &a->items->item[source[b - 1]] : item;
-		memcpy(token + start[b], of->row.token, (size_t)of->row.n * sizeof *token);
-		start[b + 1] = start[b] + of->row.n;
-		parent[b] = b == 0 ? -1 : 0;
-		fork[b] = b < v->first ? 0 : item->row.n;
+	int32_t *parent, *fork;
+	SN_NEW(parent, arena, int32_t, batch->n);
+	SN_NEW(fork, arena, int32_t, batch->n);
+	for (int32_t b = 0; b < batch->n; b++) {
+		parent[b] = b >= v->first ? 0 : -1;
+		fork[b] = b >= v->first ? (int32_t)batch->start[1] : 0;
 	}
-	v->batch = (sn_batch){ .n = rows, .token = token, .start = start, .parent = parent, .fork = fork };
-	int64_t n_place = (int64_t)(1 + n_variant) * item->n_place, k = 0;
-	int32_t *want, *foil = NULL;
-	SN_NEW(list, arena, int64_t, n_place);
-	SN_NEW(want, arena, int32_t, n_place);
-	if (item->unwanted) SN_NEW(foil, arena, int32_t, n_place);
-	for (int32_t b = 0; b < rows; b++)
-		for (int32_t i = 0; (b == 0 || b >= v->first) && i < item->n_place; i++, k++) {
-			list[k] = start[b] + item->place[i];
-			want[k] = item->want[i];
-			if (foil) foil[k] = item->unwanted[i];
-		}
-	v->goal = (sn_goal){ .metric = item->metric, .where = { .sel = SN_LIST, .list = list, .n_list = k }, .want = want,
-	                     .n_want = k, .foil = foil };
+	batch->parent = parent;
+	batch->fork = fork;
 	return SN_OK;
 }
 
-/* Two edits a site: its rows' first position, and the others. */
-static sn_status make_edits(const ablation *a, int32_t text, const variants *v, sn_arena *arena, sn_edit *edit, int *n)
+static sn_status goal_of(const ablation *a, int32_t text, variants *v, sn_arena *arena)
+{
+	const sn_attribution_item **of;
+	SN_NEW(of, arena, const sn_attribution_item *, v->batch.n);
+	for (int32_t b = 0; b < v->batch.n; b++) of[b] = b == 0 || b >= v->first ? &a->items->item[text] : NULL;
+	return sn_attribution_goal(&v->goal, of, v->batch.start, v->batch.n, arena);
+}
+
+static sn_status make_rows(const ablation *a, int32_t text, sn_arena *arena, variants *v)
+{
+	sn_rng rng = sn_rng_make(sn_ctx_seed(a->ctx), 0x61626c00u + (uint64_t)text);
+	int32_t n_variant = a->n_site * a->draws, *row;
+	SN_NEW(row, arena, int32_t, 1 + a->draws + n_variant);
+	row[0] = text;
+	for (int d = 0; a->resample && d < a->draws; d++)
+		if ((row[1 + v->n_source] = draw_source(a, text, &rng)) >= 0) v->n_source++;
+	v->first = 1 + v->n_source;
+	for (int32_t b = v->first; b < v->first + n_variant; b++) row[b] = text;
+	SN_TRY(batch_of(a, row, v->first + n_variant, arena, &v->batch, &v->enc));
+	SN_TRY(fork_rows(v, &v->batch, arena));
+	if (v->batch.enc) SN_TRY(fork_rows(v, &v->enc, arena));
+	return goal_of(a, text, v, arena);
+}
+
+/* Which positions of its rows a site is replaced at: [first, end). Sites of the encoder have no place of the target. */
+static void extent(const ablation *a, int32_t text, const sn_site *site, int32_t *first, int32_t *end)
 {
 	const sn_attribution_item *item = &a->items->item[text];
+	const sn_attribution_tokens *tokens = sn_attribution_at(item, site);
+	bool last = a->last && tokens == &item->row;
+	*first = last ? item->place[item->n_place - 1] : 0;
+	*end = last ? *first + 1 : tokens->n;
+}
+
+static sn_status resampled(const ablation *a, const variants *v, const sn_site *site, sn_where where, sn_arena *arena,
+                           sn_edit *edit)
+{
+	int32_t *src_row;
+	SN_NEW(src_row, arena, int32_t, v->batch.n);
+	for (int32_t b = 0; b < v->batch.n; b++) {
+		int32_t d = b - where.row0;
+		src_row[b] = d >= 0 && d < a->draws ? 1 + d % SN_MAX(v->n_source, 1) : -1;
+	}
+	*edit = (sn_edit){ .op = SN_OP_SET, .at = *site, .where = where, .src_row = src_row };
+	return SN_OK;
+}
+
+/* Replaced by vectors: two edits a site, its rows' first position, and the others. */
+static void replaced(const ablation *a, int s, sn_where where, sn_edit *edit, int *n)
+{
+	sn_where rest = where;
+	if (where.arg == 0) {
+		where.end = 1;
+		edit[(*n)++] = (sn_edit){ .op = SN_OP_SET, .at = a->site[s], .where = where, .src = &a->first[s] };
+		rest.arg = 1;
+	}
+	if (rest.arg < rest.end)
+		edit[(*n)++] = (sn_edit){ .op = SN_OP_SET, .at = a->site[s], .where = rest, .src = &a->rest[s] };
+}
+
+static sn_status make_edits(const ablation *a, int32_t text, const variants *v, sn_arena *arena, sn_edit *edit, int *n)
+{
 	for (int s = 0; s < a->n_site; s++) {
-		sn_where where = { .row0 = v->first + s * a->draws, .n_row = a->draws };
-		if (a->resample) {
-			int32_t *src_row;
-			SN_NEW(src_row, arena, int32_t, v->batch.n);
-			for (int32_t b = 0; b < v->batch.n; b++) {
-				int32_t d = b - where.row0;
-				src_row[b] = d >= 0 && d < a->draws ? 1 + d % SN_MAX(v->n_source, 1) : -1;
-			}
-			where.sel = SN_RANGE;
-			where.arg = a->last ? item->place[item->n_place - 1] : 0;
-			where.end = a->last ? where.arg + 1 : item->row.n;
-			edit[(*n)++] = (sn_edit){ .op = SN_OP_SET, .at = a->site[s], .where = where, .src_row = src_row };
-			continue;
-		}
-		where.sel = SN_AT;
-		where.arg = a->last ? item->place[item->n_place - 1] : 0;
-		bool at_first = where.arg == 0;
-		edit[(*n)++] = (sn_edit){ .op = SN_OP_SET, .at = a->site[s], .where = where,
-		                          .src = at_first ? &a->first[s] : &a->rest[s] };
-		where.sel = SN_FROM;
-		where.arg = 1;
-		if (!a->last && item->row.n > 1)
-			edit[(*n)++] = (sn_edit){ .op = SN_OP_SET, .at = a->site[s], .where = where, .src = &a->rest[s] };
+		sn_where where = { .sel = SN_RANGE, .row0 = v->first + s * a->draws, .n_row = a->draws };
+		extent(a, text, &a->site[s], &where.arg, &where.end);
+		if (a->resample) SN_TRY(resampled(a, v, &a->site[s], where, arena, &edit[(*n)++]));
+		else replaced(a, s, where, edit, n);
 	}
 	return SN_OK;
 }
@@ -237,12 +285,14 @@ static sn_status bands_of(const ablation *a, const float *x, sn_boot *boot, cons
 	return sn_reps_bands(*out, a->arena, &reps, 0.95, NULL);
 }
 
-static const char *site_name(const ablation *a, int s, bool without_block)
+/* part: without the block, so that blocks' parts of one kind stand in one row of the map. */
+static const char *site_name(const ablation *a, int s, bool part)
 {
 	char name[96];
 	sn_site_format(&a->site[s], name, sizeof name);
-	const char *dot = without_block && strncmp(name, "blocks.", 7) == 0 ? strchr(name + 7, '.') : NULL;
-	return sn_arena_string(a->arena, dot ? dot + 1 : name);
+	char *block = part ? strstr(name, "blocks.") : NULL, *rest = block ? strchr(block + 7, '.') : NULL;
+	if (rest) memmove(block, rest + 1, strlen(rest));
+	return sn_arena_string(a->arena, name);
 }
 
 static sn_status write_sites(const ablation *a, sn_result *out, const sn_band *loss, const sn_band *size_of)
@@ -320,6 +370,19 @@ static sn_status report(const ablation *a, sn_result *out)
 	return say(a, out, f, loss);
 }
 
+/* auto: heads and feed-forward layers, of both stacks. */
+static sn_status find_sites(ablation *a)
+{
+	static const char of_one[] = "blocks.*.attn.hook_z[*],blocks.*.hook_mlp_out";
+	static const char of_both[] =
+		"encoder.blocks.*.attn.hook_z[*],encoder.blocks.*.hook_mlp_out,decoder.blocks.*.attn.hook_z[*],"
+		"decoder.blocks.*.cross_attn.hook_z[*],decoder.blocks.*.hook_mlp_out";
+	const char *pattern = a->param->common.sites;
+	bool both = sn_model_get_info(a->model)->n_layer_encoder > 0;
+	if (strcmp(pattern, "auto") == 0) pattern = both ? of_both : of_one;
+	return sn_site_expand(a->ctx, a->model, pattern, a->arena, &a->site, &a->n_site);
+}
+
 sn_status sn_attribution_ablate(sn_ctx *ctx, sn_model *model, const sn_attribution_items *items,
                                 const sn_ablation_param *param, sn_result *out)
 {
@@ -327,7 +390,7 @@ sn_status sn_attribution_ablate(sn_ctx *ctx, sn_model *model, const sn_attributi
 	a.resample = strcmp(param->with, "resample") == 0;
 	a.draws = a.resample ? (int)param->draws : 1;
 	a.last = strcmp(param->at, "target") == 0;
-	SN_TRY(sn_site_expand(ctx, model, param->common.sites, a.arena, &a.site, &a.n_site));
+	SN_TRY(find_sites(&a));
 	SN_TRY(find_values(&a));
 	SN_NEW(a.value, a.arena, double, items->n);
 	SN_NEW(a.loss, a.arena, float, (int64_t)items->n * a.n_site);
@@ -339,10 +402,7 @@ sn_status sn_attribution_ablate(sn_ctx *ctx, sn_model *model, const sn_attributi
 static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
 {
 	const sn_ablation_param *p = param;
-	const sn_model_info *info = sn_model_get_info(in->model[0]);
 	sn_attribution_items items;
-	if (info->n_layer_encoder)
-		return sn_fail(ctx, SN_EARG, "%s is an encoder-decoder; ablation takes decoders and masked models", info->path);
 	SN_TRY(sn_attribution_read(&items, ctx, in, &p->common, sn_result_arena(out)));
 	return sn_attribution_ablate(ctx, in->model[0], &items, p, out);
 }
@@ -350,7 +410,7 @@ static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_resu
 /* ---- the row ---- */
 
 static const sn_param params[] = {
-	SN_ATTRIBUTION_PARAMS_AT(sn_ablation_param, "blocks.*.attn.hook_z[*],blocks.*.hook_mlp_out"),
+	SN_ATTRIBUTION_PARAMS_AT(sn_ablation_param, "heads' hook_z and hook_mlp_out of every block"),
 	{ "with", NULL, "what a site's values are replaced by: zeros, their mean over the data (of first positions and of "
 	  "the others), or another text's at the same positions", "mean", "zero|mean|resample", SN_TYPE_TEXT,
 	  offsetof(sn_ablation_param, with), 0, 0, false },

@@ -7,22 +7,22 @@
 
 /* First member of every parameter struct of the family. */
 typedef struct sn_attribution_param {
-	const char *sites, *column, *source, *target, *foil, *metric, *level, *by;
+	const char *sites, *column, *source, *target, *foil, *metric, *against, *level, *by;
 	int64_t limit;
 } sn_attribution_param;
 
 /* Rows of those whose scores are of tokens. */
 #define SN_ATTRIBUTION_PARAMS(struct_type)                                                                             \
-	SN_ATTRIBUTION_PARAMS_AT(struct_type, "auto"),                                                                     \
+	SN_ATTRIBUTION_PARAMS_AT(struct_type, "hook_embed, in encoder-decoders of both sides"),                            \
 	{ "level", NULL, "whose scores are shown: tokens', or their sums over words, or over the roles of items",          \
 	  "token", "token|word|role", SN_TYPE_TEXT, offsetof(struct_type, common.level), 0, 0, false },                    \
 	{ "by", NULL, "groups of the means over all texts: the items' roles, a treebank's parts of speech, or how far "    \
 	  "before the prediction; auto: the first of these that the data has", "auto", "auto|role|upos|position",          \
 	  SN_TYPE_TEXT, offsetof(struct_type, common.by), 0, 0, false }
-/* Without them. default_sites: for methods that are not about the input. */
-#define SN_ATTRIBUTION_PARAMS_AT(struct_type, default_sites)                                                           \
-	{ "sites", NULL, "where scores are taken, comma-separated, * for blocks; auto: hook_embed, in encoder-decoders "   \
-	  "of both sides", default_sites, NULL, SN_TYPE_TEXT, offsetof(struct_type, common.sites), 0, 0, false },          \
+/* Without them. automatic: which sites auto means. */
+#define SN_ATTRIBUTION_PARAMS_AT(struct_type, automatic)                                                               \
+	{ "sites", NULL, "where scores are taken, comma-separated, * for blocks; auto: " automatic, "auto", NULL,          \
+	  SN_TYPE_TEXT, offsetof(struct_type, common.sites), 0, 0, false },                                                \
 	{ "column", NULL, "column of the text; auto: text, prefix, sentence or sentence_good", "auto", NULL, SN_TYPE_TEXT, \
 	  offsetof(struct_type, common.column), 0, 0, false },                                                             \
 	{ "source", NULL, "encoder-decoders: column of what the encoder reads; auto: source, or that of the text", "auto", \
@@ -32,6 +32,9 @@ typedef struct sn_attribution_param {
 	  SN_TYPE_TEXT, offsetof(struct_type, common.target), 0, 0, false },                                               \
 	{ "foil", NULL, "what it is compared with (metric logit-diff): a column, or the text itself; auto: column foil if "\
 	  "there is one", "auto", NULL, SN_TYPE_TEXT, offsetof(struct_type, common.foil), 0, 0, false },                   \
+	{ "against", NULL, "in the place of a prediction: another text (a column, or the text itself; auto: column "       \
+	  "against if there is one), with whose vector the text's has the dot product that is explained", "auto", NULL,    \
+	  SN_TYPE_TEXT, offsetof(struct_type, common.against), 0, 0, false },                                              \
 	{ "metric", NULL, "what is explained: auto: logit-diff with a foil, otherwise logprob", "auto",                    \
 	  "auto|logprob|logit|logit-diff", SN_TYPE_TEXT, offsetof(struct_type, common.metric), 0, 0, false },              \
 	{ "limit", "rows", "only the first rows of the data; 0: all", "0", NULL, SN_TYPE_INT,                              \
@@ -55,6 +58,8 @@ typedef struct sn_attribution_item {
 	sn_attribution_tokens row, source;   /* source: what an encoder-decoder's encoder reads; otherwise n is 0 */
 	int32_t n_place, *place, *want, *unwanted;   /* positions that are scored; unwanted NULL: no foil */
 	sn_metric metric;
+	const sn_tensor *against;            /* SN_DOT: the other text's vector, of length 1; target is that text */
+	sn_site end;                         /* SN_DOT: where the vectors are, the mean of all places */
 } sn_attribution_item;
 
 typedef struct sn_attribution_items { int32_t n; sn_attribution_item *item; } sn_attribution_items;
@@ -65,6 +70,17 @@ SN_CHECKED sn_status sn_attribution_read(sn_attribution_items *out, sn_ctx *ctx,
 
 /* Returns the tokens at which a site has its vectors. */
 const sn_attribution_tokens *sn_attribution_at(const sn_attribution_item *item, const sn_site *site);
+
+/* Reads item's other text: its vector (from arena), and at which places of the item's row the vector is made. Vectors
+ * are means over tokens of what the last block leaves, or the first token's where the model's folder says so
+ * (1_Pooling/config.json, as sentence-transformers writes it). before: an item whose vector serves if its text is the
+ * same, or NULL. */
+SN_CHECKED sn_status sn_attribution_compare(sn_attribution_item *item, sn_ctx *ctx, sn_model *model, const char *text,
+                                            const sn_attribution_item *before, sn_arena *arena);
+
+/* The goal of n rows, row b explaining of[b] (NULL: it is not scored), its places at start[b] + place. From arena. */
+SN_CHECKED sn_status sn_attribution_goal(sn_goal *out, const sn_attribution_item *const *of, const int64_t *start,
+                                         int32_t n, sn_arena *arena);
 
 /* Returns how many of the n items, from the first on, are run together, each as so many copies: what a step of the
  * context takes, of one metric; at least 1. */

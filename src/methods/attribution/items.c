@@ -10,7 +10,7 @@ typedef struct reader {
 	const sn_input *in;
 	const sn_attribution_param *p;
 	sn_arena *arena;
-	const sn_column *text, *target, *foil;
+	const sn_column *text, *target, *foil, *against;
 	const sn_model_info *info;
 } reader;
 
@@ -34,6 +34,7 @@ static sn_status find_columns(reader *r)
 	if (!automatic) r->text = text_column(data, column);
 	r->target = text_column(data, strcmp(r->p->target, "auto") == 0 ? "target" : r->p->target);
 	r->foil = text_column(data, strcmp(r->p->foil, "auto") == 0 ? "foil" : r->p->foil);
+	r->against = text_column(data, strcmp(r->p->against, "auto") == 0 ? "against" : r->p->against);
 	if (r->text) return SN_OK;
 	return sn_fail(r->ctx, SN_ENOTFOUND, "%s: no column of text found (%s); name it with --%s", data->source, column,
 	               column == r->p->source ? "source" : "column");
@@ -151,12 +152,30 @@ static sn_status add_foil(const reader *r, const char *foil, sn_attribution_item
 	return SN_OK;
 }
 
-static sn_status read_item(const reader *r, int64_t row, sn_attribution_item *item)
+static sn_status read_compared(const reader *r, int64_t row, const char *against, const sn_attribution_item *before,
+                               sn_attribution_item *item)
+{
+	sn_tokens text;
+	SN_TRY(tokens_of(r, item->text, SN_ADD_SPECIAL | SN_PARSE_SPECIAL, row, "text", &text));
+	SN_TRY(take_tokens(r, &text, 0, &item->row));
+	return sn_attribution_compare(item, r->ctx, r->in->model[0], against, before, r->arena);
+}
+
+static bool compares(const reader *r) { return r->against || strcmp(r->p->against, "auto") != 0; }
+
+/* before: the item before, or NULL. */
+static sn_status read_item(const reader *r, int64_t row, const sn_attribution_item *before, sn_attribution_item *item)
 {
 	const char *target = option_text(r->target, r->p->target, row), *foil = option_text(r->foil, r->p->foil, row);
 	sn_tokens text, wanted;
 	item->number = row + 1;
 	item->text = r->text->s[row];
+	if (compares(r)) {
+		const char *against = option_text(r->against, r->p->against, row);
+		if (against && against[0]) return read_compared(r, row, against, before, item);
+		return sn_fail(r->ctx, SN_EPARSE, "%s: row %lld: there is no text to compare with", r->in->data[0]->source,
+		               (long long)row + 1);
+	}
 	SN_TRY(tokens_of(r, item->text, SN_ADD_SPECIAL | SN_PARSE_SPECIAL, row, "text", &text));
 	if (target) SN_TRY(continuation(r, target, row, "target", &wanted));
 	SN_TRY(make_row(r, &text, target ? &wanted : NULL, item));
@@ -219,11 +238,16 @@ static sn_status find_targets(const reader *r, sn_attribution_items *items)
 	return SN_OK;
 }
 
-static sn_status check_model(sn_ctx *ctx, const sn_model_info *info, const sn_attribution_param *p)
+static sn_status check_model(const reader *r)
 {
-	if (!info->has_logits)
-		return sn_fail(ctx, SN_EARG, "%s has no language-model head: it predicts nothing that could be explained",
-		               info->path);
+	sn_ctx *ctx = r->ctx;
+	const sn_model_info *info = r->info;
+	const sn_attribution_param *p = r->p;
+	if (compares(r) && info->n_layer_encoder)
+		return sn_fail(ctx, SN_EARG, "%s is an encoder-decoder: --against takes encoders and decoders", info->path);
+	if (!info->has_logits && !compares(r))
+		return sn_fail(ctx, SN_EARG, "%s has no language-model head: it predicts nothing that could be explained; "
+		               "--against TEXT explains how alike two texts are to it", info->path);
 	if (info->n_layer_encoder && info->decoder_start < 0)
 		return sn_fail(ctx, SN_EARG, "%s: config.json names no decoder_start_token_id, which every target begins with",
 		               info->path);
@@ -238,12 +262,13 @@ sn_status sn_attribution_read(sn_attribution_items *out, sn_ctx *ctx, const sn_i
 	reader r = { .ctx = ctx, .in = in, .p = p, .arena = arena, .info = sn_model_get_info(in->model[0]) };
 	int64_t n = p->limit > 0 ? SN_MIN(p->limit, in->data[0]->n) : in->data[0]->n;
 	*out = (sn_attribution_items){ 0 };
-	SN_TRY(check_model(ctx, r.info, p));
 	SN_TRY(find_columns(&r));
+	SN_TRY(check_model(&r));
 	SN_NEW(out->item, arena, sn_attribution_item, n);
 	for (int64_t i = 0; i < n; i++) {
 		if (!r.text->s[i] || !r.text->s[i][0]) continue;
-		SN_TRY(read_item(&r, i, &out->item[out->n++]));
+		SN_TRY(read_item(&r, i, out->n ? &out->item[out->n - 1] : NULL, &out->item[out->n]));
+		out->n++;
 	}
 	if (out->n > 0) return find_targets(&r, out);
 	return sn_fail(ctx, SN_EPARSE, "%s: no row has a text in column %s", in->data[0]->source, r.text->name);
@@ -266,6 +291,7 @@ int32_t sn_attribution_together(sn_ctx *ctx, const sn_attribution_item *item, in
 	int64_t tokens = 0, most = sn_ctx_tokens_per_step(ctx);
 	int32_t k = 0;
 	for (; k < n && item[k].metric == item->metric && !item[k].unwanted == !item->unwanted; k++) {
+		if (item[k].against != item->against) break;
 		tokens += copies * SN_MAX(item[k].row.n, item[k].source.n);
 		if (k > 0 && tokens > most) break;
 	}
@@ -308,26 +334,52 @@ static sn_status fork(sn_batch *batch, int32_t copies, sn_arena *arena)
 	return SN_OK;
 }
 
+/* Each row's vector is the mean over its places. */
+static sn_status mean_goal(sn_goal *goal, const sn_attribution_item *const *of, int32_t n, sn_arena *arena)
+{
+	float *weight;
+	SN_NEW(weight, arena, float, n);
+	for (int32_t b = 0; b < n; b++) {
+		if (!of[b]) continue;
+		weight[b] = 1.0f / (float)of[b]->n_place;
+		goal->at = of[b]->end;
+		goal->dir = of[b]->against;
+	}
+	goal->weight = weight;
+	return SN_OK;
+}
+
+sn_status sn_attribution_goal(sn_goal *out, const sn_attribution_item *const *of, const int64_t *start, int32_t n,
+                              sn_arena *arena)
+{
+	int64_t *list, n_place = 0, k = 0;
+	int32_t *want, *foil;
+	const sn_attribution_item *any = NULL;
+	for (int32_t b = 0; b < n; b++) {
+		n_place += of[b] ? of[b]->n_place : 0;
+		if (of[b]) any = of[b];
+	}
+	SN_NEW(list, arena, int64_t, n_place);
+	SN_NEW(want, arena, int32_t, n_place);
+	SN_NEW(foil, arena, int32_t, n_place);
+	for (int32_t b = 0; b < n; b++)
+		for (int32_t i = 0; of[b] && i < of[b]->n_place; i++, k++) {
+			list[k] = start[b] + of[b]->place[i];
+			want[k] = of[b]->want ? of[b]->want[i] : 0;
+			foil[k] = of[b]->unwanted ? of[b]->unwanted[i] : 0;
+		}
+	*out = (sn_goal){ .metric = any->metric, .where = { .sel = SN_LIST, .list = list, .n_list = n_place },
+	                  .want = want, .n_want = n_place, .foil = any->unwanted ? foil : NULL };
+	return any->metric == SN_DOT ? mean_goal(out, of, n, arena) : SN_OK;
+}
+
 static sn_status goal_of_copies(sn_attribution_rows *out, const sn_attribution_item *item, int32_t copies,
                                 sn_arena *arena)
 {
-	int64_t *list, n_place = 0, k = 0;
-	int32_t *want, *foil = NULL;
-	for (int32_t b = 0; b < out->batch.n; b++) n_place += item[b / copies].n_place;
-	SN_NEW(list, arena, int64_t, n_place);
-	SN_NEW(want, arena, int32_t, n_place);
-	if (item->unwanted) SN_NEW(foil, arena, int32_t, n_place);
-	for (int32_t b = 0; b < out->batch.n; b++) {
-		const sn_attribution_item *of = &item[b / copies];
-		for (int32_t i = 0; i < of->n_place; i++, k++) {
-			list[k] = out->batch.start[b] + of->place[i];
-			want[k] = of->want[i];
-			if (foil) foil[k] = of->unwanted[i];
-		}
-	}
-	out->goal = (sn_goal){ .metric = item->metric, .where = { .sel = SN_LIST, .list = list, .n_list = n_place },
-	                       .want = want, .n_want = n_place, .foil = foil };
-	return SN_OK;
+	const sn_attribution_item **of;
+	SN_NEW(of, arena, const sn_attribution_item *, out->batch.n);
+	for (int32_t b = 0; b < out->batch.n; b++) of[b] = &item[b / copies];
+	return sn_attribution_goal(&out->goal, of, out->batch.start, out->batch.n, arena);
 }
 
 sn_status sn_attribution_copy(sn_attribution_rows *out, const sn_attribution_item *item, int32_t n, const sn_site *site,

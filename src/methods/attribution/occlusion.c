@@ -97,6 +97,21 @@ static sn_status shorter_batch(sn_batch *out, const sn_attribution_tokens *whole
 	return SN_OK;
 }
 
+/* Each row's vector is of the tokens that it has. */
+static sn_status shorter_means(const sn_attribution_item *item, sn_arena *arena, sn_attribution_rows *out)
+{
+	const sn_attribution_item **of;
+	sn_attribution_item *shorter;
+	SN_TRY(shorter_batch(&out->batch, &item->row, true, arena));
+	int32_t n = out->batch.n;
+	SN_NEW(of, arena, const sn_attribution_item *, n);
+	SN_NEW(shorter, arena, sn_attribution_item, 1);
+	*shorter = *item;
+	shorter->n_place = SN_MAX(SN_MIN(item->n_place, item->row.n - 1), 1);
+	for (int32_t b = 0; b < n; b++) of[b] = b ? shorter : item;
+	return sn_attribution_goal(&out->goal, of, out->batch.start, n, arena);
+}
+
 /* A place that is scored stays, one earlier. */
 static sn_status shorter_rows(const sn_attribution_item *item, sn_arena *arena, sn_attribution_rows *out)
 {
@@ -132,16 +147,18 @@ static sn_status leave_out(sn_ctx *ctx, sn_model *model, const sn_attribution_it
                            const void *param, sn_arena *arena, double *score, sn_attribution_sum *sum)
 {
 	const sn_attribution_tokens *tokens = sn_attribution_at(item, site);
-	bool masked = !sn_model_get_info(model)->causal, source = tokens == &item->source;
+	bool compared = item->metric == SN_DOT, source = tokens == &item->source;
+	bool masked = !sn_model_get_info(model)->causal && !compared;
 	sn_attribution_rows rows = { .goal.n_want = 0 };
 	double *f;
 	(void)param;
 	if (item->source.n && !source)
 		return sn_fail(ctx, SN_EARG, "leaving tokens out is for the source: give a site of the encoder");
-	if (item->n_place > 1 && !source)
+	if (item->n_place > 1 && !source && !compared)
 		return sn_fail(ctx, SN_EARG, "row %lld: leaving tokens out takes a target of one token",
 					   (long long)item->number);
-	SN_TRY(source ? shorter_sources(item, site, arena, &rows) : shorter_rows(item, arena, &rows));
+	SN_TRY(source ? shorter_sources(item, site, arena, &rows)
+	       : compared ? shorter_means(item, arena, &rows) : shorter_rows(item, arena, &rows));
 	SN_NEW(f, arena, double, rows.batch.n);
 	sn_plan plan = { .size = sizeof plan, .n_goal = 1, .goal = &rows.goal };
 	SN_TRY(sn_run(ctx, model, &rows.batch, &plan, NULL, f));

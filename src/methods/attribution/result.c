@@ -67,7 +67,7 @@ const sn_table sn_attribution_tables[SN_ATTRIBUTION_TABLES] = {
 
 static const char *metric_name(sn_metric m)
 {
-	return m == SN_LOGIT ? "logit" : m == SN_LOGIT_DIFF ? "logit-diff" : "logprob";
+	return m == SN_DOT ? "dot" : m == SN_LOGIT ? "logit" : m == SN_LOGIT_DIFF ? "logit-diff" : "logprob";
 }
 
 static sn_status add_unit(sn_result *out, sn_model *model, const sn_attribution_item *item,
@@ -117,7 +117,7 @@ static sn_status add_item(sn_result *out, sn_model *model, const sn_attribution_
 
 enum { VALUE_CELL = 7, BASELINE_CELL = 8, GAP_CELL = 10 };
 
-static sn_status say(sn_result *out, const char *method)
+static sn_status say(sn_result *out, const char *method, bool dot)
 {
 	int64_t n = sn_result_rows(out, SN_ATTRIBUTION_ITEMS), with = 0;
 	double worst = 0, at = 0;
@@ -131,8 +131,12 @@ static sn_status say(sn_result *out, const char *method)
 		at = rise;
 	}
 	SN_TRY(sn_result_say(out, "Explained %lld prediction%s by %s.", (long long)n, n == 1 ? "" : "s", method));
+	if (dot)
+		SN_TRY(sn_result_say(out, "f is the dot product of the text's vector with the other text's, which has "
+		                          "length 1; so are all columns in nats."));
 	if (with == 0) return SN_OK;
-	return sn_result_say(out, "Scores sum to f(x) - f(baseline) but for at most %.3g nats (of %.3g there).", worst, at);
+	return sn_result_say(out, "Scores sum to f(x) - f(baseline) but for at most %.3g%s (of %.3g there).", worst,
+	                     dot ? "" : " nats", at);
 }
 
 sn_status sn_attribution_each(const sn_attribution_task *t, sn_attribution_one *one)
@@ -223,5 +227,5 @@ sn_status sn_attribution_all(sn_ctx *ctx, const sn_input *in, const void *param,
 		sn_site_format(&site[s], name, sizeof name);
 		status = sn_attribution_groups_write(groups[s], name, out);
 	}
-	return status == SN_OK ? say(out, method) : status;
+	return status == SN_OK ? say(out, method, items.item->metric == SN_DOT) : status;
 }
