@@ -2,6 +2,7 @@
 
 attribution/captum.json: per case the method and options as `sonde attribute` takes them, and per row text, target, foil and
 each token's score. Llama (tiny/gqa-tied); BERT and T5 (arch/) under the tokenizer of behaviour/. Computed in float64.
+attribution/minilm.json: the same of all-MiniLM-L6-v2, pairs of sentences compared.
 
 usage: tests/oracles/run.sh attribution_captum.py
 """
@@ -9,11 +10,11 @@ import warnings
 
 import torch
 import transformers
-from captum.attr import InputXGradient, IntegratedGradients, LayerIntegratedGradients, Saliency
+from captum.attr import FeatureAblation, InputXGradient, IntegratedGradients, LayerIntegratedGradients, Saliency
 from tokenizers import Tokenizer
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
-from common import GOLDEN, versions, write_json
+from common import GOLDEN, ROOT, versions, write_json
 
 STEPS = 20
 RULES = {"gauss-legendre": "gausslegendre", "midpoint": "riemann_middle"}
@@ -67,6 +68,19 @@ class Encoder(Bert):
             return self.model(**inputs).last_hidden_state.mean(1)
         u = vector(input_ids=torch.tensor([self.tokenizer.encode(other, add_special_tokens=True).ids]))[0].detach()
         return lambda x: vector(**({"inputs_embeds": x} if x.is_floating_point() else {"input_ids": x})) @ (u / u.norm())
+
+
+class MiniLM(Encoder):
+    kind, folder = "minilm", "models/all-MiniLM-L6-v2"
+    rows = [("A man is playing a guitar on the stage.", "Someone performs music for an audience.", None),
+            ("The cat sleeps on the unbelievably soft sofa.", "A kitten is resting.", None)]
+
+    def __init__(self):
+        self.model = AutoModel.from_pretrained(ROOT / self.folder, attn_implementation="eager")
+        self.tokenizer = Tokenizer.from_file(str(ROOT / self.folder / "tokenizer.json"))
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.embed = self.model.embeddings.word_embeddings
 
 
 class T5(Bert):
@@ -125,6 +139,14 @@ def scores(subject, name, options, text, target, foil):
         signed = options["norm"] == "signed"
         gradient = Saliency(f).attribute(embeds, abs=not signed)
         return ids, f, (gradient.norm(dim=-1) if options["norm"] == "l2" else gradient.sum(-1))[0]
+    if name == "smoothgrad":   # without noise: the gradient
+        return ids, f, Saliency(f).attribute(embeds).norm(dim=-1)[0]
+    if name == "occlusion":
+        base = embeds.mean(1, keepdim=True).expand_as(embeds) if options["with"] == "mean" else torch.zeros_like(embeds)
+        mask = torch.arange(len(ids))[None, :, None].expand_as(embeds)
+        return ids, f, FeatureAblation(f).attribute(embeds, base, feature_mask=mask)[0, :, 0]
+    if name == "leave-one-out":
+        return ids, f, torch.stack([f(tensor)[0] - f(torch.tensor([ids[:i] + ids[i + 1:]]))[0] for i in range(len(ids))])
     if name == "gradient-x-input":
         return ids, f, InputXGradient(f).attribute(embeds).sum(-1)[0]
     if options.get("sites", "").startswith("blocks."):
@@ -138,7 +160,11 @@ def scores(subject, name, options, text, target, foil):
 def cases(subject):
     """BERT norms its embeddings: their gradient sums to 0. A layer's baseline is the same at all positions only where
     positions are not added to the embeddings."""
-    if subject.kind == "bert-base-only":
+    if isinstance(subject, Encoder):
+        yield "occlusion", {"with": "zero", "against": "target"}
+        yield "occlusion", {"with": "mean", "against": "target"}
+        yield "leave-one-out", {"against": "target"}
+        yield "smoothgrad", {"noise": "0", "samples": "2", "against": "target"}
         yield "saliency", {"norm": "l2", "against": "target"}
         yield "gradient-x-input", {"against": "target"}
         for baseline in ("zero", BASELINE):
@@ -172,14 +198,20 @@ def main():
     warnings.filterwarnings("ignore")   # captum asks for gradients by itself, and says so
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    write("captum", Llama, Bert, T5, Encoder)
+    if (ROOT / MiniLM.folder).exists():
+        write("minilm", MiniLM)
+
+
+def write(name, *kinds):
     all_cases = []
-    for kind in (Llama, Bert, T5, Encoder):
+    for kind in kinds:
         subject = kind()
         subject.model = subject.model.double().eval()
         all_cases += [case(subject, name, options) for name, options in cases(subject)]
         if subject.kind == "bert":
             all_cases.append(case(subject, "saliency", {"norm": "l2", "metric": "logprob"}, TWO_MASKS))
-    write_json(GOLDEN / "attribution" / "captum.json", {
+    write_json(GOLDEN / "attribution" / f"{name}.json", {
         "made_by": "tests/oracles/attribution_captum.py", "versions": versions("captum", "torch", "transformers", "tokenizers"),
         "cases": all_cases})
 

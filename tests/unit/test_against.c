@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ITEMS = 1 };
+enum { ITEMS = 1, GROUPS };
 
 static const char TEXTS[] = "{\"text\": \"the old key is near the table\", \"against\": \"a boat\"}\n"
 							"{\"text\": \"a boat\", \"against\": \"a boat\"}\n"
@@ -104,9 +104,25 @@ static void without_another_text_nothing_is_predicted(void **state)
 	method_close(&r);
 }
 
+/* No place is predicted that tokens could stand before. */
+static void groups_are_the_text_and_special_tokens(void **state)
+{
+	method_run r;
+	open_encoder(&r, test_ctx(state), "saliency");
+	method_go(&r, (const char *[]){ NULL });
+	assert_int_equal(sn_result_rows(r.result, GROUPS), 2);
+	for (int64_t i = 0; i < 2; i++) {
+		const char *group = method_text(&r, GROUPS, i, "group");
+		assert_true(strcmp(group, "text") == 0 || strcmp(group, "special token") == 0);
+	}
+	assert_int_equal(method_status(&r, (const char *[]){ "by=position", NULL }), SN_EARG);
+	method_close(&r);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(a_text_is_most_like_itself),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(groups_are_the_text_and_special_tokens),
+		                                cmocka_unit_test(a_text_is_most_like_itself),
 		                                cmocka_unit_test(shares_sum_to_the_change),
 		                                cmocka_unit_test(one_text_serves_for_all),
 		                                cmocka_unit_test(the_folder_says_how_vectors_are_made),

@@ -1,100 +1,100 @@
 /* `sonde attribute` against captum (tests/oracles/attribution_captum.py): saliency, gradient x input, integrated
- * gradients at equal steps, and of a layer; DeepLIFT against torch (attribution_deeplift.py). On tiny models. */
-#include "common/behaviour.h"
+ * gradients at equal steps, and of a layer; DeepLIFT and ablation of encoder-decoders against torch
+ * (attribution_deeplift.py, attribution_ablation.py). On tiny models. */
+#include "common/attribution.h"
 
-#include "base/option.h"
 #include "data/result.h"
 #include "io/json.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { TOKENS, ITEMS };
-enum { TOKEN_ITEM = 0, TOKEN_SCORE = 6, ITEM_VALUE = 7 };
-
-static void open_subject(behaviour *b, sn_ctx *ctx, const char *model, json_t *rows)
+static void scores_are_captums(void **state)
 {
-	if (strcmp(model, "llama") == 0) behaviour_open_tiny(b, ctx, rows);
-	else behaviour_open_arch(b, ctx, model, rows);
+	attribution_check_file(test_ctx(state), SN_TESTS "/golden/attribution/captum.json", 42);
 }
 
-static void run_case(behaviour *b, json_t *c)
+static void shares_are_torchs(void **state)
 {
-	const sn_method *method = sn_method_find("attribute", json_string_value(json_object_get(c, "method")));
-	const char *key;
-	json_t *value;
-	sn_arena *arena;
-	assert_non_null(method);
-	assert_ok(b->ctx, sn_arena_open(&arena, b->ctx));
-	assert_ok(b->ctx, sn_result_open(&b->result, b->ctx, method));
-	sn_param_table table = { method->param, method->n_param };
-	void *param = sn_arena_take(arena, method->param_size);
-	assert_ok(b->ctx, sn_param_defaults(b->ctx, &table, arena, param));
-	json_object_foreach(json_object_get(c, "options"), key, value) {
-		const sn_param *p = sn_param_find(&table, key);
-		assert_non_null(p);
-		assert_ok(b->ctx, sn_param_set(b->ctx, p, json_string_value(value), arena, param));
+	attribution_check_file(test_ctx(state), SN_TESTS "/golden/attribution/deeplift.json", 18);
+}
+
+
+/* ---- ablation ---- */
+
+enum { ABLATED_SITES = 1, ABLATED_ITEMS, ABLATED_SITE = 2, ABLATED_LOSS, ABLATED_SIZE = 6, ABLATED_VALUE = 4 };
+
+static double error_of(double found, double expected) { return fabs(found - expected) / (1 + fabs(expected)); }
+
+/* Sites are in no order that both share. */
+static double compare_site(const behaviour *b, json_t *site)
+{
+	const char *name = json_string_value(json_object_get(site, "site"));
+	double loss = json_number_value(json_object_get(site, "loss"));
+	double size = json_number_value(json_object_get(site, "size"));
+	for (int64_t i = 0; i < sn_result_rows(b->result, ABLATED_SITES); i++) {
+		const sn_value *row = sn_result_row(b->result, ABLATED_SITES, i);
+		if (strcmp(row[ABLATED_SITE].s, name) != 0) continue;
+		return fmax(error_of(row[ABLATED_LOSS].f, loss), error_of(row[ABLATED_SIZE].f, size));
 	}
-	sn_input input = { .model = { b->model }, .data = { b->data } };
-	assert_ok(b->ctx, sn_method_run(b->ctx, method, &input, param, b->result));
-	sn_arena_close(arena);
+	fail_msg("%s is not there", name);
+	return 0;
 }
 
-/* The scores of item number r, from table row *at on. */
-static double compare_row(const behaviour *b, json_t *row, int64_t r, int64_t *at)
-{
-	json_t *score = json_object_get(row, "score");
-	double diff = 0, size = 0;
-	for (size_t i = 0; i < json_array_size(score); i++, (*at)++) {
-		const sn_value *found = sn_result_row(b->result, TOKENS, *at);
-		double expected = json_number_value(json_array_get(score, i));
-		assert_int_equal(found[TOKEN_ITEM].i, r + 1);
-		diff += (found[TOKEN_SCORE].f - expected) * (found[TOKEN_SCORE].f - expected);
-		size += expected * expected;
-	}
-	double value = json_number_value(json_object_get(row, "value"));
-	assert_true(fabs(sn_result_row(b->result, ITEMS, r)[ITEM_VALUE].f - value) < 1e-5 * (1 + fabs(value)));
-	return sqrt(diff / size);
-}
-
-static double check_case(sn_ctx *ctx, json_t *c)
+static double check_ablation(sn_ctx *ctx, json_t *c)
 {
 	behaviour b;
-	int64_t at = 0;
-	double worst = 0;
-	json_t *rows = json_object_get(c, "rows");
-	open_subject(&b, ctx, json_string_value(json_object_get(c, "model")), rows);
-	run_case(&b, c);
-	for (size_t r = 0; r < json_array_size(rows); r++)
-		worst = fmax(worst, compare_row(&b, json_array_get(rows, r), (int64_t)r, &at));
-	assert_int_equal(at, sn_result_rows(b.result, TOKENS));
+	double worst = 0, most = 0;
+	json_t *sites = json_object_get(c, "sites"), *value = json_object_get(c, "value"), *site;
+	size_t i;
+	attribution_open(&b, ctx, json_string_value(json_object_get(c, "model")), json_object_get(c, "rows"));
+	attribution_run(&b, c);
+	assert_int_equal(sn_result_rows(b.result, ABLATED_SITES), json_array_size(sites));
+	json_array_foreach(sites, i, site) {
+		worst = fmax(worst, compare_site(&b, site));
+		most = fmax(most, json_number_value(json_object_get(site, "size")));
+	}
+	for (i = 0; i < json_array_size(value); i++)
+		worst = fmax(worst, error_of(sn_result_row(b.result, ABLATED_ITEMS, (int64_t)i)[ABLATED_VALUE].f,
+		                             json_number_value(json_array_get(value, i))));
 	behaviour_close(&b);
-	if (!(worst < 1e-4)) {
+	if (!(worst < 1e-4 && most > 1e-2)) {
 		char *text = json_dumps(json_object_get(c, "options"), 0);
-		fail_msg("%s %s %s: relative error %g", json_string_value(json_object_get(c, "model")),
-		         json_string_value(json_object_get(c, "method")), text, worst);
+		fail_msg("%s %s: error %g, largest size %g", json_string_value(json_object_get(c, "model")), text, worst, most);
 	}
 	return worst;
 }
 
-static void check_file(void **state, const char *path, size_t least)
+static void losses_are_torchs(void **state)
 {
 	sn_json *golden;
 	double worst = 0;
-	assert_ok(test_ctx(state), sn_json_load(&golden, test_ctx(state), path, 0));
-	json_t *cases = json_object_get(golden->root, "cases");
-	assert_true(json_array_size(cases) >= least);
-	for (size_t i = 0; i < json_array_size(cases); i++)
-		worst = fmax(worst, check_case(test_ctx(state), json_array_get(cases, i)));
-	print_message("%d cases, largest relative error %.1e\n", (int)json_array_size(cases), worst);
+	assert_ok(test_ctx(state), sn_json_load(&golden, test_ctx(state), SN_TESTS "/golden/attribution/ablation.json", 0));
+	json_t *cases = json_object_get(golden->root, "cases"), *c;
+	size_t i;
+	assert_true(json_array_size(cases) >= 20);
+	json_array_foreach(cases, i, c) worst = fmax(worst, check_ablation(test_ctx(state), c));
+	print_message("%d cases of ablation, largest error %.1e\n", (int)json_array_size(cases), worst);
 	sn_json_close(golden);
 }
 
-static void scores_are_captums(void **state) { check_file(state, SN_TESTS "/golden/attribution/captum.json", 38); }
-static void shares_are_torchs(void **state) { check_file(state, SN_TESTS "/golden/attribution/deeplift.json", 18); }
+static void predictions_are_not_made_in_encoders(void **state)
+{
+	behaviour b;
+	json_t *c = json_pack("{s:{ssss}}", "options", "at", "target", "sites", "encoder.blocks.*.hook_mlp_out");
+	json_t *rows = json_pack("[{ssss}]", "source", "the old key", "target", "a boat");
+	attribution_open(&b, test_ctx(state), "t5", rows);
+	assert_int_equal(attribution_status(&b, c), SN_EARG);
+	assert_non_null(strstr(sn_error(b.ctx), "not at encoder.blocks.0.hook_mlp_out"));
+	json_decref(rows);
+	json_decref(c);
+	behaviour_close(&b);
+}
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(scores_are_captums), cmocka_unit_test(shares_are_torchs) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(scores_are_captums), cmocka_unit_test(shares_are_torchs),
+	                                    cmocka_unit_test(losses_are_torchs),
+	                                    cmocka_unit_test(predictions_are_not_made_in_encoders) };
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

@@ -104,6 +104,9 @@ static sn_status find_values(ablation *a)
 		char name[96];
 		sn_site_format(&a->site[s], name, sizeof name);
 		if (d <= 0) return sn_fail(a->ctx, SN_EARG, "--sites: %s has no vectors to replace", name);
+		if (a->last && a->site[s].stack == SN_STACK_ENCODER)
+			return sn_fail(a->ctx, SN_EARG, "--at target: predictions are made in the decoder, not at %s; give "
+			               "--at all", name);
 		SN_NEW(x, a->arena, float, d);
 		SN_NEW(y, a->arena, float, d);
 		a->first[s] = sn_tensor_f32(x, -1, d);
@@ -180,14 +183,12 @@ static sn_status make_rows(const ablation *a, int32_t text, sn_arena *arena, var
 	return goal_of(a, text, v, arena);
 }
 
-/* Which positions of its rows a site is replaced at: [first, end). Sites of the encoder have no place of the target. */
+/* Which positions of its rows a site is replaced at: [first, end). */
 static void extent(const ablation *a, int32_t text, const sn_site *site, int32_t *first, int32_t *end)
 {
 	const sn_attribution_item *item = &a->items->item[text];
-	const sn_attribution_tokens *tokens = sn_attribution_at(item, site);
-	bool last = a->last && tokens == &item->row;
-	*first = last ? item->place[item->n_place - 1] : 0;
-	*end = last ? *first + 1 : tokens->n;
+	*first = a->last ? item->place[item->n_place - 1] : 0;
+	*end = a->last ? *first + 1 : sn_attribution_at(item, site)->n;
 }
 
 static sn_status resampled(const ablation *a, const variants *v, const sn_site *site, sn_where where, sn_arena *arena,
@@ -370,7 +371,7 @@ static sn_status report(const ablation *a, sn_result *out)
 	return say(a, out, f, loss);
 }
 
-/* auto: heads and feed-forward layers, of both stacks. */
+/* auto: heads and feed-forward layers, of both stacks; where the prediction is made, of the decoder. */
 static sn_status find_sites(ablation *a)
 {
 	static const char of_one[] = "blocks.*.attn.hook_z[*],blocks.*.hook_mlp_out";
@@ -379,7 +380,7 @@ static sn_status find_sites(ablation *a)
 		"decoder.blocks.*.cross_attn.hook_z[*],decoder.blocks.*.hook_mlp_out";
 	const char *pattern = a->param->common.sites;
 	bool both = sn_model_get_info(a->model)->n_layer_encoder > 0;
-	if (strcmp(pattern, "auto") == 0) pattern = both ? of_both : of_one;
+	if (strcmp(pattern, "auto") == 0) pattern = !both ? of_one : a->last ? strstr(of_both, "decoder.") : of_both;
 	return sn_site_expand(a->ctx, a->model, pattern, a->arena, &a->site, &a->n_site);
 }
 
@@ -414,8 +415,8 @@ static const sn_param params[] = {
 	{ "with", NULL, "what a site's values are replaced by: zeros, their mean over the data (of first positions and of "
 	  "the others), or another text's at the same positions", "mean", "zero|mean|resample", SN_TYPE_TEXT,
 	  offsetof(sn_ablation_param, with), 0, 0, false },
-	{ "at", NULL, "where: at all positions, or where the prediction is made", "all", "all|target", SN_TYPE_TEXT,
-	  offsetof(sn_ablation_param, at), 0, 0, false },
+	{ "at", NULL, "where: at all positions, or where the prediction is made (encoder-decoders: sites of the decoder)",
+	  "all", "all|target", SN_TYPE_TEXT, offsetof(sn_ablation_param, at), 0, 0, false },
 	{ "draws", "texts", "resample: other texts drawn for each text", "3", NULL, SN_TYPE_INT,
 	  offsetof(sn_ablation_param, draws), 1, 100, false },
 	{ "top", "sites", "how many are ranked", "15", NULL, SN_TYPE_INT, offsetof(sn_ablation_param, top), 1, 1e4, false },

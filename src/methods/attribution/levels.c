@@ -83,11 +83,15 @@ static const char *group_of(const cutter *c, int32_t i, const char *by)
 		if (strcmp(by, "role") == 0) return c->data->col[k].name + strlen("roles.");
 		return sn_treebank_upos(c->data, c->item->number - 1, k);
 	}
+	if (c->item->metric == SN_DOT) return own(c, i) ? "text" : "special token";
 	return distance_name(c->item->place[0] - i);
 }
 
-static sn_status check(sn_ctx *ctx, const sn_dataset *data, const char *level, const char *by)
+static sn_status check(sn_ctx *ctx, const sn_dataset *data, const sn_attribution_item *item, const char *level,
+                       const char *by)
 {
+	if (strcmp(by, "position") == 0 && item->metric == SN_DOT)
+		return sn_fail(ctx, SN_EARG, "--by position counts from the prediction; with --against nothing is predicted");
 	if ((strcmp(level, "role") == 0 || strcmp(by, "role") == 0) && !has_roles(data))
 		return sn_fail(ctx, SN_EARG, "%s: no roles; give items with spans as roles ('sonde data make')", data->source);
 	if (strcmp(by, "upos") == 0 && !data->treebank)
@@ -113,8 +117,8 @@ sn_status sn_attribution_cut(sn_attribution_units *out, sn_ctx *ctx, const sn_da
                              const char *by, sn_arena *arena)
 {
 	cutter c = { data, item, row, arena };
+	SN_TRY(check(ctx, data, item, level, by));
 	by = choose_by(data, by);
-	SN_TRY(check(ctx, data, level, by));
 	*out = (sn_attribution_units){ 0 };
 	SN_NEW(out->first, arena, int32_t, row->n + 1);
 	SN_NEW(out->text, arena, const char *, row->n);

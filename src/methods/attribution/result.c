@@ -1,6 +1,8 @@
 /* The family's result: tokens with signed scores, and what they sum to. */
 #include "methods/attribution/levels.h"
 
+#include "model/pooling.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -117,7 +119,17 @@ static sn_status add_item(sn_result *out, sn_model *model, const sn_attribution_
 
 enum { VALUE_CELL = 7, BASELINE_CELL = 8, GAP_CELL = 10 };
 
-static sn_status say(sn_result *out, const char *method, bool dot)
+/* What f is where texts are compared. */
+static sn_status say_vectors(sn_result *out, const sn_model *model)
+{
+	sn_pooling how;
+	SN_TRY(sn_model_pooling(sn_result_ctx(out), model, sn_result_arena(out), &how));
+	return sn_result_say(out, "f is the dot product of the text's vector (%s) with the other text's, which has length "
+	                     "1; so are all columns in nats.",
+	                     how == SN_POOL_FIRST ? "its first token's" : "the mean of its tokens'");
+}
+
+static sn_status say(sn_result *out, const char *method, const sn_model *model, bool dot)
 {
 	int64_t n = sn_result_rows(out, SN_ATTRIBUTION_ITEMS), with = 0;
 	double worst = 0, at = 0;
@@ -131,9 +143,7 @@ static sn_status say(sn_result *out, const char *method, bool dot)
 		at = rise;
 	}
 	SN_TRY(sn_result_say(out, "Explained %lld prediction%s by %s.", (long long)n, n == 1 ? "" : "s", method));
-	if (dot)
-		SN_TRY(sn_result_say(out, "f is the dot product of the text's vector with the other text's, which has "
-		                          "length 1; so are all columns in nats."));
+	if (dot) SN_TRY(say_vectors(out, model));
 	if (with == 0) return SN_OK;
 	return sn_result_say(out, "Scores sum to f(x) - f(baseline) but for at most %.3g%s (of %.3g there).", worst,
 	                     dot ? "" : " nats", at);
@@ -227,5 +237,5 @@ sn_status sn_attribution_all(sn_ctx *ctx, const sn_input *in, const void *param,
 		sn_site_format(&site[s], name, sizeof name);
 		status = sn_attribution_groups_write(groups[s], name, out);
 	}
-	return status == SN_OK ? say(out, method, items.item->metric == SN_DOT) : status;
+	return status == SN_OK ? say(out, method, t.model, items.item->metric == SN_DOT) : status;
 }
