@@ -4,9 +4,10 @@
 #include "report/report.h"
 #include "report/tokens.h"
 
+#include <string.h>
 #include <strings.h>
 
-enum { MOST_ROWS = 500 };
+enum { MOST_ROWS = 500, LONG_BYTES = 30 };
 
 /* Appends what was written into text, escaped, and gives text back. */
 static void escape(sn_buf *buf, sn_buf *text)
@@ -42,10 +43,14 @@ static void header_cell(sn_buf *buf, const sn_col *c)
 	sn_buf_puts(buf, "</th>");
 }
 
+/* Sentences are given room to stand on few lines. */
+static bool is_long(const char *text) { return text && strlen(text) > LONG_BYTES; }
+
 static void row_cell(sn_buf *buf, const sn_source *s, int64_t row, int col)
 {
 	const sn_col *c = &s->table->col[col];
-	sn_buf_puts(buf, is_number(c) ? "<td class=\"n\">" : "<td>");
+	bool long_text = c->type == SN_TYPE_TEXT && is_long(sn_source_at(s, row, col)->s);
+	sn_buf_puts(buf, is_number(c) ? "<td class=\"n\">" : long_text ? "<td class=\"w\">" : "<td>");
 	value(buf, s, row, col);
 	if (c->role == SN_MEASURE) {
 		sn_measure m = sn_measure_of(s->table, col);

@@ -29,7 +29,7 @@ const char sn_page_style[] =
 	"th,td{padding:4px 12px 4px 0;text-align:left;vertical-align:top;border-bottom:1px solid #ececec}\n"
 	"thead th{border-bottom:1.5px solid #888;font-weight:600;vertical-align:bottom}\n"
 	".n{text-align:right;white-space:nowrap}.unit{display:block;font-weight:400;color:var(--soft);font-size:12.5px}\n"
-	".bounds{color:var(--soft)}\n"
+	".bounds{color:var(--soft)}.w{min-width:15em}\n"
 	"tbody th{font-weight:400}.pairs th{color:var(--soft);white-space:nowrap}.pairs td{overflow-wrap:anywhere}\n"
 	"details{margin:4px 0 10px;font-size:14.5px}summary{cursor:pointer;color:var(--accent)}\n"
 	".examples{padding-left:20px;max-width:820px}.examples li{margin:5px 0}.examples "

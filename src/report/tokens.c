@@ -9,16 +9,20 @@
 #include <utf8proc.h>
 
 /* The columns that matter. */
-typedef struct columns { int text, score, facet[SN_MOST_SHOWN], n_facet; } columns;
+typedef struct columns {
+	int text, score, first, end, facet[SN_MOST_SHOWN], n_facet;   /* first, end: bytes of the text; -1: not given */
+} columns;
 
 static columns find_columns(const sn_source *s)
 {
-	columns c = { .text = -1, .score = -1 };
+	columns c = { .text = -1, .score = -1, .first = -1, .end = -1 };
 	for (int i = 0; i < s->n_col; i++) {
 		const sn_col *col = &s->table->col[i];
 		if (col->role == SN_FACET) c.facet[c.n_facet++] = i;
 		if (col->role == SN_TEXT && c.text < 0) c.text = i;
 		if (col->role == SN_MEASURE && c.score < 0) c.score = i;
+		if (strcmp(col->name, "first") == 0) c.first = i;
+		if (strcmp(col->name, "end") == 0) c.end = i;
 	}
 	return c;
 }
@@ -77,6 +81,31 @@ static const char *token_text(const sn_source *s, const columns *c, int64_t row)
 
 /* ---- the page ---- */
 
+static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t'; }
+
+static bool of_text(const sn_source *s, const columns *c, int64_t row)
+{
+	return sn_source_number(s, row, c->end) > sn_source_number(s, row, c->first);
+}
+
+/* Whether a token stands apart from the one before it, though neither has a space: vocabularies of words have none, and
+ * special tokens are not of the text. */
+static bool apart(const sn_source *s, const columns *c, int64_t row)
+{
+	const char *before = token_text(s, c, row - 1), *here = token_text(s, c, row);
+	if (c->first < 0 || c->end < 0 || is_space(*here) || is_space(before[strlen(before) - 1])) return false;
+	if (of_text(s, c, row - 1) != of_text(s, c, row)) return true;
+	return sn_source_number(s, row, c->first) > sn_source_number(s, row - 1, c->end);
+}
+
+/* Without the sign that a piece goes on with a word, where its bytes say that it is no part of the text. */
+static const char *running_text(const sn_source *s, const columns *c, int64_t row)
+{
+	const char *text = token_text(s, c, row);
+	double bytes = sn_source_number(s, row, c->end) - sn_source_number(s, row, c->first);
+	return strncmp(text, "##", 2) == 0 && bytes == (double)strlen(text) - 2 ? text + 2 : text;
+}
+
 static void html_token(sn_buf *buf, const sn_source *s, const columns *c, int64_t row, double most)
 {
 	sn_rgb color = color_of(s, c, row, most);
@@ -85,7 +114,7 @@ static void html_token(sn_buf *buf, const sn_source *s, const columns *c, int64_
 	sn_buf_format(buf, ";color:%s\" title=\"", sn_color_text(color));
 	sn_source_write(buf, s, row, c->score);
 	sn_buf_puts(buf, "\">");
-	sn_write_xml(buf, token_text(s, c, row));
+	sn_write_xml(buf, running_text(s, c, row));
 	sn_buf_puts(buf, "</span>");
 }
 
@@ -100,7 +129,10 @@ void sn_tokens_html(sn_buf *buf, const sn_source *s)
 		end = end_of_text(s, &c, first);
 		double most = largest(s, &c, first, end);
 		sn_buf_puts(buf, "<li>");
-		for (int64_t r = first; r < end; r++) html_token(buf, s, &c, r, most);
+		for (int64_t r = first; r < end; r++) {
+			if (r > first && apart(s, &c, r)) sn_buf_puts(buf, " ");
+			html_token(buf, s, &c, r, most);
+		}
 		sn_buf_puts(buf, "<small>");
 		head(buf, s, &c, first);
 		sn_buf_format(buf, " · full colour: %.3g", most);

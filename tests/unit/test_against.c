@@ -1,5 +1,6 @@
 /* What is explained of a model without a head: how alike its vectors of two texts are. */
 #include "common/method.h"
+#include "report/report.h"
 
 #include <math.h>
 #include <string.h>
@@ -119,9 +120,26 @@ static void groups_are_the_text_and_special_tokens(void **state)
 	method_close(&r);
 }
 
+/* Words stand apart, pieces of one word do not. */
+static void the_page_has_running_text(void **state)
+{
+	method_run r;
+	sn_buf page = { .ctx = test_ctx(state) };
+	method_open_arch(&r, test_ctx(state), "attribute", "saliency", "bert-base-only", "texts.txt", "the cats , old\n");
+	method_go(&r, (const char *[]){ "against=a boat", NULL });
+	assert_ok(r.ctx, sn_report_html(&page, r.result));
+	static const char *const said[] = { ">[CLS]</span> <span", ">the</span> <span", ">cat</span><span",
+		                                ">s</span> <span", ">old</span> <span", ">[SEP]</span><small" };
+	for (int i = 0; i < SN_COUNT(said); i++)
+		if (!strstr(page.data, said[i])) fail_msg("the page lacks %s", said[i]);
+	sn_buf_free(&page);
+	method_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(groups_are_the_text_and_special_tokens),
+		                                cmocka_unit_test(the_page_has_running_text),
 		                                cmocka_unit_test(a_text_is_most_like_itself),
 		                                cmocka_unit_test(shares_sum_to_the_change),
 		                                cmocka_unit_test(one_text_serves_for_all),
