@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Debian packages that Sonde builds with, listed once. Installs what is missing as root; otherwise prints the command.
+# usage: tools/deps.sh [PACKAGE...]
+# Debian packages that Sonde builds with, listed once, and those a tool needs besides. Installs what is missing as root;
+# otherwise prints the command.
 set -euo pipefail
 packages=(gcc g++ make cmake ninja-build pkg-config ca-certificates python3 python3-pip
 	libdnnl-dev libopenblas-openmp-dev liblapacke-dev libonig-dev libutf8proc-dev libjansson-dev libsqlite3-dev libssl-dev
-	libcurl4-openssl-dev libcmocka-dev libopenmpi-dev openmpi-bin mandoc)
+	libcurl4-openssl-dev libcmocka-dev libopenmpi-dev openmpi-bin mandoc "$@")
 missing=()
 for p in "${packages[@]}"; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")

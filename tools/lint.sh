@@ -2,7 +2,7 @@
 # usage: tools/lint.sh [FILE ...]   – clang-tidy with the short list of .clang-tidy on the sources; fails on any finding.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-command -v clang-tidy-14 >/dev/null || { echo "needs: apt-get install clang-14 clang-tidy-14" >&2; exit 2; }
+tools/deps.sh clang-14 clang-tidy-14 libomp-14-dev
 cmake --preset clang >/dev/null
 files=("$@")
 [ $# -gt 0 ] || mapfile -t files < <(git ls-files 'src/*.c')
