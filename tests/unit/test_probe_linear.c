@@ -46,8 +46,8 @@ static sn_dataset *make(sn_ctx *ctx)
 
 static sn_result *run(sn_ctx *ctx, const sn_dataset *data, const char *label, const char *at, const char *group)
 {
-	sn_linear_param p = { .label = label, .sites = "blocks.*.hook_resid_post", .at = at, .column = "auto",
-		                  .group = group,
+	sn_linear_param p = { .label = label, .sites = "blocks.0.hook_resid_pre,blocks.*.hook_resid_post", .at = at,
+		                  .column = "auto", .group = group,
 		                  .folds = 5, .controls = 1, .random_models = 1, .resamples = 200 };
 	const sn_method *method = sn_method_find("probe", "linear");
 	assert_non_null(method);
@@ -75,7 +75,7 @@ static void classes_in_the_token_are_read(void **state)
 	static const char *const labels[] = { "half", "third" };
 	for (int k = 0; k < 2; k++) {
 		sn_result *result = run(ctx, data, labels[k], "last", "auto");
-		assert_int_equal(sn_result_rows(result, 0), sn_model_get_info(model)->n_layer);
+		assert_int_equal(sn_result_rows(result, 0), sn_model_get_info(model)->n_layer + 1);
 		for (int64_t r = 0; r < sn_result_rows(result, 0); r++) {
 			double majority = cell(result, r, "majority");
 			assert_true(cell(result, r, "accuracy") > majority + 0.25);
@@ -93,12 +93,24 @@ static void classes_in_the_token_are_read(void **state)
 	sn_dataset_close(data);
 }
 
+/* Where nothing is gained beyond the first layer, no layer is the expected one, and no sentence prints a NaN. */
+static void no_layer_is_expected(const sn_result *result)
+{
+	assert_int_equal(sn_result_rows(result, SN_PROBE_LAYERS), 2);
+	const sn_value *row = sn_result_row(result, SN_PROBE_LAYERS, 0);
+	assert_string_equal(row[1].s, "expected layer");
+	assert_true(isnan(row[2].f) && isnan(row[3].f) && isnan(row[4].f));
+	for (int k = 0; sn_result_line(result, SN_LINE_SUMMARY, k); k++)
+		assert_null(strstr(sn_result_line(result, SN_LINE_SUMMARY, k)->text, "nan"));
+}
+
 static void a_coin_is_not_read(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
 	sn_dataset *data = make(ctx);
 	sn_result *result = run(ctx, data, "coin", "first", "none");
 	for (int64_t r = 0; r < sn_result_rows(result, 0); r++) assert_true(cell(result, r, "I") < 0.1);
+	no_layer_is_expected(result);
 	sn_result_close(result);
 	sn_dataset_close(data);
 }

@@ -127,14 +127,48 @@ static void differences(sn_reps *a)
 	}
 }
 
-static sn_status expected(sn_band *out, const layers *l, const sn_reps *score)
+/* The band of one number that is computed of every replicate's row of scores. */
+static sn_status band_of(sn_band *out, const layers *l, const sn_reps *score,
+						 double (*number)(const double *score, const double *at, int n))
 {
 	sn_reps e = { .n_boot = score->n_boot, .n_cell = 1, .df = score->df };
 	SN_NEW(e.point, l->arena, double, 1);
 	SN_NEW(e.rep, l->arena, double, e.n_boot);
-	e.point[0] = sn_expected_layer(score->point, l->at, l->n);
-	for (int64_t b = 0; b < e.n_boot; b++) e.rep[b] = sn_expected_layer(score->rep + b * l->n, l->at, l->n);
+	e.point[0] = number(score->point, l->at, l->n);
+	for (int64_t b = 0; b < e.n_boot; b++) e.rep[b] = number(score->rep + b * l->n, l->at, l->n);
 	return sn_reps_bands(out, l->arena, &e, 0.95, NULL);
+}
+
+static double beyond_first(const double *score, const double *at, int n)
+{
+	(void)at;
+	return score[n - 1] - score[0];
+}
+
+/* The expected layer divides by what is gained beyond the first layer: missing unless that is surely above 0. */
+static sn_status expected(sn_band *out, const layers *l, const sn_reps *score)
+{
+	sn_band gained;
+	SN_TRY(band_of(&gained, l, score, beyond_first));
+	if (gained.low > 0) return band_of(out, l, score, sn_expected_layer);
+	*out = (sn_band){ .point = NAN, .low = NAN, .high = NAN };
+	return SN_OK;
+}
+
+static sn_status say(const layers *l, const sn_reps *score, const sn_band *mean, double wide, sn_result *out)
+{
+	const char *label = l->o->rows.label_name;
+	double first = score->point[0], all = score->point[l->n - 1];
+	if (isnan(mean->point))
+		return sn_result_say(out,
+							 "All layers together are not shown to know more of %s than the first (%.2f and %.2f "
+							 "bits), so there is no expected layer; the centre of gravity is %.1f [%.1f, %.1f].",
+							 label, all, first, l->gravity, l->gravity - wide, l->gravity + wide);
+	return sn_result_say(out,
+						 "Of what all layers together know of %s beyond the first (%.2f to %.2f bits), the expected "
+						 "layer is %.1f [%.1f, %.1f]; the centre of gravity is %.1f [%.1f, %.1f].",
+						 label, first, all, mean->point, mean->low, mean->high, l->gravity, l->gravity - wide,
+						 l->gravity + wide);
 }
 
 static sn_status add(const layers *l, const sn_reps *score, sn_result *out)
@@ -158,12 +192,7 @@ static sn_status add(const layers *l, const sn_reps *score, sn_result *out)
 				  sn_num(mean.high)));
 	SN_TRY(SN_ADD(out, SN_PROBE_LAYERS, sn_text(label), sn_text("centre of gravity"), sn_num(l->gravity),
 				  sn_num(l->gravity - wide), sn_num(l->gravity + wide)));
-	return sn_result_say(
-		out,
-		"Of what all layers together know of %s beyond the first (%.2f to %.2f bits), the expected layer "
-		"is %.1f [%.1f, %.1f]; the centre of gravity is %.1f [%.1f, %.1f].",
-		label, score->point[0], score->point[l->n - 1], mean.point, mean.low, mean.high, l->gravity, l->gravity - wide,
-		l->gravity + wide);
+	return say(l, score, &mean, wide, out);
 }
 
 sn_status sn_probe_layers(const sn_probe_outcome *o, const sn_boot *boot, sn_arena *scratch, uint64_t seed,
