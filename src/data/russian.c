@@ -396,11 +396,14 @@ static const sn_ru_text text[] = {
 	{ "The choice passes this part", "Выбор проходит через эту часть" },
 	{ "estimated", "оценка" },
 	{ "patched", "подстановка" },
+	{ "placebo", "плацебо" },
+	{ "less placebo", "без плацебо" },
 	{ "The heads and MLPs through which the choice passes: ranked by attribution patching (the gradient's "
-		  "estimate), each confirmed by patching its output at that role. Whiskers: simultaneous 95 % bands.",
+		  "estimate), each confirmed by patching its output at that role. Placebo: the lemma alone swapped (RMS). "
+		  "Whiskers: simultaneous 95 % bands.",
 	  "Головы и MLP, через которые проходит выбор: порядок — по градиентной оценке подстановки (attribution "
-		  "patching), каждая проверена настоящей подстановкой её выхода на этой роли. Отрезки: совместные "
-		  "95-процентные интервалы." },
+		  "patching), каждая проверена настоящей подстановкой её выхода на этой роли. Плацебо: заменена одна "
+		  "лемма (с.к.). Отрезки: совместные 95-процентные интервалы." },
 	{ "Where the choice is decided", "Где решается выбор" },
 	{ "The choice read here by the model's own end", "Выбор, прочитанный здесь выходом самой модели" },
 	{ "Right choices read here", "Верных выборов, прочитанных здесь" },
@@ -439,8 +442,9 @@ static const sn_ru_text text[] = {
 		  "%.0f %% of the choices are right.",
 	  "Если читать её выходом самой модели, последняя позиция содержит более половины D начиная со слоя %d [%d, %s]; "
 		  "там верны %.0f %% выборов." },
-	{ "Effects of heads and MLPs are those of the whole exchange: the placebo is not taken off.",
-	  "Эффекты голов и MLP — от всей замены: плацебо из них не вычтено." },
+	{ "Estimates of heads and MLPs are those of the whole exchange; from the patched ones the placebo's RMS is taken "
+		  "off.",
+	  "Оценки голов и MLP — от всей замены; из подставленных вычтено среднеквадратичное плацебо." },
 	{ "Heads and MLPs are ranked by the gradient at the base alone, since members of pairs differ in their number of "
 		  "tokens: parts that saturate may be missed.",
 	  "Головы и MLP упорядочены по градиенту в одной точке, поскольку члены пар различаются числом токенов: "

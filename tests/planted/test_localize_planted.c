@@ -153,6 +153,24 @@ static void check_floor(const sn_evidence *ev, const sn_quantity *net, const sn_
 		}
 }
 
+/* The two parts that were built move what the lemmas move, the others nothing; if inherent, that is taken off. */
+static void check_part_floors(const sn_evidence *ev)
+{
+	int built = 0;
+	for (int i = 0; i < ev->n_top; i++) {
+		double patched = sn_band_at(&ev->top_patched, 0, i)->point, off = sn_band_at(&ev->top_placebo, 0, i)->point;
+		double kept = sn_band_at(&ev->top_effect, 0, i)->point;
+		bool passes = patched > 0.5;
+		built += passes;
+		assert_true(passes ? off > 0.05 : off < 0.02);
+		if (!ev->swaps)
+			assert_true(kept == patched);
+		else if (fabs(kept - (patched - (patched < 0 ? -off : off))) > 1e-9)
+			fail_msg("part %d: %g - %g is not %g", ev->top[i], patched, off, kept);
+	}
+	assert_int_equal(built, 2);
+}
+
 /* An inherent feature is flipped by another lemma: E and E_sub are what is left over pairs that swap it alone. */
 static void inherent_features_lose_what_lemmas_do(void **state)
 {
@@ -167,6 +185,8 @@ static void inherent_features_lose_what_lemmas_do(void **state)
 	assert_true(sn_band_at(&ev.placebo, 1, 0)->point > 0.05);
 	check_floor(&ev, &ev.e, &ev.e_nats, &ev.placebo);
 	check_floor(&ev, &ev.e_sub, &ev.e_sub_nats, &ev.placebo_sub);
+	check_part_floors(&ev);
+	check_part_floors(&number);
 	assert_int_equal(ev.judgement[0][1 * R].verdict, SN_VERDICT_USED);
 	assert_int_equal(ev.judgement[0][3 * R].verdict, SN_VERDICT_ENCODED_UNUSED);
 	sn_arena_reset(arena, mark);

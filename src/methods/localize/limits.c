@@ -151,8 +151,8 @@ static sn_status limit_parts(sn_result *out, const sn_evidence *ev)
 	if (!ev->n_top) return SN_OK;
 	if (ev->swaps)
 		SN_TRY(
-			sn_result_limit(out, in(ev, "Effects of heads and MLPs are those of the whole exchange: the placebo is not "
-										"taken off.")));
+			sn_result_limit(out, in(ev, "Estimates of heads and MLPs are those of the whole exchange; from the patched "
+										"ones the placebo's RMS is taken off.")));
 	if (ev->items->n_unequal > 0)
 		SN_TRY(
 			sn_result_limit(out, in(ev, "Heads and MLPs are ranked by the gradient at the base alone, since members of "

@@ -171,11 +171,13 @@ typedef struct sn_evidence {
 	bool subject_only; /* main pairs differ only where patching the subject exchanges them */
 	bool swaps;        /* their members differ in the controller's lemma too: the feature is inherent (gender) */
 
-	/* heads and MLPs, main pairs, in full (no placebo is taken off) */
+	/* heads and MLPs */
 	int n_part;              /* of one block: its heads, then its MLP; 0: not measured */
 	sn_quantity part;        /* estimated, shares of D: [blocks, n_part * (n_role + 1)], part * (n_role + 1) + place */
 	int n_top, *top;         /* its cells with the largest estimates, the largest first */
 	sn_quantity top_patched; /* [1, n_top] their effects when patched */
+	sn_quantity top_placebo; /* RMS of placebo pairs there; no band without such pairs */
+	sn_quantity top_effect;  /* if swaps: the effects, less the placebo of their size; otherwise the effects */
 
 	/* the choice, read from the last position at each boundary by the logit lens */
 	sn_quantity lens; /* [n_layer, 1] share of D */
@@ -272,8 +274,10 @@ SN_CHECKED sn_status sn_localize_interchange(sn_evidence *ev, sn_ctx *ctx, const
 int sn_localize_patches(const sn_evidence *ev, sn_pair_kind kind);
 /* Runs the patches and calls the above. */
 SN_CHECKED sn_status sn_localize_patch(sn_evidence *ev, sn_ctx *ctx, sn_model *model);
-/* Heads and MLPs by attribution patching, the largest confirmed by patching; the choice by the logit lens. */
+/* Heads and MLPs by attribution patching, the largest confirmed by patching and held beside the placebo. */
 SN_CHECKED sn_status sn_localize_parts(sn_evidence *ev, sn_ctx *ctx, sn_model *model);
+/* The choice, read at each boundary by the logit lens. */
+SN_CHECKED sn_status sn_localize_lens(sn_evidence *ev, sn_ctx *ctx, sn_model *model);
 /* The first of two consecutive layers of q's column r above `above`; cells where a patch of the kind that tautology
  * names (0: E, 1: E_sub; -1: none) is one count as absent. */
 SN_CHECKED sn_status sn_localize_first(sn_first *out, const sn_evidence *ev, const char *name, const sn_quantity *q,

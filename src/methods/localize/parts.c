@@ -1,27 +1,27 @@
-/* Heads and MLPs: what each would move, by gradients, the largest confirmed by patching; and from which layer on the
- * last position, read by the logit lens, has the choice. */
+/* Heads and MLPs: what each would move, by gradients; the largest confirmed by patching, beside what another lemma
+ * alone moves there. */
 #include "methods/localize/localize.h"
 
 #include "base/base.h"
-#include "model/choice.h"
 #include "model/estimate.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* The directed main pairs. */
-typedef struct mains {
-	int64_t n, *number;
+/* The directed pairs of one kind. */
+typedef struct pairs {
+	int64_t n;
 	sn_pair *pair;
 	sn_boot_items units;
-} mains;
+} pairs;
 
-static sn_status open_mains(mains *m, const sn_evidence *ev)
+static sn_status open_pairs(pairs *out, const sn_evidence *ev, sn_pair_kind kind)
 {
-	SN_TRY(sn_localize_pairs_of(ev, SN_PAIR_MAIN, &m->number, &m->n));
-	SN_NEW(m->pair, ev->arena, sn_pair, m->n);
-	for (int64_t i = 0; i < m->n; i++) m->pair[i] = ev->items->pair[m->number[i]];
-	return sn_localize_pair_units(&m->units, ev, m->number, m->n);
+	int64_t *number;
+	SN_TRY(sn_localize_pairs_of(ev, kind, &number, &out->n));
+	SN_NEW(out->pair, ev->arena, sn_pair, out->n);
+	for (int64_t i = 0; i < out->n; i++) out->pair[i] = ev->items->pair[number[i]];
+	return sn_localize_pair_units(&out->units, ev, number, out->n);
 }
 
 static int n_cell(const sn_evidence *ev) { return (ev->n_layer - 1) * ev->n_part * (ev->n_role + 1); }
@@ -43,7 +43,7 @@ static sn_spot part_spot(const sn_evidence *ev, int cell)
 /* ---- shares of D ---- */
 
 /* D of the pairs that have a place: [1, n_role + 1]. */
-static sn_status d_by_place(sn_quantity *out, const sn_evidence *ev, const mains *m, const sn_exchange *x)
+static sn_status d_by_place(sn_quantity *out, const sn_evidence *ev, const pairs *m, const sn_exchange *x)
 {
 	int n_place = ev->n_role + 1;
 	float *whole;
@@ -56,21 +56,43 @@ static sn_status d_by_place(sn_quantity *out, const sn_evidence *ev, const mains
 	return sn_localize_quantity(out, ev, &m->units, whole, 1, n_place);
 }
 
-/* place [n_patch]: which place each patch is at. */
-static sn_status shares(sn_quantity *out, const sn_evidence *ev, const mains *m, const sn_exchange *x,
+/* Divides by D of each patch's place; place [n_patch]. */
+static sn_status in_shares(sn_quantity *q, const sn_evidence *ev, const sn_quantity *d, const int *place, int n_patch)
+{
+	sn_reps divisor;
+	SN_TRY(sn_reps_select(&divisor, ev->arena, &d->reps, place, n_patch));
+	sn_reps_divide(&q->reps, &divisor);
+	return sn_localize_bands(q, ev);
+}
+
+/* Means over pairs of what each patch moves. */
+static sn_status shares(sn_quantity *out, const sn_evidence *ev, const pairs *m, const sn_exchange *x,
 						const sn_quantity *d, const int *place, int n_layer)
 {
 	float *moved;
-	sn_reps divisor;
 	SN_NEW(moved, ev->arena, float, m->n * x->n_patch);
 	for (int64_t i = 0; i < m->n; i++)
 		for (int c = 0; c < x->n_patch; c++)
 			moved[i * x->n_patch + c] =
 				(float)(ev->items->item[m->pair[i].base].n * (x->base[i] - x->ld[i * x->n_patch + c]));
 	SN_TRY(sn_localize_quantity(out, ev, &m->units, moved, n_layer, x->n_patch / n_layer));
-	SN_TRY(sn_reps_select(&divisor, ev->arena, &d->reps, place, x->n_patch));
-	sn_reps_divide(&out->reps, &divisor);
-	return sn_localize_bands(out, ev);
+	return in_shares(out, ev, d, place, x->n_patch);
+}
+
+/* RMS over ordered pairs of what each patch moves. */
+static sn_status floors(sn_quantity *out, const sn_evidence *ev, const pairs *m, const sn_exchange *x,
+						const sn_quantity *d, const int *place)
+{
+	float *square;
+	SN_NEW(square, ev->arena, float, m->n * x->n_patch);
+	for (int64_t i = 0; i < m->n; i++)
+		for (int c = 0; c < x->n_patch; c++) {
+			double moved = x->base[i] - x->ld[i * x->n_patch + c];
+			square[i * x->n_patch + c] = (float)(moved * moved);
+		}
+	SN_TRY(sn_localize_quantity(out, ev, &m->units, square, 1, x->n_patch));
+	sn_reps_sqrt(&out->reps);
+	return in_shares(out, ev, d, place, x->n_patch);
 }
 
 /* ---- estimates, and the largest of them patched ---- */
@@ -101,7 +123,7 @@ static sn_status find_top(sn_evidence *ev)
 	return SN_OK;
 }
 
-static sn_status estimate(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const mains *m, sn_quantity *d,
+static sn_status estimate(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const pairs *m, sn_quantity *d,
 						  sn_arena *scratch)
 {
 	sn_exchange x;
@@ -121,75 +143,60 @@ static sn_status estimate(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const m
 	return find_top(ev);
 }
 
-static sn_status confirm(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const mains *m, const sn_quantity *d,
+/* What is left of the effects when what another lemma alone moves is taken off their size. */
+static sn_status less_placebo(sn_quantity *out, const sn_evidence *ev, const sn_quantity *effect,
+							  const sn_quantity *placebo)
+{
+	*out = *effect;
+	SN_TRY(sn_reps_copy(&out->reps, ev->arena, &effect->reps));
+	for (int c = 0; c < effect->n_col; c++) {
+		double toward_zero = effect->reps.point[c] < 0 ? 1 : -1;
+		out->reps.point[c] += toward_zero * placebo->reps.point[c];
+		for (int64_t b = 0; b < out->reps.n_boot; b++)
+			out->reps.rep[b * out->reps.n_cell + c] += toward_zero * placebo->reps.rep[b * out->reps.n_cell + c];
+	}
+	return sn_localize_bands(out, ev);
+}
+
+/* The patches of the largest estimates, and the places they are at. */
+static sn_status list_top(sn_patch **patch, int **place, const sn_evidence *ev, sn_arena *scratch)
+{
+	SN_NEW(*patch, scratch, sn_patch, ev->n_top);
+	SN_NEW(*place, scratch, int, ev->n_top);
+	for (int i = 0; i < ev->n_top; i++) {
+		(*patch)[i].spot = part_spot(ev, ev->top[i]);
+		(*place)[i] = ev->top[i] % (ev->n_role + 1);
+	}
+	return SN_OK;
+}
+
+static sn_status confirm(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const pairs *m, const sn_quantity *d,
 						 sn_arena *scratch)
 {
 	sn_exchange x;
 	sn_patch *patch;
+	pairs placebo;
 	int *place;
 	if (ev->n_top == 0) return SN_OK;
-	SN_NEW(patch, scratch, sn_patch, ev->n_top);
-	SN_NEW(place, scratch, int, ev->n_top);
-	for (int i = 0; i < ev->n_top; i++) {
-		patch[i].spot = part_spot(ev, ev->top[i]);
-		place[i] = ev->top[i] % (ev->n_role + 1);
-	}
+	SN_TRY(list_top(&patch, &place, ev, scratch));
 	SN_TRY(sn_interchange(&x, ctx, model, ev->items, m->pair, m->n, patch, ev->n_top, false, scratch));
-	return shares(&ev->top_patched, ev, m, &x, d, place, 1);
-}
-
-/* ---- the lens ---- */
-
-/* Values of the pairs at each boundary: [n, n_layer] what the pair moves, nats, and whether the base's choice is right.
- */
-static void lens_values(const sn_evidence *ev, const mains *m, const double *ld, float *moved, float *right)
-{
-	for (int64_t i = 0; i < m->n; i++)
-		for (int l = 0; l < ev->n_layer; l++) {
-			const double *at = ld + l * ev->n_member;
-			double n = ev->items->item[m->pair[i].base].n, base = at[ev->slot[m->pair[i].base]];
-			moved[i * ev->n_layer + l] = (float)(n * (base - at[ev->slot[m->pair[i].source]]));
-			right[i * ev->n_layer + l] = n * base > 0 ? 1 : n * base < 0 ? 0 : 0.5f;
-		}
-}
-
-static sn_status lens(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const mains *m, sn_arena *scratch)
-{
-	double *ld;
-	float *moved, *right;
-	int64_t *base, *n_lemma;
-	sn_quantity d, share_right, divisor;
-	SN_NEW(ld, scratch, double, ev->n_layer * ev->n_member);
-	SN_NEW(moved, ev->arena, float, m->n * ev->n_layer);
-	SN_NEW(right, ev->arena, float, m->n * ev->n_layer);
-	SN_NEW(base, scratch, int64_t, m->n);
-	SN_NEW(n_lemma, scratch, int64_t, ev->n_layer);
-	SN_TRY(sn_choice_lens(ctx, model, ev->items, ev->member, ev->n_member, ld));
-	lens_values(ev, m, ld, moved, right);
-	SN_TRY(sn_localize_quantity(&ev->lens, ev, &m->units, moved, ev->n_layer, 1));
-	SN_TRY(sn_localize_d(&d, ev, m->number, m->n));
-	SN_TRY(sn_localize_spread(&divisor, ev, &d, ev->n_layer));
-	sn_reps_divide(&ev->lens.reps, &divisor.reps);
-	SN_TRY(sn_localize_bands(&ev->lens, ev));
-	SN_TRY(sn_localize_quantity(&share_right, ev, &m->units, right, ev->n_layer, 1));
-	for (int64_t i = 0; i < m->n; i++) base[i] = m->pair[i].base;
-	SN_TRY(sn_localize_count_lemmas(ev, base, m->n, right, ev->n_layer, n_lemma));
-	SN_NEW(ev->lens_right, ev->arena, sn_share, ev->n_layer);
-	for (int l = 0; l < ev->n_layer; l++)
-		ev->lens_right[l] = sn_localize_share(ev, share_right.reps.point[l], n_lemma[l]);
-	return sn_localize_first(&ev->lens_first, ev, "lens", &ev->lens, 0, -1, 0.5);
+	SN_TRY(shares(&ev->top_patched, ev, m, &x, d, place, 1));
+	ev->top_effect = ev->top_patched;
+	SN_TRY(open_pairs(&placebo, ev, SN_PAIR_PLACEBO));
+	if (placebo.n == 0) return SN_OK;
+	SN_TRY(sn_interchange(&x, ctx, model, ev->items, placebo.pair, placebo.n, patch, ev->n_top, false, scratch));
+	SN_TRY(floors(&ev->top_placebo, ev, &placebo, &x, d, place));
+	return ev->swaps ? less_placebo(&ev->top_effect, ev, &ev->top_patched, &ev->top_placebo) : SN_OK;
 }
 
 static sn_status measure(sn_evidence *ev, sn_ctx *ctx, sn_model *model, sn_arena *scratch)
 {
-	mains m;
+	pairs m;
 	sn_quantity d;
 	ev->n_part = sn_model_get_info(model)->n_head + 1;
-	SN_TRY(open_mains(&m, ev));
+	SN_TRY(open_pairs(&m, ev, SN_PAIR_MAIN));
 	SN_TRY(estimate(ev, ctx, model, &m, &d, scratch));
-	SN_TRY(confirm(ev, ctx, model, &m, &d, scratch));
-	sn_progress(ctx, "reading the choice by the lens", 0, 1);
-	return lens(ev, ctx, model, &m, scratch);
+	return confirm(ev, ctx, model, &m, &d, scratch);
 }
 
 sn_status sn_localize_parts(sn_evidence *ev, sn_ctx *ctx, sn_model *model)

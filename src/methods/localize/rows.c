@@ -220,10 +220,15 @@ static sn_status part_rows(sn_result *out, const sn_evidence *ev)
 	for (int i = 0; i < ev->n_top; i++) {
 		const char *name = sn_localize_part_name(ev, ev->top[i], false, sn_result_arena(out));
 		triple guess = of_band(&ev->part, ev->top[i] / n_col, ev->top[i] % n_col),
-			   truth = of_band(&ev->top_patched, 0, i);
+			   truth = of_band(&ev->top_patched, 0, i), less = of_band(&ev->top_effect, 0, i),
+			   placebo = of_band(&ev->top_placebo, 0, i);
 		if (!name) return SN_ENOMEM;
 		SN_TRY(SN_ADD(out, SN_T_PARTS, sn_text(name), sn_text(word(ev, "estimated")), THREE(guess)));
 		SN_TRY(SN_ADD(out, SN_T_PARTS, sn_text(name), sn_text(word(ev, "patched")), THREE(truth)));
+		if (!ev->top_placebo.band) continue;
+		SN_TRY(SN_ADD(out, SN_T_PARTS, sn_text(name), sn_text(word(ev, "placebo")), THREE(placebo)));
+		if (!ev->swaps) continue;
+		SN_TRY(SN_ADD(out, SN_T_PARTS, sn_text(name), sn_text(word(ev, "less placebo")), THREE(less)));
 	}
 	for (int p = 0; p <= ev->n_role && ev->n_part; p++)
 		for (int part = 0; part < ev->n_part; part++)

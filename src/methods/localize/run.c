@@ -221,7 +221,10 @@ sn_status sn_localize_run(sn_evidence *out, sn_ctx *ctx, sn_model *model, const 
 	sn_arena_close(scratch);
 	SN_TRY(status);
 	clock = sn_localize_now();
-	if (out->chooses && out->options.part_steps > 0) SN_TRY(sn_localize_parts(out, ctx, model));
+	if (out->chooses && out->options.part_steps > 0) {
+		SN_TRY(sn_localize_parts(out, ctx, model));
+		SN_TRY(sn_localize_lens(out, ctx, model));
+	}
 	sn_localize_lap(out, SN_STAGE_PARTS, &clock);
 	return SN_OK;
 }

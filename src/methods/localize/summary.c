@@ -255,12 +255,12 @@ static int write_parts(sn_buf *buf, const sn_evidence *ev, sn_arena *arena)
 	for (;;) {
 		int best = -1;
 		for (int i = 0; i < ev->n_top; i++) {
-			const sn_band *b = sn_band_at(&ev->top_patched, 0, i);
+			const sn_band *b = sn_band_at(&ev->top_effect, 0, i);
 			if (!(b->sim_low > ev->options.delta) || b->point >= last) continue;
-			if (best < 0 || b->point > sn_band_at(&ev->top_patched, 0, best)->point) best = i;
+			if (best < 0 || b->point > sn_band_at(&ev->top_effect, 0, best)->point) best = i;
 		}
 		if (best < 0) return n;
-		const sn_band *b = sn_band_at(&ev->top_patched, 0, best);
+		const sn_band *b = sn_band_at(&ev->top_effect, 0, best);
 		const char *name = sn_localize_part_name(ev, ev->top[best], true, arena);
 		if (n < MOST_NAMED && name)
 			sn_buf_format(buf, "%s%s %.2f [%.2f, %.2f]", n ? ", " : "", name, b->point, b->sim_low, b->sim_high);
@@ -276,7 +276,7 @@ static sn_status say_parts(sn_result *out, const sn_evidence *ev, sn_arena *aren
 	int n = write_parts(&buf, ev, arena), of = (ev->n_layer - 1) * ev->n_part;
 	sn_status status = buf.failed ? SN_ENOMEM : SN_OK;
 	const char *name = sn_localize_part_name(ev, ev->top[0], true, arena);
-	const sn_band *b = sn_band_at(&ev->top_patched, 0, 0);
+	const sn_band *b = sn_band_at(&ev->top_effect, 0, 0);
 	if (status == SN_OK && n > 0)
 		status =
 			sn_result_say(out,

@@ -256,8 +256,8 @@ const sn_table sn_localize_tables[SN_LOCALIZE_TABLES] = {
 					 .view = SN_VIEW_BAR,
 					 .caption =
 						 "The heads and MLPs through which the choice passes: ranked by attribution patching (the "
-						 "gradient's estimate), each confirmed by patching its output at that role. Whiskers: "
-						 "simultaneous 95 % bands." },
+						 "gradient's estimate), each confirmed by patching its output at that role. Placebo: the "
+						 "lemma alone swapped (RMS). Whiskers: simultaneous 95 % bands." },
 	[SN_T_LENS] = { .name = "lens",
 					.title = "Where the choice is decided",
 					COLUMNS(lens),
