@@ -221,6 +221,8 @@ typedef struct sn_site {
 	X(NORMALIZED_RESID_POST, "hook_normalized_resid_post", 1, 'D')                                                     \
 	X(LN_FINAL_SCALE, "ln_final.hook_scale", 0, '1')                                                                   \
 	X(LN_FINAL_NORMALIZED, "ln_final.hook_normalized", 0, 'D')                                                         \
+	X(MLM_IN, "mlm_head.dense.hook_in", 0, 'D')                                                                        \
+	X(MLM_OUT, "mlm_head.dense.hook_out", 0, 'F')                                                                      \
 	X(MLM_LN_SCALE, "mlm_head.ln.hook_scale", 0, '1')                                                                  \
 	X(MLM_LN_NORMALIZED, "mlm_head.ln.hook_normalized", 0, 'F')                                                        \
 	X(UNEMBED_IN, "unembed.hook_in", 0, 'F')                                                                           \
@@ -305,8 +307,9 @@ typedef struct sn_edit {
 
 /* The site's value after or before the plan's edits there (attention scores and patterns: after only); or the
  * derivative of all the plan's goals added together by the site's value after the edits, or before them (attention:
- * after only). */
-typedef enum sn_what { SN_AFTER = 0, SN_BEFORE = 1, SN_GRAD = 2, SN_GRAD_BEFORE = 3 } sn_what;
+ * after only), or, at hook_normalized of a norm and at hook_q and hook_k of models that norm these, by what the norm
+ * yields behind its gains and bias. */
+typedef enum sn_what { SN_AFTER = 0, SN_BEFORE = 1, SN_GRAD = 2, SN_GRAD_BEFORE = 3, SN_GRAD_NORMED = 4 } sn_what;
 
 /* What a sink receives: places of one chunk, in packed order. x: float32 [m, width]; valid during the call only. At
  * scores and pattern: m is one place, x is [heads, attended positions]: 0 to pos in causal self-attention, otherwise
@@ -455,28 +458,37 @@ SN_API SN_CHECKED sn_status sn_state_open(sn_state **out, sn_ctx *ctx);
 SN_API void sn_state_close(sn_state *state);
 
 typedef enum sn_matrix { SN_W_NONE, SN_W_E, SN_W_Q, SN_W_K, SN_W_V, SN_W_O, SN_W_GATE, SN_W_IN, SN_W_OUT, SN_W_U,
-                         SN_W_CROSS_Q, SN_W_CROSS_K, SN_W_CROSS_V, SN_W_CROSS_O } sn_matrix;
+                         SN_W_CROSS_Q, SN_W_CROSS_K, SN_W_CROSS_V, SN_W_CROSS_O,
+                         SN_W_MLM,      /* the layer of a head before its unembedding (BERT, OPT-350m) */
+                         SN_W_PROJECT,  /* from the embeddings' width to the stream's */
+                         SN_W_POS, SN_W_TYPE, SN_W_REL_BIAS,   /* tables: positions, token types, T5's distances */
+                         SN_W_EMBED_LN, SN_W_LN1, SN_W_Q_LN, SN_W_K_LN, SN_W_LN1_POST, SN_W_LN_CROSS, SN_W_LN2,
+                         SN_W_LN2_POST, SN_W_LN_FINAL, SN_W_MLM_LN,   /* gains of norms */
+                         SN_W_COUNT } sn_matrix;
 /* Writes a weight matrix, dequantised, into out (float32 [d_in, d_out], right-multiplying as in TransformerLens; by
- * head for Q, K, V, O with head >= 0: [d_model, d_head] or [d_head, d_model]; head -1: all heads), allocated from
- * arena. SN_EARG where the model has no such matrix (a gate, an unembedding), block or head. */
+ * head for Q, K, V, O with head >= 0: [d_model, d_head] or [d_head, d_model]; head -1: all heads; tables: [rows, d];
+ * gains: [1, d], as they multiply: 1 more than Gemma's files have), allocated from arena. SN_EARG where the model has
+ * no such matrix (a gate, an unembedding), block or head. */
 SN_API SN_CHECKED sn_status sn_weight(sn_ctx *ctx, const sn_model *model, sn_matrix matrix, int layer, int head,
                                       sn_arena *arena, sn_tensor *out);
 
-/* A matrix whose gradient is wanted, and where it is added: the caller's, all heads, shaped as sn_weight shapes it
- * (float32 [d_in, d_out]; E: [d_vocab, d], rows of other tokens untouched). */
+/* A weight whose gradient is wanted, and where it is added: the caller's, all heads, shaped as sn_weight shapes it
+ * (float32 [d_in, d_out]; tables: rows that no place reads untouched). */
 typedef struct sn_weight_grad {
 	sn_matrix matrix;
 	int layer;
 	sn_stack_id stack;   /* SN_STACK_ENCODER: of an encoder-decoder's encoder */
 	float *w;
-	float *bias;         /* [d_out], or NULL; added to also where the model has no bias */
+	float *bias;         /* [d_out], or NULL; added to also where the model has no bias; of matrices and norms */
 } sn_weight_grad;
-/* Runs a batch under a plan and adds the derivative of all its goals by each of n matrices: the sum over all places of
- * the outer product of what the matrix reads and its output's derivative, edits included. Shared weights (tied
- * embeddings, ALBERT's blocks, an encoder's and decoder's table): of this use alone. score as in sn_run; the plan's own
- * taps act too; calls add up over batches. Cost: a forward and a backward pass, 2 d_in d_out operations a token and
- * matrix, and [tokens, d_in] floats for each input. SN_EARG: a matrix that the model lacks; DeBERTa's Q and K and
- * embeddings that are projected first, which do more than their sites say; O where edits change heads' results. */
+/* Runs a batch under a plan and adds the derivative of all its goals by each of n weights, edits included: of a matrix
+ * the sum over all places of the outer product of what it reads and its output's derivative, of a norm's gains that of
+ * their elementwise product, of a table's row the sum over the places that read it. Shared weights (tied embeddings,
+ * ALBERT's blocks, an encoder's and decoder's table): of this use alone; T5's distances: of all blocks of the stack.
+ * score as in sn_run; the plan's own taps act too; calls add up over batches. Cost: a forward and a backward pass,
+ * 2 d_in d_out operations a token and matrix, and [tokens, d_in] floats for each input. SN_EARG: a weight that the
+ * model lacks; DeBERTa's Q and K, which read distances too; O where edits change heads' results; distances where edits
+ * change scores. */
 SN_API SN_CHECKED sn_status sn_weight_gradients(sn_ctx *ctx, sn_model *model, const sn_batch *batch,
                                                 const sn_plan *plan, int n, const sn_weight_grad *grad, double *score);
 

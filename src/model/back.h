@@ -54,6 +54,8 @@ static inline sn_trace *sn_trace_now(const sn_pass *p) { return p->back ? p->bac
 /* A site: adds what DOT goals there ask, hands the derivative to SN_GRAD taps, goes back through the edits
  * and hands it to SN_GRAD_BEFORE taps. */
 SN_CHECKED sn_status sn_visit_back(sn_pass *p, sn_site_kind kind, float *dx, int64_t stride);
+/* Hands the derivative of what a norm yields to the SN_GRAD_NORMED taps of the site before its gains. */
+SN_CHECKED sn_status sn_visit_normed(sn_pass *p, sn_site_kind kind, float *dx, int64_t stride);
 /* A norm with its two sites; without a norm nothing. */
 SN_CHECKED sn_status sn_norm_back(sn_pass *p, const sn_norm *norm, const sn_saved_norm *saved, float *dx, int64_t d,
                                   sn_site_kind scale_site, sn_site_kind normalized_site);

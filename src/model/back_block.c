@@ -53,6 +53,8 @@ static sn_status queries_keys_values_back(sn_pass *p, const sn_layer *y)
 	float *dqkv = p->back->dqkv, *raw = trace_of(p)->raw;
 	int64_t width = sn_qkv_width(s), k0 = (int64_t)s->n_head * s->d_head, v0 = k0 + (int64_t)s->n_kv_head * s->d_head;
 	SN_TRY(rotate_back(p));
+	SN_TRY(sn_visit_normed(p, SN_SITE_K, dqkv + k0, width));
+	SN_TRY(sn_visit_normed(p, SN_SITE_Q, dqkv, width));
 	if (y->q_norm) sn_norm_heads_back(p, y->q_norm, raw, dqkv, width, s->n_head);
 	if (y->k_norm) sn_norm_heads_back(p, y->k_norm, raw + k0, dqkv + k0, width, s->n_kv_head);
 	SN_TRY(sn_visit_back(p, SN_SITE_V, dqkv + v0, width));

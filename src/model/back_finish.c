@@ -201,7 +201,9 @@ static sn_status transform_back(sn_pass *p)
 		if (x == x0) m->kernels->activate_back(y, NULL, x, NULL, y, n, m->shape.form.head_act, chord);
 		else sn_rescale_activation(y, NULL, (const float *[]){ x, x0 }, NULL, y, n, m->shape.form.head_act);
 	}
-	return sn_affine_back(p, m->head_back, dx, p->now.m, p->back->dx);
+	SN_TRY(sn_visit_back(p, SN_SITE_MLM_OUT, dx, n));
+	SN_TRY(sn_affine_back(p, m->head_back, dx, p->now.m, p->back->dx));
+	return sn_visit_back(p, SN_SITE_MLM_IN, p->back->dx, m->shape.d_model);
 }
 
 static sn_status logits_head_back(sn_pass *p)

@@ -114,6 +114,7 @@ sn_status sn_norm_back(sn_pass *p, const sn_norm *norm, const sn_saved_norm *sav
 	sn_mark mark = sn_arena_mark(p->arena);
 	norm_back b = { .p = p, .saved = saved, .d = d };
 	SN_NEW(b.dscale, p->arena, float, p->now.m);
+	SN_TRY(sn_visit_normed(p, normalized_site, dx, d));
 #pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
 	for (int64_t i = 0; i < p->now.m; i++) p->model->kernels->multiply(dx + i * d, dx + i * d, norm->weight, d);
 	SN_TRY(sn_visit_back(p, normalized_site, dx, d));

@@ -76,6 +76,13 @@ static sn_status edits_back(sn_pass *p, sn_site_kind kind, const sn_slots *v)
 
 /* ---- a site ---- */
 
+sn_status sn_visit_normed(sn_pass *p, sn_site_kind kind, float *dx, int64_t stride)
+{
+	sn_slots v = { dx, stride, 0, p->now.m };
+	if (!(sn_touched(p->c, kind, p->stage) & SN_TOUCH_GRAD)) return SN_OK;
+	return sn_visit_taps(p, kind, &v, SN_GRAD_NORMED);
+}
+
 sn_status sn_visit_back(sn_pass *p, sn_site_kind kind, float *dx, int64_t stride)
 {
 	uint8_t touched = sn_touched(p->c, kind, p->stage);

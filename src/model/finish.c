@@ -304,7 +304,9 @@ static sn_status transform(sn_pass *p)
 	const sn_model *m = p->model;
 	int64_t n = m->shape.d_head_out;
 	if (!m->head.w) return SN_OK;
+	SN_TRY(sn_visit(p, SN_SITE_MLM_IN, p->h, m->shape.d_model));
 	SN_TRY(sn_affine_run(p, &m->head, p->h, p->now.m, p->z));
+	SN_TRY(sn_visit(p, SN_SITE_MLM_OUT, p->z, n));
 	if (p->back) memcpy(p->back->head, p->z, (size_t)(p->now.m * n) * sizeof *p->z);
 #pragma omp parallel for num_threads(sn_ctx_threads(p->ctx))
 	for (int64_t i = 0; i < p->now.m; i++)

@@ -233,8 +233,10 @@ static sn_status find_gradients(sn_compiled *c, bool through)
 	c->first_back = through ? 1 : c->n_stage - 1;
 	for (int t = 0; t < c->plan->n_tap; t++) {
 		const sn_tap *tap = &c->plan->tap[t];
-		if (tap->what < SN_AFTER || tap->what > SN_GRAD_BEFORE)
+		if (tap->what < SN_AFTER || tap->what > SN_GRAD_NORMED)
 			return sn_fail(c->ctx, SN_EARG, "tap %d: what is %d, none of after, before, gradient", t, (int)tap->what);
+		if (tap->what == SN_GRAD_NORMED && !sn_is_normed(c->model, &tap->at))
+			return sn_fail(c->ctx, SN_EARG, "tap %d: no norm with gains stands behind this site", t);
 		if (tap->what == SN_GRAD_BEFORE && sn_site_is_attention((sn_site_kind)tap->at.kind))
 			return sn_fail(c->ctx, SN_EARG, "tap %d: scores and patterns have a gradient after their edits only", t);
 		if (!sn_is_gradient(tap->what)) continue;

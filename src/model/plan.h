@@ -52,7 +52,7 @@ SN_CHECKED sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *mo
                                      const sn_plan *plan, const sn_state *state, bool keep, bool output,
                                      bool through, sn_arena *arena);
 
-static inline bool sn_is_gradient(sn_what what) { return what == SN_GRAD || what == SN_GRAD_BEFORE; }
+static inline bool sn_is_gradient(sn_what what) { return what >= SN_GRAD; }
 
 static inline uint8_t sn_touched(const sn_compiled *c, sn_site_kind kind, int stage)
 {

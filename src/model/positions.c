@@ -125,8 +125,8 @@ static sn_status make_slopes(sn_model *m)
 
 /* ---- T5 (Raffel et al. 2020): buckets of the distance, wider the further away ---- */
 
-/* distance: key - query. Logarithms in float32 as in transformers, whose roundings decide at the buckets' edges. */
-static int64_t t5_bucket(const sn_shape *s, int64_t distance)
+/* Logarithms in float32 as in transformers, whose roundings decide at the buckets' edges. */
+int64_t sn_distance_bucket(const sn_shape *s, int64_t distance)
 {
 	int64_t n = s->n_bucket, bucket = 0;
 	if (s->form.rel_bidirectional) {
@@ -152,7 +152,7 @@ static sn_status make_bias(sn_ctx *ctx, sn_model *m, sn_positions *t)
 	sn_status status = t->distance_bias && rows ? sn_model_read(ctx, m, SN_PART_REL_BIAS, 0, 0, s->n_bucket, rows)
 		: SN_ENOMEM;
 	for (int64_t j = 0; status == SN_OK && j < width; j++) {
-		int64_t bucket = t5_bucket(s, j - (t->n - 1));
+		int64_t bucket = sn_distance_bucket(s, j - (t->n - 1));
 		for (int h = 0; h < s->n_head; h++) t->distance_bias[h * width + j] = rows[bucket * s->n_head + h];
 	}
 	sn_free(ctx, rows);

@@ -11,6 +11,8 @@ void sn_rope_angles(const sn_shape *shape, int set, int64_t length, int64_t pos,
 /* Returns whether a row of that many tokens has angles of its own (dynamic and long scalings, beyond the original
  * length): its positions then share nothing with rows of another length. */
 bool sn_rope_depends_on_length(const sn_shape *shape, int64_t length);
+/* BUCKETS: the row of REL_BIAS for a distance, key - query. */
+int64_t sn_distance_bucket(const sn_shape *shape, int64_t distance);
 /* Rounds to the nearest bfloat16, ties to even. */
 float sn_round_bf16(float x);
 

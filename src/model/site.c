@@ -46,6 +46,7 @@ static uint64_t without_parts(const sn_shape *s)
 	if (s->form.position != SN_POSITION_ROTARY) none |= SITE(ROT_Q) | SITE(ROT_K);
 	if (!sn_has(s, SN_PART_GATE)) none |= SITE(MLP_PRE_LINEAR);
 	if (!sn_has(s, SN_PART_FINAL_NORM)) none |= SITE(LN_FINAL_SCALE) | SITE(LN_FINAL_NORMALIZED);
+	if (!sn_has(s, SN_PART_HEAD)) none |= SITE(MLM_IN) | SITE(MLM_OUT);
 	if (!sn_has(s, SN_PART_HEAD_NORM)) none |= SITE(MLM_LN_SCALE) | SITE(MLM_LN_NORMALIZED);
 	if (!sn_has_logits(s)) none |= SITE(UNEMBED_IN) | SITE(LOGITS);
 	return none;
@@ -87,6 +88,14 @@ static const sn_model *stack_of(const sn_model *model, int stack)
 {
 	if (!model || stack == model->stack || stack == SN_STACK_ONLY) return model;
 	return stack == SN_STACK_ENCODER ? model->encoder : NULL;
+}
+
+bool sn_is_normed(const sn_model *model, const sn_site *site)
+{
+	const sn_model *stack = stack_of(model, site->stack);
+	if (site->kind == SN_SITE_Q) return stack && sn_has(&stack->shape, SN_PART_Q_NORM);
+	if (site->kind == SN_SITE_K) return stack && sn_has(&stack->shape, SN_PART_K_NORM);
+	return strstr(rows[site->kind].name, "hook_normalized") && site->kind != SN_SITE_NORMALIZED_RESID_POST;
 }
 
 /* ---- widths ---- */
@@ -183,7 +192,7 @@ static const char *const stack_names[] = { [SN_STACK_ONLY] = "", [SN_STACK_ENCOD
 /* The head of an encoder-decoder stands outside both stacks. */
 static const char *prefix_of(int stack, sn_site_kind kind)
 {
-	return kind >= SN_SITE_MLM_LN_SCALE && stack != SN_STACK_ENCODER ? "" : stack_names[stack];
+	return kind >= SN_SITE_MLM_IN && stack != SN_STACK_ENCODER ? "" : stack_names[stack];
 }
 
 int sn_site_format(const sn_site *site, char *buf, size_t size)

@@ -6,6 +6,8 @@
 
 /* Computation runs in stages: 0 embedding, 1 .. n_layer the blocks, n_layer + 1 final norm and unembedding. */
 int sn_site_stage(const sn_site *site, int n_layer);
+/* Whether a norm's gains follow the site: hook_normalized, and hook_q and hook_k of models that norm these. */
+bool sn_is_normed(const sn_model *model, const sn_site *site);
 /* Checks numbers against the model: SN_EARG names the site and the range. */
 SN_CHECKED sn_status sn_site_check(sn_ctx *ctx, const sn_model *model, const sn_site *site);
 /* The columns [*first, *last) of the site's full width that its head and unit select. */

@@ -1,28 +1,39 @@
 /* Raw weights by matrix and head, right-multiplying as in TransformerLens. */
 #include "model/model.h"
 
-typedef struct matrix_row { sn_part part; int heads; bool split_input; } matrix_row;
+typedef struct matrix_row { sn_part part; int heads; bool split_input, table; } matrix_row;
 
 /* heads: 0 none, 1 query heads, 2 key/value heads. split_input: a head owns rows of [d_in, d_out] (W_O), not
- * columns. */
-static const matrix_row matrices[] = {
-	[SN_W_E] = { SN_PART_EMBED, 0, false }, [SN_W_Q] = { SN_PART_Q, 1, false }, [SN_W_K] = { SN_PART_K, 2, false },
-	[SN_W_V] = { SN_PART_V, 2, false }, [SN_W_O] = { SN_PART_O, 1, true }, [SN_W_GATE] = { SN_PART_GATE, 0, false },
-	[SN_W_IN] = { SN_PART_UP, 0, false }, [SN_W_OUT] = { SN_PART_DOWN, 0, false },
-	[SN_W_U] = { SN_PART_UNEMBED, 0, false },
-	[SN_W_CROSS_Q] = { SN_PART_CROSS_Q, 1, false }, [SN_W_CROSS_K] = { SN_PART_CROSS_K, 2, false },
-	[SN_W_CROSS_V] = { SN_PART_CROSS_V, 2, false }, [SN_W_CROSS_O] = { SN_PART_CROSS_O, 1, true },
+ * columns. table: looked up, so that it stands as in the file. */
+static const matrix_row matrices[SN_W_COUNT] = {
+	[SN_W_E] = { SN_PART_EMBED, .table = true }, [SN_W_Q] = { SN_PART_Q, 1 }, [SN_W_K] = { SN_PART_K, 2 },
+	[SN_W_V] = { SN_PART_V, 2 }, [SN_W_O] = { SN_PART_O, 1, true }, [SN_W_GATE] = { SN_PART_GATE },
+	[SN_W_IN] = { SN_PART_UP }, [SN_W_OUT] = { SN_PART_DOWN }, [SN_W_U] = { SN_PART_UNEMBED },
+	[SN_W_CROSS_Q] = { SN_PART_CROSS_Q, 1 }, [SN_W_CROSS_K] = { SN_PART_CROSS_K, 2 },
+	[SN_W_CROSS_V] = { SN_PART_CROSS_V, 2 }, [SN_W_CROSS_O] = { SN_PART_CROSS_O, 1, true },
+	[SN_W_MLM] = { SN_PART_HEAD }, [SN_W_PROJECT] = { SN_PART_PROJECT },
+	[SN_W_POS] = { SN_PART_POS_EMBED, .table = true }, [SN_W_TYPE] = { SN_PART_TYPE_EMBED, .table = true },
+	[SN_W_REL_BIAS] = { SN_PART_REL_BIAS, .table = true }, [SN_W_EMBED_LN] = { SN_PART_EMBED_NORM },
+	[SN_W_LN1] = { SN_PART_ATTN_NORM }, [SN_W_Q_LN] = { SN_PART_Q_NORM }, [SN_W_K_LN] = { SN_PART_K_NORM },
+	[SN_W_LN1_POST] = { SN_PART_ATTN_POST_NORM }, [SN_W_LN_CROSS] = { SN_PART_CROSS_NORM },
+	[SN_W_LN2] = { SN_PART_MLP_NORM }, [SN_W_LN2_POST] = { SN_PART_MLP_POST_NORM },
+	[SN_W_LN_FINAL] = { SN_PART_FINAL_NORM }, [SN_W_MLM_LN] = { SN_PART_HEAD_NORM },
 };
+
+sn_part sn_weight_part(const sn_model *m, sn_matrix matrix)
+{
+	return matrix == SN_W_U ? sn_unembed_part(m) : matrices[matrix].part;
+}
 
 sn_status sn_weight_check(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer, int head)
 {
-	if (matrix <= SN_W_NONE || matrix > SN_W_CROSS_O) return sn_fail(ctx, SN_EARG, "matrix %d is none", (int)matrix);
+	if (matrix <= SN_W_NONE || matrix >= SN_W_COUNT) return sn_fail(ctx, SN_EARG, "matrix %d is none", (int)matrix);
 	int heads = matrices[matrix].heads == 1 ? m->shape.n_head : matrices[matrix].heads == 2 ? m->shape.n_kv_head : 0;
 	if (head < -1 || head >= SN_MAX(heads, 0))
 		return sn_fail(ctx, SN_EARG, "head %d; this matrix has %d (-1: all)", head, heads);
 	if (layer < 0 || layer >= m->shape.n_layer)
 		return sn_fail(ctx, SN_EARG, "block %d; the model has %d", layer, m->shape.n_layer);
-	sn_part part = matrix == SN_W_U ? sn_unembed_part(m) : matrices[matrix].part;
+	sn_part part = sn_weight_part(m, matrix);
 	if (!sn_has(&m->shape, part))
 		return sn_fail(ctx, SN_EARG, "%s has no matrix %s", m->info.architecture, sn_part_name(part));
 	return SN_OK;
@@ -40,13 +51,13 @@ sn_status sn_weight(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer,
 {
 	SN_TRY(sn_weight_check(ctx, m, matrix, layer, head));
 	const matrix_row *row = &matrices[matrix];
-	sn_part part = matrix == SN_W_U ? sn_unembed_part(m) : row->part;
+	sn_part part = sn_weight_part(m, matrix);
 	int64_t n = sn_part_rows(&m->shape, part), k = sn_part_columns(&m->shape, part), d = m->shape.d_head;
 	int64_t row0 = head >= 0 && !row->split_input ? head * d : 0, n_row = head >= 0 && !row->split_input ? d : n;
 	int64_t column0 = head >= 0 && row->split_input ? head * d : 0, n_column = head >= 0 && row->split_input ? d : k;
 	float *rows, *result;
 	SN_NEW(result, arena, float, n_row * n_column);
-	if (matrix == SN_W_E) {   /* a look-up table: already [d_vocab, d_model] */
+	if (row->table) {
 		*out = sn_tensor_f32(result, n, k);
 		return sn_model_read(ctx, m, part, layer, 0, n, result);
 	}

@@ -1,75 +1,48 @@
-/* Gradients of weights. y = x W + b has dW = sum over places of x dy' and db = sum of dy: two taps a matrix, of the
- * value that it reads and of its output's derivative, and one product for each piece that comes down. */
+/* Gradients of weights. y = x W + b has dW = sum over places of x dy' and db = sum of dy: two taps a weight, of the
+ * value that it reads and of its output's derivative, and one sink that multiplies what comes down. */
 #include "model/plan.h"
 #include "model/site.h"
+#include "model/weight_take.h"
 
-#include <cblas.h>
+/* Where a weight stands: the site that it reads (NONE: numbers of a table's rows), the site that it writes. */
+typedef struct ends { sn_site_kind in, out; sn_what what; const sn_sink *sink; } ends;
 
-/* Where a matrix stands: the site that it reads (NONE: token ids), the site that it writes. */
-typedef struct ends { sn_site_kind in, out; } ends;
+#define MATRIX(in, out) { SN_SITE_##in, SN_SITE_##out, SN_GRAD_BEFORE, &sn_take_product }
+#define NORM(site) { SN_SITE_##site, SN_SITE_##site, SN_GRAD_NORMED, &sn_take_gains }
+#define HEADS(site) { SN_SITE_##site, SN_SITE_##site, SN_GRAD_NORMED, &sn_take_heads }
+#define TABLE(site, sink) { SN_SITE_NONE, SN_SITE_##site, SN_GRAD_BEFORE, &sn_take_##sink }
 
-static ends ends_of(const sn_form *f, sn_matrix matrix)
+static const ends all_ends[SN_W_COUNT] = {
+	[SN_W_E] = TABLE(EMBED, token), [SN_W_POS] = TABLE(POS_EMBED, position),
+	[SN_W_TYPE] = TABLE(TOKEN_TYPE_EMBED, type),
+	[SN_W_Q] = MATRIX(Q_IN, Q), [SN_W_K] = MATRIX(Q_IN, K), [SN_W_V] = MATRIX(Q_IN, V), [SN_W_O] = MATRIX(Z, O_OUT),
+	[SN_W_GATE] = MATRIX(MLP_IN, MLP_PRE), [SN_W_IN] = MATRIX(MLP_IN, MLP_PRE),
+	[SN_W_OUT] = MATRIX(MLP_POST, MLP_OUT_OUT), [SN_W_U] = MATRIX(UNEMBED_IN, LOGITS),
+	[SN_W_CROSS_Q] = MATRIX(CROSS_Q_IN, CROSS_Q), [SN_W_CROSS_K] = MATRIX(CROSS_K_IN, CROSS_K),
+	[SN_W_CROSS_V] = MATRIX(CROSS_K_IN, CROSS_V), [SN_W_CROSS_O] = MATRIX(CROSS_Z, CROSS_O_OUT),
+	[SN_W_MLM] = MATRIX(MLM_IN, MLM_OUT), [SN_W_PROJECT] = MATRIX(FULL_EMBED, RESID_PRE),
+	[SN_W_EMBED_LN] = NORM(EMBED_LN_NORMALIZED), [SN_W_LN1] = NORM(LN1_NORMALIZED),
+	[SN_W_LN1_POST] = NORM(LN1_POST_NORMALIZED), [SN_W_LN_CROSS] = NORM(LN_CROSS_NORMALIZED),
+	[SN_W_LN2] = NORM(LN2_NORMALIZED), [SN_W_LN2_POST] = NORM(LN2_POST_NORMALIZED),
+	[SN_W_LN_FINAL] = NORM(LN_FINAL_NORMALIZED), [SN_W_MLM_LN] = NORM(MLM_LN_NORMALIZED),
+	[SN_W_Q_LN] = HEADS(Q), [SN_W_K_LN] = HEADS(K),
+	[SN_W_REL_BIAS] = { SN_SITE_NONE, SN_SITE_ATTN_SCORES, SN_GRAD, &sn_take_distance },
+};
+
+static bool projects_first(const sn_model *stack)
 {
-	sn_site_kind up = f->gated ? SN_SITE_MLP_PRE_LINEAR : SN_SITE_MLP_PRE;
-	switch (matrix) {
-	case SN_W_E: return (ends){ SN_SITE_NONE, SN_SITE_EMBED };
-	case SN_W_Q: return (ends){ SN_SITE_Q_IN, SN_SITE_Q };
-	case SN_W_K: return (ends){ SN_SITE_Q_IN, SN_SITE_K };
-	case SN_W_V: return (ends){ SN_SITE_Q_IN, SN_SITE_V };
-	case SN_W_O: return (ends){ SN_SITE_Z, SN_SITE_O_OUT };
-	case SN_W_GATE: return (ends){ SN_SITE_MLP_IN, SN_SITE_MLP_PRE };
-	case SN_W_IN: return (ends){ SN_SITE_MLP_IN, up };
-	case SN_W_OUT: return (ends){ SN_SITE_MLP_POST, SN_SITE_MLP_OUT_OUT };
-	case SN_W_U: return (ends){ SN_SITE_UNEMBED_IN, SN_SITE_LOGITS };
-	case SN_W_CROSS_Q: return (ends){ SN_SITE_CROSS_Q_IN, SN_SITE_CROSS_Q };
-	case SN_W_CROSS_K: return (ends){ SN_SITE_CROSS_K_IN, SN_SITE_CROSS_K };
-	case SN_W_CROSS_V: return (ends){ SN_SITE_CROSS_K_IN, SN_SITE_CROSS_V };
-	case SN_W_CROSS_O: return (ends){ SN_SITE_CROSS_Z, SN_SITE_CROSS_O_OUT };
-	default: return (ends){ SN_SITE_NONE, SN_SITE_NONE };
-	}
+	return stack->shape.form.project_first && sn_has(&stack->shape, SN_PART_PROJECT);
 }
 
-/* ---- what comes down ---- */
-
-typedef struct product {
-	const sn_weight_grad *to;
-	const float *x;     /* [places, d_in] what the matrix read */
-	float scale;        /* of a table's rows */
-	int64_t d_in, d_out;
-} product;
-
-static void add_bias(const product *p, const float *dy, int64_t m)
+static ends ends_of(const sn_model *stack, sn_matrix matrix)
 {
-	for (int64_t i = 0; p->to->bias && i < m; i++)
-		for (int64_t j = 0; j < p->d_out; j++) p->to->bias[j] += dy[i * p->d_out + j];
+	static const ends projected = TABLE(EMBED, projected), projection = TABLE(EMBED, projection);
+	ends e = all_ends[matrix];
+	if (matrix == SN_W_IN && stack->shape.form.gated) e.out = SN_SITE_MLP_PRE_LINEAR;
+	if (matrix == SN_W_E && projects_first(stack)) return projected;
+	if (matrix == SN_W_PROJECT && projects_first(stack)) return projection;
+	return e;
 }
-
-static sn_status take_product(sn_ctx *ctx, void *state, const sn_block *block)
-{
-	const product *p = state;
-	const float *dy = block->x.data;
-	(void)ctx;
-	cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)p->d_in, (int)p->d_out, (int)block->m, 1,
-	            p->x + block->first * p->d_in, (int)p->d_in, dy, (int)p->d_out, 1, p->to->w, (int)p->d_out);
-	add_bias(p, dy, block->m);
-	return SN_OK;
-}
-
-/* A token's row of the table. */
-static sn_status take_token(sn_ctx *ctx, void *state, const sn_block *block)
-{
-	const product *p = state;
-	(void)ctx;
-	for (int64_t i = 0; i < block->m; i++) {
-		int32_t token = block->batch->token[block->batch->start[block->row[i]] + block->pos[i]];
-		const float *dy = (const float *)block->x.data + i * p->d_out;
-		for (int64_t j = 0; j < p->d_out; j++) p->to->w[token * p->d_out + j] += p->scale * dy[j];
-	}
-	return SN_OK;
-}
-
-static const sn_sink product_sink = { .size = sizeof(product), .take = take_product },
-					 token_sink = { .size = sizeof(product), .take = take_token };
 
 /* ---- what is asked ---- */
 
@@ -86,6 +59,14 @@ static bool edits_results(const sn_plan *plan, const sn_weight_grad *g, sn_site_
 	return false;
 }
 
+/* Scores that edits replace have a derivative that does not reach the distances; blocked ones have none. */
+static bool edits_scores(const sn_plan *plan)
+{
+	for (int e = 0; e < plan->n_edit; e++)
+		if (plan->edit[e].at.kind == SN_SITE_ATTN_SCORES && plan->edit[e].op != SN_OP_BLOCK) return true;
+	return false;
+}
+
 /* A matrix whose uses are not all between its two sites is refused. */
 static sn_status check(sn_ctx *ctx, const sn_model *m, const sn_plan *plan, const sn_weight_grad *g)
 {
@@ -94,13 +75,13 @@ static sn_status check(sn_ctx *ctx, const sn_model *m, const sn_plan *plan, cons
 	if (reads_distances(m, g->matrix))
 		return sn_fail(ctx, SN_EARG, "%s: its query and key matrices read distances too: their gradient is not the sum "
 		               "over tokens", m->info.architecture);
-	if (g->matrix == SN_W_E && m->shape.form.project_first && sn_has(&m->shape, SN_PART_PROJECT))
-		return sn_fail(ctx, SN_EARG, "%s: its embeddings are projected before the site hook_embed; expected a model in "
-		               "which they are not", m->info.architecture);
 	if ((g->matrix == SN_W_O && edits_results(plan, g, SN_SITE_RESULT)) ||
 	    (g->matrix == SN_W_CROSS_O && edits_results(plan, g, SN_SITE_CROSS_RESULT)))
 		return sn_fail(ctx, SN_EARG, "block %d: heads' results are edited, so that W_O has no single output: edit "
 		               "attn.hook_z or attn.o.hook_out instead", g->layer);
+	if (g->matrix == SN_W_REL_BIAS && edits_scores(plan))
+		return sn_fail(ctx, SN_EARG, "attention scores are edited, which distances are a part of: edit other sites, or "
+		               "leave out the table of distances");
 	return SN_OK;
 }
 
@@ -135,20 +116,47 @@ static sn_status tap_input(asked *a, const sn_model *model, sn_site at, const fl
 	return SN_OK;
 }
 
-static sn_status tap_matrix(asked *a, const sn_model *model, const sn_model *stack, const sn_weight_grad *g)
+static sn_status open_use(sn_weight_use *u, asked *a, const sn_model *stack, const sn_weight_grad *g, const ends *e)
 {
-	ends e = ends_of(&stack->shape.form, g->matrix);
-	bool block = g->matrix != SN_W_E && g->matrix != SN_W_U;
+	const sn_shape *s = &stack->shape;
+	bool positions = g->matrix == SN_W_POS || g->matrix == SN_W_TYPE;
+	*u = (sn_weight_use){ .to = g, .stack = stack, .scale = positions ? 1 : (float)s->form.embed_scale };
+	if (e->sink != &sn_take_projected && e->sink != &sn_take_projection) return SN_OK;
+	u->d_in = s->d_embed;
+	u->d_out = e->sink == &sn_take_projected ? s->d_embed : s->d_model;
+	if (e->sink == &sn_take_projection) return SN_OK;
+	SN_NEW(u->projection, a->arena, float, (int64_t)s->d_model * s->d_embed);
+	return sn_model_read(sn_arena_ctx(a->arena), stack, SN_PART_PROJECT, 0, 0, s->d_model, u->projection);
+}
+
+static void tap_output(asked *a, sn_site out, const ends *e, sn_weight_use *u)
+{
+	a->tap[a->n_tap++] =
+		(sn_tap){ .at = out, .where = { .sel = SN_ALL }, .what = e->what, .sink = e->sink, .state = u };
+}
+
+static sn_status tap_weight(asked *a, const sn_model *model, const sn_model *stack, const sn_weight_grad *g)
+{
+	ends e = ends_of(stack, g->matrix);
+	bool block = sn_part_per_layer(sn_weight_part(stack, g->matrix));
 	sn_site in = { .kind = (uint16_t)e.in, .layer = (int16_t)(block ? g->layer : 0), .stack = (uint8_t)g->stack };
 	sn_site out = in;
-	product *p;
+	sn_weight_use *u;
 	out.kind = (uint16_t)e.out;
-	SN_NEW(p, a->arena, product, 1);
-	*p = (product){ .to = g, .scale = (float)stack->shape.form.embed_scale, .d_out = sn_site_width(model, &out) };
-	if (e.in) SN_TRY(tap_input(a, model, in, &p->x, &p->d_in));
-	a->tap[a->n_tap++] = (sn_tap){ .at = out, .where = { .sel = SN_ALL }, .what = SN_GRAD_BEFORE,
-	                               .sink = e.in ? &product_sink : &token_sink, .state = p };
+	SN_NEW(u, a->arena, sn_weight_use, 1);
+	SN_TRY(open_use(u, a, stack, g, &e));
+	if (!u->d_out) u->d_out = sn_site_width(model, &out);
+	if (e.in) SN_TRY(tap_input(a, model, in, &u->x, &u->d_in));
+	int last = g->matrix == SN_W_REL_BIAS ? stack->shape.n_layer - 1 : out.layer;
+	for (; out.layer <= last; out.layer++) tap_output(a, out, &e, u);
 	return SN_OK;
+}
+
+static int64_t most_taps(const sn_model *model, int n, const sn_weight_grad *grad)
+{
+	int64_t most = 2 * n, blocks = model->shape.n_layer + (model->encoder ? model->encoder->shape.n_layer : 0);
+	for (int i = 0; i < n; i++) most += grad[i].matrix == SN_W_REL_BIAS ? blocks : 0;
+	return most;
 }
 
 static sn_status run(sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan, int n,
@@ -156,7 +164,7 @@ static sn_status run(sn_ctx *ctx, sn_model *model, const sn_batch *batch, const 
 {
 	asked a = { .batch = batch, .arena = arena };
 	sn_plan with = *plan;
-	SN_NEW(a.tap, arena, sn_tap, 2 * n + plan->n_tap);
+	SN_NEW(a.tap, arena, sn_tap, most_taps(model, n, grad) + plan->n_tap);
 	for (; a.n_tap < plan->n_tap; a.n_tap++) a.tap[a.n_tap] = plan->tap[a.n_tap];
 	for (int i = 0; i < n; i++) {
 		bool encoder = grad[i].stack == SN_STACK_ENCODER;
@@ -164,7 +172,7 @@ static sn_status run(sn_ctx *ctx, sn_model *model, const sn_batch *batch, const 
 			return sn_fail(ctx, SN_EARG, "gradient of an encoder's weight: there is no encoder, or no rows for it");
 		const sn_model *stack = encoder ? model->encoder : model;
 		SN_TRY(check(ctx, stack, plan, &grad[i]));
-		SN_TRY(tap_matrix(&a, model, stack, &grad[i]));
+		SN_TRY(tap_weight(&a, model, stack, &grad[i]));
 	}
 	with.tap = a.tap;
 	with.n_tap = a.n_tap;

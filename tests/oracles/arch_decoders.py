@@ -98,7 +98,7 @@ FAMILY = {
     "gpt_neox-serial": dict(NEOX, form="serial"),
     "opt": OPT,
     "opt-350m": dict({k: v for k, v in OPT.items() if k != "final"}, form="post",
-                     embed="model.decoder.project_in"),
+                     embed="model.decoder.project_in", head_dense="model.decoder.project_out"),
     "bloom": fused("self_attention.query_key_value", by_head, attn="self_attention", o="self_attention.dense",
                    embed="transformer.word_embeddings", embed_norm="transformer.word_embeddings_layernorm",
                    layers="transformer.h", final="transformer.ln_f", rotary=False, alibi=1,
@@ -327,6 +327,9 @@ def run(name, model, ids):
             site.norm(model.get_submodule(family["embed_norm"]), "embed.ln")
         if "final" in family:
             site.norm(model.get_submodule(family["final"]), "ln_final")
+        if "head_dense" in family:
+            site.into(model.get_submodule(family["head_dense"]), "mlm_head.dense.hook_in")
+            site.out_of(model.get_submodule(family["head_dense"]), "mlm_head.dense.hook_out")
         site.into(model.get_submodule(family["head"]), "unembed.hook_in")
         site.out_of(model.get_submodule(family["head"]), "unembed.hook_out")
         site.put("logits", model(torch.tensor([ids])).logits[0])

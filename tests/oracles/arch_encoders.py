@@ -17,35 +17,37 @@ BERT = dict(
     attn="attention.self", q="attention.self.query", k="attention.self.key", v="attention.self.value",
     o="attention.output.dense", ln1="attention.output.LayerNorm", ln2="output.LayerNorm", down="output.dense",
     act="intermediate.intermediate_act_fn", form="post", rotary=False, head="cls.predictions.decoder",
-    head_norm="cls.predictions.transform.LayerNorm", **{"in": "intermediate.dense"})
-ROBERTA = dict(BERT, base="roberta", head="lm_head.decoder", head_norm="lm_head.layer_norm")
+    head_norm="cls.predictions.transform.LayerNorm", head_dense="cls.predictions.transform.dense", **{"in": "intermediate.dense"})
+ROBERTA = dict(BERT, base="roberta", head="lm_head.decoder", head_norm="lm_head.layer_norm", head_dense="lm_head.dense")
 FAMILY = {
     "bert": BERT,
     "bert-gamma": BERT,
-    "bert-base-only": {k: v for k, v in BERT.items() if k not in ("base", "head", "head_norm")},
+    "bert-base-only": {k: v for k, v in BERT.items() if k not in ("base", "head", "head_norm", "head_dense")},
     "roberta": ROBERTA,
     "xlm-roberta": ROBERTA,
     "distilbert": dict(
         BERT, base="distilbert", layers="transformer.layer", sum={k: EMBEDDINGS[k] for k in list(EMBEDDINGS)[:2]},
         attn="attention", q="attention.q_lin", k="attention.k_lin", v="attention.v_lin", o="attention.out_lin",
         ln1="sa_layer_norm", ln2="output_layer_norm", down="ffn.lin2", act="ffn.activation", head="vocab_projector",
-        head_norm="vocab_layer_norm", **{"in": "ffn.lin1"}),
+        head_norm="vocab_layer_norm", head_dense="vocab_transform", **{"in": "ffn.lin1"}),
     "electra-generator": dict(BERT, base="electra", projection="embeddings_project", head="generator_lm_head",
-                              head_norm="generator_predictions.LayerNorm"),
+                              head_norm="generator_predictions.LayerNorm", head_dense="generator_predictions.dense"),
     "electra-discriminator": dict({k: v for k, v in BERT.items() if k != "head_norm"}, base="electra",
+                                  head_dense="discriminator_predictions.dense",
                                   head="discriminator_predictions.dense_prediction"),
     "albert": dict(
         BERT, base="albert", layers="encoder.albert_layer_groups.0.albert_layers", attn="attention",
         projection="encoder.embedding_hidden_mapping_in", q="attention.query", k="attention.key", v="attention.value",
         o="attention.dense", ln1="attention.LayerNorm", ln2="full_layer_layer_norm", down="ffn_output",
-        act="activation", head="predictions.decoder", head_norm="predictions.LayerNorm", **{"in": "ffn"}),
+        act="activation", head="predictions.decoder", head_norm="predictions.LayerNorm", head_dense="predictions.dense",
+        **{"in": "ffn"}),
     "deberta-v2": dict(BERT, base="deberta", sum={"hook_embed": "word_embeddings"}, scale=None, disentangled=True,
                        q="attention.self.query_proj", k="attention.self.key_proj", v="attention.self.value_proj"),
     "modernbert": dict(
         base="model", layers="layers", embeddings="embeddings", embed_norm="embeddings.norm", rotary=True,
         sum={"hook_embed": "tok_embeddings"}, attn="attn", qkv="attn.Wqkv", o="attn.Wo", ln1="attn_norm",
         ln2="mlp_norm", gate_up="mlp.Wi", down="mlp.Wo", act="mlp.act", form="serial", final="final_norm",
-        head="decoder", head_norm="head.norm", split=lambda x, n_head, n_kv: x.chunk(3, -1)),
+        head="decoder", head_norm="head.norm", head_dense="head.dense", split=lambda x, n_head, n_kv: x.chunk(3, -1)),
 }
 
 
@@ -181,6 +183,9 @@ def watch_ends(site, family, model, base):
         site.norm(base.get_submodule(family["final"]), "ln_final")
     if "head_norm" in family:
         site.norm(model.get_submodule(family["head_norm"]), "mlm_head.ln")
+    if "head_dense" in family:
+        site.into(model.get_submodule(family["head_dense"]), "mlm_head.dense.hook_in")
+        site.out_of(model.get_submodule(family["head_dense"]), "mlm_head.dense.hook_out")
     if "head" in family:
         site.into(model.get_submodule(family["head"]), "unembed.hook_in")
         site.out_of(model.get_submodule(family["head"]), "unembed.hook_out")

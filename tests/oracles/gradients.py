@@ -24,7 +24,7 @@ from tiny_arch import FEW_SITES, random_model
 MADE_BY = "tests/oracles/gradients.py"
 VERSIONS = versions("torch", "transformers", "numpy")
 STRIDE = 3          # of every gradient each third number is kept
-STRIDE_SMOLLM2, STRIDE_WEIGHTS = 37, 7
+STRIDE_SMOLLM2, STRIDE_WEIGHTS, FIRST = 37, 7, 4
 WANT, FOIL = 5, 11
 
 
@@ -318,14 +318,29 @@ def all_matrices(family, name, model):
     return found
 
 
+def as_used(model, key, leaf):
+    """The first numbers of a parameter; Gemma's gains multiply by one more than they say."""
+    gemma = "Gemma" in type(model.get_submodule(key.rpartition(".")[0])).__name__ and "norm" in key
+    return leaf[(0,) * (leaf.dim() - 1)][:FIRST].float().detach() + gemma
+
+
+def others(model, found):
+    """What the model learns besides: norms, tables, layers of a head, ALBERT's shared blocks; under torch's names."""
+    seen = {id(tensor) for entry in found.values() for tensor in entry[:2] if tensor is not None}
+    return {key: p for key, p in model.named_parameters() if id(p) not in seen and p.requires_grad}
+
+
 def weights(family, watcher, name, model, calls, rows):
-    """Gradients of the loss of all rows by every matrix and bias; models without a loss have none."""
+    """Gradients of the loss of all rows by every matrix and bias; models without a loss have none. Of the other
+    parameters the first numbers too, by which the test finds them: no two are alike."""
     found = all_matrices(family, name, model)
+    rest = others(model, found)
     runs = [run(watcher, name, model, call) for call in calls]
     all_goals = goals(name, runs, rows)
     if "loss" not in all_goals:
         return {}
     leaves = [leaf for leaf, _, _ in found.values()] + [bias for _, bias, _ in found.values() if bias is not None]
+    leaves += rest.values()
     grads = torch.autograd.grad(sum(all_goals["loss"]), leaves, allow_unused=True)
     of = {id(leaf): grad for leaf, grad in zip(leaves, grads)}
     tensors = {}
@@ -334,6 +349,10 @@ def weights(family, watcher, name, model, calls, rows):
             if grad is not None:
                 grad = grad if what == "weight" else grad[None]
                 tensors[f"{what}/{key}"] = sample(take(grad) if take else grad, STRIDE_WEIGHTS)
+    for key, leaf in rest.items():
+        if of[id(leaf)] is not None:
+            tensors[f"other/{key}"] = sample(of[id(leaf)], STRIDE_WEIGHTS)
+            tensors[f"value/{key}"] = as_used(model, key, leaf)
     return tensors
 
 

@@ -2,7 +2,7 @@
  * is the central difference of the score, at every site and through every kind of edit; taps change nothing; the memory
  * budget is kept and changes nothing, whether blocks are saved or computed twice. */
 #include "common/counter.h"
-#include "common/forms.h"
+#include "common/gradient_trial.h"
 #include "common/outcome.h"
 
 #include "model/site.h"
@@ -11,138 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CASES = 150, ROWS = 4, LEN = 7, SITES = 6, MEMORY_CASES = 60 };
-
-static sn_batch make_rows(forms_case *f)
-{
-	int32_t *token = SN_TAKE(f->arena, int32_t, ROWS * LEN);
-	int64_t *start = SN_TAKE(f->arena, int64_t, ROWS + 1);
-	for (int b = 0; b < ROWS; b++) start[b + 1] = start[b] + LEN - b;
-	for (int i = 0; i < ROWS * LEN; i++) token[i] = (int32_t)sn_rng_below(&f->rng, FORMS_VOCAB);
-	return (sn_batch){ .n = ROWS, .token = token, .start = start };
-}
-
-static float *random_vector(forms_case *f, int64_t n)
-{
-	float *x = SN_TAKE(f->arena, float, n);
-	for (int64_t i = 0; i < n; i++) x[i] = (float)sn_rng_normal(&f->rng);
-	return x;
-}
-
-/* ---- goals: each metric in turn ---- */
-
-typedef struct goals { sn_goal goal[2]; int n; } goals;
-
-static goals random_goals(forms_case *f)
-{
-	static const int32_t want[] = { 3, 17, 29 }, foil[] = { 5, 8 }, ref[ROWS] = { 1, 1, 1, 1 };
-	static const int64_t want_start[] = { 0, 3 }, foil_start[] = { 0, 2 };
-	static const float weight[ROWS] = { 1, -0.5f, 2, 1 };
-	goals g = { .n = 1 };
-	sn_where last = { .sel = SN_LAST }, early = { .sel = SN_AT, .arg = 1 };
-	switch (sn_rng_below(&f->rng, 5)) {
-	case 0: g.goal[0] = (sn_goal){ .metric = SN_LOSS, .where = { .sel = SN_ALL }, .weight = weight }; break;
-	case 1:
-		g.goal[0] =
-			(sn_goal){ .metric = SN_LOGPROB, .where = last, .want = want, .n_want = 1, .want_start = want_start };
-		break;
-	case 2:
-		g.goal[0] = (sn_goal){ .metric = SN_LOGIT_DIFF, .where = last, .want = want, .n_want = 1,
-		                       .want_start = want_start, .foil = foil, .foil_start = foil_start, .weight = weight };
-		break;
-	case 3: g.goal[0] = (sn_goal){ .metric = SN_KL, .where = early, .ref_row = ref }; break;
-	default: g.goal[0] = (sn_goal){ .metric = SN_LOGIT, .where = early, .want = want, .n_want = 1 };
-	}
-	if (sn_rng_below(&f->rng, 3) == 0) {   /* and a projection somewhere inside */
-		sn_site at = forms_random_site(f, &f->rng, false);
-		sn_tensor *dir = SN_TAKE(f->arena, sn_tensor, 1);
-		*dir = sn_tensor_f32(random_vector(f, sn_site_width(f->model, &at)), -1, sn_site_width(f->model, &at));
-		g.goal[g.n++] = (sn_goal){ .metric = SN_DOT, .at = at, .where = last, .dir = dir };
-	}
-	return g;
-}
-
-/* ---- edits of every kind ---- */
-
-static const sn_tensor *matrix(forms_case *f, int64_t d, int64_t k)
-{
-	sn_tensor *t = SN_TAKE(f->arena, sn_tensor, 1);
-	*t = sn_tensor_f32(random_vector(f, d * k), d, k);
-	for (int64_t i = 0; i < d * k; i++) ((float *)t->data)[i] *= 0.3f;
-	return t;
-}
-
-static sn_edit plain_edit(forms_case *f)
-{
-	static const int32_t from[ROWS] = { 2, -1, -1, 0 };
-	static const float alpha[ROWS] = { 0.5f, 1, 0.3f, 0.7f };
-	sn_edit e = {
-		.at = forms_random_site(f, &f->rng, false), .where = { .sel = SN_AT, .arg = 2 }, .alpha = alpha, .n_alpha = ROWS
-	};
-	int64_t d = sn_site_width(f->model, &e.at);
-	switch (sn_rng_below(&f->rng, 4)) {
-	case 0: e.op = SN_OP_ZERO; break;
-	case 1: e.op = SN_OP_NOISE; break;
-	default:
-		e.op = SN_OP_SET;
-		e.src_row = from;
-	}
-	if (d > 2 && e.op == SN_OP_SET && sn_rng_below(&f->rng, 2)) {
-		e.U = matrix(f, d, 2);
-		e.V = matrix(f, d, 2);
-	}
-	return e;
-}
-
-static sn_edit attention_edit(forms_case *f)
-{
-	static const int32_t from[ROWS] = { 1, -1, -1, -1 };
-	static const float half = 0.5f;
-	bool pattern = sn_rng_below(&f->rng, 2);
-	sn_edit e = { .at = { .kind = pattern ? SN_SITE_PATTERN : SN_SITE_ATTN_SCORES,
-						  .layer = (int16_t)sn_rng_below(&f->rng, FORMS_LAYERS),
-						  .head = (int16_t)sn_rng_below(&f->rng, 3) },
-				  .where = { .sel = SN_AT, .arg = 2 },
-				  .alpha = &half,
-				  .n_alpha = 1 };
-	bool alike = !f->w[0].shape.form.bidirectional;   /* attention is set from rows with as many keys */
-	if (alike && sn_rng_below(&f->rng, 2)) {
-		e.op = SN_OP_SET;
-		e.src_row = from;
-	} else if (pattern) {
-		e.op = SN_OP_ZERO;
-	} else {
-		e.op = SN_OP_BLOCK;
-	}
-	if (e.op != SN_OP_SET) e.key = (sn_where){ .sel = SN_AT, .arg = 1 };
-	return e;
-}
+enum { CASES = 150, SITES = 6, MEMORY_CASES = 60 };
 
 /* ---- derivative against difference ---- */
-
-typedef struct trial {
-	forms_case *f;
-	sn_batch batch;
-	goals goals;
-	sn_edit edit[4];
-	int n_edit;
-	bool push_first;
-	sn_rule rule;
-} trial;
-
-static double score(trial *t, const sn_edit *push, sn_tap *tap)
-{
-	double *score = SN_TAKE(t->f->arena, double, t->goals.n *ROWS), sum = 0;
-	sn_edit edit[5];
-	int first = push && t->push_first;
-	memcpy(edit + first, t->edit, sizeof t->edit);
-	if (push) edit[first ? 0 : t->n_edit] = *push;
-	sn_plan plan = { .size = sizeof plan, .n_edit = t->n_edit + !!push, .edit = edit, .n_goal = t->goals.n,
-	                 .goal = t->goals.goal, .n_tap = !!tap, .tap = tap, .rule = t->rule };
-	assert_ok(t->f->ctx, sn_run(t->f->ctx, t->f->model, &t->batch, &plan, NULL, score));
-	for (int i = 0; i < t->goals.n * ROWS; i++) sum += score[i];
-	return sum;
-}
 
 static double norm(const float *x, int64_t n)
 {
@@ -158,9 +29,9 @@ static double difference(trial *t, sn_site at, sn_what what, const float *direct
 	float up = step, down = -step;
 	sn_edit push = { .op = SN_OP_ADD, .at = at, .where = { .sel = SN_ALL }, .src = &src, .n_alpha = 1, .alpha = &up };
 	t->push_first = what == SN_GRAD_BEFORE;
-	double high = score(t, &push, NULL);
+	double high = trial_score(t, &push, NULL);
 	push.alpha = &down;
-	return (high - score(t, &push, NULL)) / (2 * step);
+	return (high - trial_score(t, &push, NULL)) / (2 * step);
 }
 
 /* Rows are read as they stand before any edit, a push among them: what flows to them is not seen by a push. */
@@ -175,13 +46,13 @@ static void check_site(trial *t, sn_site at, sn_what what)
 {
 	if (what == SN_GRAD_BEFORE && read_by_rows(t, at)) return;
 	forms_case *f = t->f;
-	int64_t m = t->batch.start[ROWS], d = sn_site_width(f->model, &at);
+	int64_t m = t->batch.start[TRIAL_ROWS], d = sn_site_width(f->model, &at);
 	sn_keep grad = { SN_TAKE(f->arena, float, m * d), m, d };
 	sn_tap tap = { .at = at, .where = { .sel = SN_ALL }, .what = what, .sink = &sn_sink_keep, .state = &grad };
-	double base = score(t, NULL, NULL), with = score(t, NULL, &tap), expected = 0;
+	double base = trial_score(t, NULL, NULL), with = trial_score(t, NULL, &tap), expected = 0;
 	if (fabs(base - with) > 1e-5 * (1 + fabs(base)))
 		fail_msg("case %d: the score is %.9g, with a gradient tap %.9g", (int)f->number, base, with);
-	float *direction = random_vector(f, m * d);
+	float *direction = trial_vector(f, m * d);
 	for (int64_t i = t->batch.start[1] * d; i < t->batch.start[2] * d; i++) direction[i] = 0;   /* KL's constant */
 	float step = 0.2f / (float)norm(direction, m * d);
 	for (int64_t i = 0; i < m * d; i++) expected += (double)grad.x[i] * direction[i];
@@ -232,33 +103,22 @@ static void check_map(trial *t, sn_site_kind kind)
 	sn_site at = { .kind = (uint16_t)kind, .layer = 1 };
 	sn_where first = { .sel = SN_ALL, .row0 = 0, .n_row = 1 };   /* never KL's constant */
 	t->push_first = false;
-	along a = { .value = SN_TAKE(f->arena, float, 4 * ROWS * LEN *LEN) };
+	along a = { .value = SN_TAKE(f->arena, float, 4 * TRIAL_ROWS * TRIAL_LEN *TRIAL_LEN) };
 	sn_tap tap = { .at = at, .where = first, .sink = &values, .state = &a };
-	score(t, NULL, &tap);
+	trial_score(t, NULL, &tap);
 	a.at = 0;
 	tap.what = SN_GRAD;
 	tap.sink = &products;
-	double base = score(t, NULL, &tap), found[2];
+	double base = trial_score(t, NULL, &tap), found[2];
 	for (int i = 0; i < 2; i++, step /= 2) {
 		float less = step, more = -step;
 		sn_edit shrink = { .op = SN_OP_ZERO, .at = at, .where = first, .n_alpha = 1, .alpha = &less };
-		double low = score(t, &shrink, NULL);
+		double low = trial_score(t, &shrink, NULL);
 		shrink.alpha = &more;
-		found[i] = (score(t, &shrink, NULL) - low) / (2 * step);
+		found[i] = (trial_score(t, &shrink, NULL) - low) / (2 * step);
 	}
 	if (fabs(found[1] - a.sum) > 2e-3 * fabs(a.sum) + 4 * fabs(found[0] - found[1]) + 1e-6 * (1 + fabs(base)) / step)
 		fail_msg("case %d: %s: derivative %.7g, difference %.7g", (int)f->number, sn_site_name(kind), a.sum, found[1]);
-}
-
-static bool is_smooth(const forms_case *f) { return f->w[0].shape.form.act != SN_ACT_RELU; }
-
-static trial random_trial(forms_case *f)
-{
-	trial t = { .f = f, .batch = make_rows(f), .goals = random_goals(f) };
-	for (int i = 0; i < 2; i++) t.edit[t.n_edit++] = plain_edit(f);
-	if (sn_rng_below(&f->rng, 2)) t.edit[t.n_edit++] = attention_edit(f);
-	if (sn_rng_below(&f->rng, 3) == 0) t.n_edit = 0;
-	return t;
 }
 
 static void derivatives_are_differences(void **state)
@@ -266,11 +126,11 @@ static void derivatives_are_differences(void **state)
 	for (uint64_t number = 1; number <= CASES; number++) {
 		forms_case f;
 		forms_open(&f, test_ctx(state), number, false);
-		trial t = random_trial(&f);
-		for (int i = 0; i < SITES && is_smooth(&f); i++)
+		trial t = trial_make(&f);
+		for (int i = 0; i < SITES && trial_is_smooth(&f); i++)
 			check_site(&t, forms_random_site(&f, &f.rng, false), i % 2 ? SN_GRAD_BEFORE : SN_GRAD);
-		if (t.n_edit && is_smooth(&f)) check_site(&t, t.edit[0].at, SN_GRAD_BEFORE);
-		if (is_smooth(&f)) check_map(&t, SN_SITE_PATTERN);
+		if (t.n_edit && trial_is_smooth(&f)) check_site(&t, t.edit[0].at, SN_GRAD_BEFORE);
+		if (trial_is_smooth(&f)) check_map(&t, SN_SITE_PATTERN);
 		forms_close(&f);
 	}
 }

@@ -1,5 +1,6 @@
 /* Gradients of weights and biases against torch's autograd through transformers (tests/oracles/gradients.py): the loss
- * of two rows by every matrix of every tiny model, packed Q, K, V and gate and up among them. */
+ * of two rows by every matrix of every tiny model, packed Q, K, V and gate and up among them, and by every other
+ * parameter of torch's. */
 #include "common/site_oracle.h"
 
 #include "model/model.h"
@@ -67,6 +68,146 @@ static double compare(const char *name, const sn_stored *t, const float *x, int6
 	return error;
 }
 
+/* ---- what torch has besides: the weights of ours that have the same numbers ---- */
+
+typedef struct mine {
+	sn_weight_grad grad;
+	int64_t n, step;   /* numbers; from one number of torch's first row to the next */
+	float *value, *g;  /* [n] */
+	bool bias;
+} mine;
+
+enum { MOST_MINE = 400, FIRST = 4 };
+
+typedef struct list { int n, n_grad; mine at[MOST_MINE]; sn_weight_grad grad[MOST_MINE]; } list;
+
+static bool is_table(sn_matrix m) { return m == SN_W_E || (m >= SN_W_POS && m <= SN_W_REL_BIAS); }
+
+static void add_bias(site_oracle *o, const sn_model *stack, list *l, sn_weight_grad *g, int64_t n)
+{
+	sn_part part = sn_weight_part(stack, g->matrix) + 1;
+	const char *name = sn_part_name(part);
+	if (part >= SN_PART_COUNT || strcmp(name + strlen(name) - 2, "_B") != 0 || !sn_has(&stack->shape, part)) return;
+	mine *m = &l->at[l->n++];
+	*m = (mine){ .grad = *g, .n = n, .step = 1, .bias = true };
+	m->value = SN_TAKE(o->arena, float, n);
+	m->g = g->bias = SN_TAKE(o->arena, float, n);
+	assert_ok(o->ctx, sn_model_read(o->ctx, stack, part, g->layer, 0, n, m->value));
+}
+
+/* DeBERTa's Q and K have more uses than their sites show. */
+static bool refused(const sn_model *stack, sn_matrix m)
+{
+	return stack->shape.form.position == SN_POSITION_DISENTANGLED && (m == SN_W_Q || m == SN_W_K);
+}
+
+/* StableLM's norms of queries and keys: torch has one for each head. */
+static void split_heads(const sn_model *stack, list *l)
+{
+	mine whole = l->at[l->n - 1];
+	bool heads = whole.grad.matrix == SN_W_Q_LN || whole.grad.matrix == SN_W_K_LN;
+	if (!heads || stack->shape.form.qk_norm != SN_QK_NORM_EACH) return;
+	l->n--;
+	for (int64_t d = stack->shape.d_head, at = 0; at < whole.n; at += d) {
+		l->at[l->n] = whole;
+		l->at[l->n].n = d;
+		l->at[l->n].value += at;
+		l->at[l->n++].g += at;
+	}
+}
+
+static void add_mine(site_oracle *o, const sn_model *stack, sn_stack_id id, sn_matrix matrix, int layer, list *l)
+{
+	sn_tensor w;
+	sn_part part = sn_weight_part(stack, matrix);
+	if (!sn_has(&stack->shape, part) || refused(stack, matrix)) return;
+	if (matrix == SN_W_LN1 && layer == 0 && stack->shape.form.first_attn_bare) return;
+	assert_ok(o->ctx, sn_weight(o->ctx, stack, matrix, layer, -1, o->arena, &w));
+	mine *m = &l->at[l->n++];
+	*m = (mine){ .grad = { .matrix = matrix, .layer = layer, .stack = id }, .n = w.dim[0] * w.dim[1], .value = w.data };
+	m->step = is_table(matrix) || w.dim[0] == 1 ? 1 : w.dim[1];
+	m->g = m->grad.w = SN_TAKE(o->arena, float, m->n);
+	sn_weight_grad *g = &l->grad[l->n_grad++];
+	*g = m->grad;
+	split_heads(stack, l);
+	add_bias(o, stack, l, g, w.dim[1]);
+	assert_true(l->n < MOST_MINE);
+}
+
+static void list_mine(site_oracle *o, list *l)
+{
+	const sn_model *const stack[] = { o->model, o->model->encoder };
+	for (int s = 0; s < 2 && stack[s]; s++)
+		for (int m = SN_W_E; m < SN_W_COUNT; m++) {
+			int n = sn_part_per_layer(sn_weight_part(stack[s], (sn_matrix)m)) ? stack[s]->shape.n_layer : 1;
+			sn_stack_id id = s ? SN_STACK_ENCODER : SN_STACK_ONLY;
+			if (m == SN_W_U) continue;   /* a matrix of its own in the script, tied or not */
+			for (int layer = 0; layer < n; layer++) add_mine(o, stack[s], id, (sn_matrix)m, layer, l);
+		}
+}
+
+static bool same_numbers(const mine *m, const sn_stored *value)
+{
+	const float *v = (const float *)value->data;
+	for (int64_t i = 0; i < value->count; i++)
+		if (i * m->step >= m->n || fabsf(m->value[i * m->step] - v[i]) > 1e-6f) return false;
+	return true;
+}
+
+/* DeBERTa's distances, which its Q and K read. */
+static bool of_distances(const char *name)
+{
+	return strstr(name, "rel_embeddings") || strstr(name, "deberta.encoder.LayerNorm");
+}
+
+/* The sum over all of ours that have torch's numbers, in torch's order. */
+static float *sum_of_same(site_oracle *o, const list *l, const sn_stored *value, int64_t *n)
+{
+	float *sum = NULL;
+	for (int i = 0; i < l->n; i++) {
+		const mine *m = &l->at[i];
+		if (!same_numbers(m, value)) continue;
+		if (!sum) sum = SN_TAKE(o->arena, float, *n = m->n);
+		assert_int_equal(m->n, *n);
+		int64_t rows = m->step == 1 ? 1 : m->step, columns = m->n / rows;
+		for (int64_t j = 0; j < m->n; j++) sum[j] += m->g[j % columns * rows + j / columns];
+	}
+	return sum;
+}
+
+static int compare_others(site_oracle *o, const char *variant, const sn_tensor_file *golden, const list *l,
+                          double *worst)
+{
+	int n = 0;
+	char name[192];
+	for (int64_t i = 0; i < sn_tensor_file_count(golden); i++) {
+		const sn_stored *t = sn_tensor_file_at(golden, i);
+		int64_t size = 0;
+		if (strncmp(t->name, "other/", 6) != 0) continue;
+		snprintf(name, sizeof name, "value/%s", t->name + 6);
+		float *sum = sum_of_same(o, l, sn_tensor_file_find(golden, name), &size);
+		if (!sum && of_distances(name)) continue;
+		if (!sum) fail_msg("%s: no weight is %s", variant, t->name + 6);
+		*worst = fmax(*worst, compare(variant, t, sum, size));
+		n++;
+	}
+	return n;
+}
+
+static int check_others(site_oracle *o, const char *variant, const sn_tensor_file *golden)
+{
+	static list l;
+	double score[2], worst = 0;
+	sn_goal goal = { .metric = SN_LOSS, .where = { .sel = SN_ALL } };
+	sn_plan plan = { .size = sizeof plan, .n_goal = 1, .goal = &goal };
+	l.n = l.n_grad = 0;
+	list_mine(o, &l);
+	assert_ok(o->ctx, sn_weight_gradients(o->ctx, o->model, &o->batch, &plan, l.n_grad, l.grad, score));
+	int n = compare_others(o, variant, golden, &l, &worst);
+	print_message("%s: %d other parameters, largest relative error %.1e\n", variant, n, worst);
+	return n;
+}
+
 static void check_folder(sn_ctx *ctx, const char *variant, const char *folder, const char *file, int *checked)
 {
 	site_oracle o;
@@ -97,6 +238,7 @@ static void check_folder(sn_ctx *ctx, const char *variant, const char *folder, c
 	}
 	if (n > 0) print_message("%s%s%s: %d matrices, largest relative error %.1e\n", variant, *file ? "/" : "", file, n,
 		                     worst);
+	if (n > 0) n += check_others(&o, variant, golden);
 	*checked += n;
 	sn_tensor_file_close(golden);
 	site_oracle_close(&o);
@@ -142,8 +284,9 @@ static void what_is_not_one_product_is_refused(void **state)
 {
 	sn_ctx *ctx = test_ctx(state);
 	const sn_edit zero = { .op = SN_OP_ZERO, .at = { .kind = SN_SITE_RESULT, .layer = 1 }, .where = { .sel = SN_ALL } };
+	const sn_edit scores = { .op = SN_OP_ZERO, .at = { .kind = SN_SITE_ATTN_SCORES }, .where = { .sel = SN_ALL } };
 	assert_refused(ctx, "deberta-v2", (sn_weight_grad){ .matrix = SN_W_Q }, NULL, "distances");
-	assert_refused(ctx, "opt-350m", (sn_weight_grad){ .matrix = SN_W_E }, NULL, "projected");
+	assert_refused(ctx, "t5-v1_1", (sn_weight_grad){ .matrix = SN_W_REL_BIAS }, &scores, "scores are edited");
 	assert_refused(ctx, "llama", (sn_weight_grad){ .matrix = SN_W_O, .layer = 1 }, &zero, "results are edited");
 	assert_refused(ctx, "gpt2", (sn_weight_grad){ .matrix = SN_W_GATE }, NULL, "no matrix");
 	assert_refused(ctx, "gpt2", (sn_weight_grad){ .matrix = SN_W_CROSS_Q }, NULL, "no matrix");
