@@ -21,11 +21,16 @@ def commands(text):
             yield command, [line.rstrip() for line in shown.split("\n") if line.strip()]
 
 
+def plain(text):
+    """Words alone, rules under table heads as one dash."""
+    return re.sub("─+", "─", " ".join(text.split()))
+
+
 def first_missing(shown, printed):
     """The first shown piece, between lines of dots, that does not follow in the output, or None."""
-    rest = " ".join(printed.split())
+    rest = plain(printed)
     for piece in re.split(r"^\s*(?:\.\.\.|…)$", "\n".join(shown), flags=re.M):
-        _, found, rest = rest.partition(" ".join(piece.split())) if piece.strip() else ("", "-", rest)
+        _, found, rest = rest.partition(plain(piece)) if piece.strip() else ("", "-", rest)
         if not found:
             return piece
     return None
@@ -68,7 +73,7 @@ def main():
         begin = time.time()
         ran = None if absent else subprocess.run(["bash", "-c", command], cwd=place, env=env, capture_output=True,
                                                  text=True, stdin=subprocess.DEVNULL)
-        lost = ran and first_missing(shown, ran.stdout)
+        lost = ran and first_missing(shown, ran.stderr + ran.stdout)
         verdict = "skipped" if absent else "failed" if ran.returncode else "differs" if lost else "ok"
         count[verdict] += 1
         print(f"{verdict:8} {time.time() - begin:5.0f} s  {command}", flush=True)

@@ -216,16 +216,17 @@ static sn_status grow_edits(rows *r, sn_plan *out)
 
 /* ---- the step ---- */
 
-static sn_status run(sn_decoder *k, const sn_batch *batch, sn_plan *plan, int32_t first, bool keep)
+static sn_status run(sn_decoder *k, const sn_batch *batch, const sn_plan *edits, int32_t first, bool keep)
 {
+	sn_plan plan = *edits;
 	sn_keep kept = { .x = k->logits, .m = k->n_live, .d = k->V };
 	sn_tap tap = { .at = { .kind = SN_SITE_LOGITS }, .where = { .sel = SN_LAST, .row0 = first, .n_row = k->n_live },
 	               .sink = &sn_sink_keep, .state = &kept };
 	float cap = (float)k->model->shape.form.logit_softcap;
-	plan->size = sizeof *plan;
-	plan->n_tap = 1;
-	plan->tap = &tap;
-	SN_TRY(sn_run(k->ctx, k->model, batch, plan, keep ? k->state : NULL, NULL));
+	plan.size = sizeof plan;
+	plan.n_tap = 1;
+	plan.tap = &tap;
+	SN_TRY(sn_run(k->ctx, k->model, batch, &plan, keep ? k->state : NULL, NULL));
 	for (int32_t i = 0; cap != 0 && i < k->n_live; i++) k->model->kernels->softcap(k->logits + i * k->V, k->V, cap);
 	return SN_OK;
 }

@@ -67,11 +67,20 @@ static bool joined(const cutter *c, int32_t i, const char *level)
 /* ---- groups ---- */
 
 /* How many tokens before the predicted place: one by one, then in steps. */
+static const char *const distance[] = { "0 tokens before", "1", "2", "3", "4", "5–9", "10–19", "20 and more", "after" };
+
 static const char *distance_name(int32_t d)
 {
-	static const char *const name[] = { "0 tokens before", "1", "2", "3", "4", "5–9", "10–19", "20 and more", "after" };
-	if (d < 0) return name[8];
-	return name[d < 5 ? d : d < 10 ? 5 : d < 20 ? 6 : 7];
+	if (d < 0) return distance[8];
+	return distance[d < 5 ? d : d < 10 ? 5 : d < 20 ? 6 : 7];
+}
+
+/* Distances by size; other groups stay in the order in which they are met. */
+static int rank_of(const char *group)
+{
+	for (int d = 0; d < SN_COUNT(distance); d++)
+		if (strcmp(group, distance[d]) == 0) return d;
+	return 0;
 }
 
 static const char *group_of(const cutter *c, int32_t i, const char *by)
@@ -214,10 +223,14 @@ sn_status sn_attribution_groups_write(const sn_attribution_groups *g, const char
 	sn_band band[MEASURES][MOST_GROUPS];
 	if (g->n_text < 2) return SN_OK;
 	for (int m = 0; m < MEASURES; m++) SN_TRY(bands_of(g, out, m, band[m]));
-	for (int k = 0; k < g->n; k++)
-		SN_TRY(SN_ADD(out, SN_ATTRIBUTION_GROUPS, sn_text(site), sn_text(g->name[k]), sn_num(band[0][k].point),
-		              sn_num(band[0][k].sim_low), sn_num(band[0][k].sim_high), sn_num(band[1][k].point),
-		              sn_num(band[1][k].sim_low), sn_num(band[1][k].sim_high), sn_num(band[2][k].point),
-		              sn_num(band[2][k].sim_low), sn_num(band[2][k].sim_high), sn_int(g->count[k])));
+	for (int rank = 0; rank < SN_COUNT(distance); rank++)
+		for (int k = 0; k < g->n; k++) {
+			if (rank_of(g->name[k]) != rank) continue;
+			const sn_band *size = &band[0][k], *share = &band[1][k], *mean = &band[2][k];
+			SN_TRY(SN_ADD(out, SN_ATTRIBUTION_GROUPS, sn_text(site), sn_text(g->name[k]), sn_num(size->point),
+			              sn_num(size->sim_low), sn_num(size->sim_high), sn_num(share->point),
+			              sn_num(share->sim_low), sn_num(share->sim_high), sn_num(mean->point),
+			              sn_num(mean->sim_low), sn_num(mean->sim_high), sn_int(g->count[k])));
+		}
 	return SN_OK;
 }
