@@ -8,6 +8,8 @@ attention/pairs.json     of the tiny T5, mBART and Marian: the same products and
                          cross-attention, and confidences
 attention/explain.json   of the tiny Llama: predictions without a token, under uniform attention and with keys erased, gradients
                          of the embeddings, Kendall's tau of them with attention
+attention/explain_pairs.json   of the tiny T5, mBART and Marian: the same for the encoder's attention (all its places), the
+                         decoder's and cross-attention, and predictions under attention permuted as given
 attention/kendall.json   Kendall's tau-b and its p-value, by scipy
 """
 import json
@@ -475,6 +477,132 @@ def explain():
         dict(text=t, **explain_text(of, fast(t, add_special_tokens=False)["input_ids"])) for t in texts]))
 
 
+# ---- the same of encoder-decoders ----
+
+class ImposedPairs:
+    """Attention of one layer replaced: its output projection reads a @ values instead, at the decoder's last place or at all
+    of the encoder's. Stacks in this order: encoder, decoder, cross; each layer by layer."""
+
+    def __init__(self, name):
+        self.model = AutoModelForSeq2SeqLM.from_pretrained(GOLDEN / "arch" / name, dtype=torch.float32,
+                                                           attn_implementation="eager").eval()
+        own, cross = PLACES[name]
+        paths = [p.format(side, i) for side, p in (("encoder", own), ("decoder", own), ("decoder", cross)) for i in range(2)]
+        self.n, self.at, self.z, self.seen, self.value = 4, None, None, {}, {}
+        for k, path in enumerate(paths):
+            values = path[:-1] + "v" if name == "t5" else path.replace("out_proj", "v_proj")
+            self.model.get_submodule(path).register_forward_pre_hook(lambda m, args, k=k: self.hook(k, args[0]))
+            self.model.get_submodule(values).register_forward_hook(
+                lambda m, args, out, k=k: self.value.__setitem__(k, out[0].detach()))
+
+    def hook(self, k, z):
+        if k == self.at:
+            z = self.z[None] if k < 2 else torch.cat([z[:, :-1], self.z[None]], 1)
+        if z.requires_grad:
+            z.retain_grad()
+        self.seen[k] = z
+        return (z,)
+
+    def run(self, source, target, **more):
+        ids = [self.model.config.decoder_start_token_id] + target
+        return self.model(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([ids]), **more)
+
+    def predicted(self, source, target):
+        return self.run(source, target).logits[0, -1].double().softmax(-1)
+
+    def mixed(self, value, a):
+        """a [heads, queries, keys] -> z [queries, heads * d]."""
+        v = value.view(len(value), self.n, -1)
+        return torch.cat([torch.tensor(a[h], dtype=torch.float32) @ v[:, h] for h in range(self.n)], 1)
+
+    def imposed(self, k, value, a, source, target):
+        self.at, self.z = k, self.mixed(value, a)
+        out = self.predicted(source, target)
+        self.at = None
+        return out
+
+
+def pair_gradients(of, source, target):
+    """The most probable token, |x . d log p / dx| of both sides' embeddings, d log p / dz of all stacks' layers."""
+    embed, seen = of.model.get_input_embeddings(), []
+
+    def keep(module, args, out):
+        out.retain_grad()
+        seen.append(out)
+    handles = [m.register_forward_hook(keep) for m in of.model.modules() if isinstance(m, type(embed)) and
+               m.weight.shape == embed.weight.shape]
+    logp = of.run(source, target).logits[0, -1].log_softmax(-1)
+    for h in handles:
+        h.remove()
+    logp.max().backward()
+    sides = [(x * x.grad).sum(-1)[0].detach().abs().double().numpy() for x in seen]
+    assert len(sides) == 2 and len(sides[0]) == len(source) and len(sides[1]) == len(target) + 1
+    slopes = [of.seen[k].grad[0].detach() for k in range(6)]
+    return int(logp.argmax()), sides, [s if k < 2 else s[-1:] for k, s in enumerate(slopes)]
+
+
+def tau_or_none(x, y):
+    found = float(scipy.stats.kendalltau(x, y).statistic)
+    return None if math.isnan(found) else found
+
+
+def erased(of, k, value, a, order, top, row):
+    for n in range(1, a.shape[-1]):
+        w = a.copy()
+        w[:, :, order[:n]] = 0
+        w = w / w.sum(-1, keepdims=True)
+        if int(of.imposed(k, value, w, *row).argmax()) != top:
+            return n / a.shape[-1]
+    return 1.0
+
+
+def explain_pair(of, source, target, special, rng):
+    top, gradient, slopes = pair_gradients(of, source, target)
+    own = [i for i, x in enumerate(source) if x not in special]
+    players = [own, [i for i, x in enumerate([-1] + target) if x not in special | {-1}][:-1]]   # the last is the place
+    with torch.no_grad():
+        base = of.predicted(source, target)
+        values = dict(of.value)
+        out = of.run(source, target, output_attentions=True)
+        a = [x[0].double().numpy() for x in out.encoder_attentions] + \
+            [x[0, :, -1:].double().numpy() for x in out.decoder_attentions + out.cross_attentions]
+        loo = [[float((of.predicted(source[:i] + source[i + 1:], target) - base).abs().sum() / 2) for i in players[0]],
+               [float((of.predicted(source, target[:i - 1] + target[i:]) - base).abs().sum() / 2) for i in players[1]]]
+        gradient = [g[p] for g, p in zip(gradient, players)]
+        layers = []
+        for k in range(6):
+            side = int(k // 2 == 1)
+            mean = a[k].mean((0, 1))
+            eye = np.eye(a[k].shape[-1])
+            slope = np.array([float((slopes[k] * of.mixed(values[k], np.broadcast_to(e, a[k].shape).copy())).sum())
+                              for e in eye])
+            order = rng.permutation(a[k].shape[-1])
+            tvd = [float((of.imposed(k, values[k], w, source, target) - base).abs().sum() / 2)
+                   for w in (np.full_like(a[k], 1 / a[k].shape[-1]), a[k][:, :, order])]
+            layers.append(dict(
+                most=float(mean.max()), uniform=tvd[0], order=order.tolist(), permuted=tvd[1], slope=rounded(slope),
+                removed=[erased(of, k, values[k], a[k], np.argsort(-v, kind="stable"), top, (source, target))
+                         for v in (mean, slope, mean * slope)],
+                tau=[tau_or_none(mean[players[side]], y) for y in (loo[side], gradient[side])]))
+    return dict(top=top, loo=[rounded(x) for x in loo], gradient=[rounded(x) for x in gradient], layers=layers,
+                control=[tau_or_none(g, l) for g, l in zip(gradient, loo)])
+
+
+def explain_pairs():
+    forty, models = tokenizer_of_forty(), {}
+    special, rng = set(forty.all_special_ids) - {forty.unk_token_id}, np.random.default_rng(7)
+    for name in PLACES:
+        of, rows = ImposedPairs(name), []
+        for source, target, _ in PAIRS:
+            ids = [forty(x)["input_ids"] for x in (source, target)]
+            while ids[1] and ids[1][-1] in special:     # the place is the last token of the target's own
+                ids[1].pop()
+            rows.append(explain_pair(of, *ids, special, rng))
+        models[name] = rows
+    write_json(OUT / "explain_pairs.json", dict(**ABOUT, stacks=["encoder", "decoder", "cross"], models=models,
+                                                pairs=[dict(source=s, target=t) for s, t, _ in PAIRS]))
+
+
 def kendall():
     rng = np.random.default_rng(5)
     cases = []
@@ -490,6 +618,6 @@ def kendall():
     write_json(OUT / "kendall.json", dict(**ABOUT, cases=cases))
 
 
-PARTS = dict(maps=maps, heads=heads, pairs=pairs, explain=explain, kendall=kendall)
+PARTS = dict(maps=maps, heads=heads, pairs=pairs, explain=explain, explain_pairs=explain_pairs, kendall=kendall)
 for part in sys.argv[1:] or PARTS:
     PARTS[part]()

@@ -21,7 +21,7 @@ static void close_to(double x, double want, double tolerance, const char *what)
 }
 
 /* One text of the golden file, under examination with both layers chosen. */
-typedef struct examined { method_run r; sn_explained e; sn_attn_texts texts; } examined;
+typedef struct examined { method_run r; sn_explained e; sn_attn_texts texts; sn_attn_stacks stacks; } examined;
 
 static void examine(examined *x, sn_ctx *ctx, const char *text)
 {
@@ -29,8 +29,10 @@ static void examine(examined *x, sn_ctx *ctx, const char *text)
 	sn_attn_query query = { .column = "auto" };
 	method_open(&x->r, ctx, "attention", "explanation-tests", TINY, "data.txt", text);
 	assert_ok(ctx, sn_attn_read(&x->texts, ctx, x->r.model, x->r.data, &query, x->r.arena));
+	x->stacks = sn_attn_stacks_of(x->r.model);
 	x->e = (sn_explained){ .ctx = ctx, .model = x->r.model, .info = sn_model_get_info(x->r.model), .arena = x->r.arena,
-		                   .side = &x->texts.text[0].own, .n_chosen = 2, .chosen = both };
+		                   .text = &x->texts.text[0], .n_stack = 1 };
+	x->e.stack[0] = (sn_explained_stack){ .of = x->stacks.stack, .n_chosen = 2, .chosen = both };
 	assert_ok(ctx, sn_explain_open(&x->e));
 }
 
@@ -38,7 +40,7 @@ static void check_layers(examined *x, const json_t *layers)
 {
 	static const int order[] = { SN_ERASE_ATTENTION, SN_ERASE_GRADIENT, SN_ERASE_PRODUCT };
 	sn_changed changed[2];
-	assert_ok(x->r.ctx, sn_explain_change(&x->e, 3, changed));
+	assert_ok(x->r.ctx, sn_explain_change(&x->e, &x->e.stack[0], 3, changed));
 	for (size_t l = 0; l < 2; l++) {
 		const json_t *want = json_array_get(layers, l);
 		close_to(changed[l].most, member(want, "most"), 1e-5, "largest weight");
@@ -61,10 +63,10 @@ static void texts_are_examined_as_torch_does(void **state)
 		const json_t *loo = json_object_get(text, "loo"), *layers = json_object_get(text, "layers");
 		examine(&x, ctx, json_string_value(json_object_get(text, "text")));
 		assert_int_equal(x.e.top, json_integer_value(json_object_get(text, "top")));
-		assert_int_equal(x.e.n_player, json_array_size(loo));
+		assert_int_equal(x.e.own.n_player, json_array_size(loo));
 		for (size_t i = 0; i < json_array_size(loo); i++) {
-			close_to(x.e.loo[i], number(loo, i), 1e-5, "leave-one-out");
-			close_to(x.e.gradient[i], number(json_object_get(text, "gradient"), i), 1e-5, "gradient x input");
+			close_to(x.e.own.loo[i], number(loo, i), 1e-5, "leave-one-out");
+			close_to(x.e.own.gradient[i], number(json_object_get(text, "gradient"), i), 1e-5, "gradient x input");
 		}
 		check_layers(&x, layers);
 		method_go(&x.r, (const char *[]){ "adversaries=0", "permutations=2", NULL });
@@ -84,14 +86,15 @@ static void its_own_attention_changes_nothing(void **state)
 	examined x;
 	examine(&x, test_ctx(state), "The keys to the cabinet are on the table");
 	int64_t d = (int64_t)x.e.info->n_head * x.e.info->d_head;
-	double *own = SN_TAKE(x.r.arena, double, (int64_t)x.e.info->n_head * x.e.n_key);
+	const sn_explained_stack *s = &x.e.stack[0];
+	double *own = SN_TAKE(x.r.arena, double, sn_explain_size(s));
 	float *z = SN_TAKE(x.r.arena, float, 2 * d);
 	sn_predicted got;
 	for (int c = 0; c < 2; c++) {
-		sn_explain_pattern(&x.e, c, own);
-		sn_explain_mix(&x.e, c, own, z + c * d);
+		sn_explain_pattern(s, c, own);
+		sn_explain_mix(s, c, own, z + c * d);
 	}
-	assert_ok(x.r.ctx, sn_explain_variants(&x.e, 2, (const int[]){ 0, 1 }, z, &got));
+	assert_ok(x.r.ctx, sn_explain_variants(&x.e, s, 2, (const int[]){ 0, 1 }, z, &got));
 	for (int v = 0; v < 2; v++) {
 		close_to(got.tvd[v], 0, 1e-6, "total variation");
 		close_to(got.js[v], 0, 1e-9, "divergence");
@@ -110,7 +113,7 @@ static void adversaries_keep_their_promise(void **state)
 	for (int s = 0; s < SN_COUNT(search); s++) {
 		sn_explain_param p = { .starts = 3, .steps = search[s].steps, .epsilon = search[s].epsilon };
 		sn_changed found[2] = { { .adversary = NAN }, { .adversary = NAN } };
-		assert_ok(x.r.ctx, sn_explain_attack(&x.e, &p, found));
+		assert_ok(x.r.ctx, sn_explain_attack(&x.e, &x.e.stack[0], &p, found));
 		for (int c = 0; c < 2; c++) {
 			assert_true(found[c].adversary > before[c] && found[c].adversary <= log(2));
 			assert_true(found[c].adversary_tvd <= search[s].epsilon);
@@ -127,7 +130,7 @@ static void masked_models_need_a_mask(void **state)
 	static const struct { const char *variant, *text, *says; } wrong[] = {
 		{ "bert", "the old boathouse are lighted", "no mask" },
 		{ "bert-base-only", "the old [MASK] are lighted", "no language-model head" },
-		{ "t5", "the old", "encoder-decoder" },
+		{ "t5", "the old", "source" },
 	};
 	method_run r;
 	method_open_arch(&r, test_ctx(state), "attention", "explanation-tests", "bert", "data.txt",
@@ -140,7 +143,7 @@ static void masked_models_need_a_mask(void **state)
 		}
 	for (int64_t i = 0; i < sn_result_rows(r.result, SINGLE); i++) {
 		const sn_value *row = sn_result_row(r.result, SINGLE, i);
-		assert_int_equal(row[4].i + row[5].i + row[6].i + row[7].i, 2);
+		assert_int_equal(row[5].i + row[6].i + row[7].i + row[8].i, 2);
 	}
 	method_close(&r);
 	for (int i = 0; i < SN_COUNT(wrong); i++) {

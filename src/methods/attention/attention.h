@@ -37,7 +37,11 @@ typedef enum sn_attn_kind { SN_ATTN_SELF, SN_ATTN_ENCODER, SN_ATTN_CROSS } sn_at
 /* Heads that are counted together: of a decoder or an encoder; of an encoder-decoder's encoder, of its decoder, of its
  * decoder to the encoder ("cross"). Heads are numbered through all stacks: head h of layer l is
  * first + l * n_head + h. */
-typedef struct sn_attn_stack { const char *name; sn_attn_kind kind; int n_layer, n_head, d_head, first; } sn_attn_stack;
+typedef struct sn_attn_stack {
+	const char *name;
+	sn_attn_kind kind;
+	int n_layer, n_head, n_kv_head, d_head, first;
+} sn_attn_stack;
 enum { SN_ATTN_STACKS = 3 };
 typedef struct sn_attn_stacks { int n, n_head; sn_attn_stack stack[SN_ATTN_STACKS]; } sn_attn_stacks;
 sn_attn_stacks sn_attn_stacks_of(const sn_model *model);
@@ -46,6 +50,9 @@ typedef struct sn_attn_place { const sn_attn_stack *stack; int layer, head, firs
 sn_attn_place sn_attn_place_of(const sn_attn_stacks *stacks, int head);
 /* The site of what a stack's heads put out in a layer (hook_z); head -1: all of them. */
 sn_site sn_attn_z(const sn_attn_stack *stack, int layer, int head);
+/* The sites of a stack's weights in a layer (hook_pattern), and of what they weigh (hook_v). */
+sn_site sn_attn_weights(const sn_attn_stack *stack, int layer);
+sn_site sn_attn_v(const sn_attn_stack *stack, int layer);
 
 /* All patterns of one text: a [n_layer, n_head, n_query, n_key], 0 where a query sees no key. */
 typedef struct sn_attn_pattern { int n_layer, n_head; int32_t n_query, n_key; float *a; } sn_attn_pattern;

@@ -1,11 +1,8 @@
 /* `sonde attention explanation-tests`: does attention say what the prediction depends on? */
 #include "methods/attention/explain.h"
-#include "methods/attention/maps.h"
-#include "stats/kendall.h"
 #include "stats/ratio.h"
 
 #include <math.h>
-#include <string.h>
 
 #define AT(field) offsetof(sn_explain_param, field)
 static const sn_param params[] = {
@@ -14,6 +11,16 @@ static const sn_param params[] = {
 	  .def = "auto",
 	  .type = SN_TYPE_TEXT,
 	  .off = AT(column) },
+	{ .name = "source",
+	  .help = "encoder-decoders: column of what the encoder reads; auto: source",
+	  .def = "auto",
+	  .type = SN_TYPE_TEXT,
+	  .off = AT(source) },
+	{ .name = "target",
+	  .help = "encoder-decoders: column of what the decoder has written; auto: target",
+	  .def = "auto",
+	  .type = SN_TYPE_TEXT,
+	  .off = AT(target) },
 	{ .name = "every",
 	  .unit = "layers",
 	  .help = "every n-th layer's attention is changed; 0: about six layers",
@@ -72,9 +79,12 @@ enum { AGREEMENT, CONTROLS, HEADS, CHANGED, ERASURE, SINGLE };
 		{ name "_low", unit, name, SN_TYPE_FLOAT, SN_LOW, 0, NULL },                                                   \
 		{ name "_high", unit, name, SN_TYPE_FLOAT, SN_HIGH, 0, NULL }
 
+#define STACK { "stack", NULL, NULL, SN_TYPE_TEXT, SN_FACET, 0, "Stack" }
+
 static const sn_col agreement_columns[] = {
 	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
 	{ "with", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Attention with" },
+	STACK,
 	{ "texts", "texts", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Texts" },
 	BOUNDED("tau", NULL, 0, "Kendall's tau"),
 	{ "control", NULL, "tau", SN_TYPE_FLOAT, SN_BASE, 0, "Gradient with leave-one-out" },
@@ -82,6 +92,7 @@ static const sn_col agreement_columns[] = {
 };
 static const sn_col control_columns[] = {
 	{ "pair", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Rankings" },
+	STACK,
 	{ "texts", "texts", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Texts" },
 	BOUNDED("tau", NULL, 0, "Kendall's tau"),
 	{ "significant", "share", NULL, SN_TYPE_FLOAT, SN_TEXT, 0, "p < 0.05" },
@@ -89,10 +100,12 @@ static const sn_col control_columns[] = {
 static const sn_col head_columns[] = {
 	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
 	{ "head", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Head" },
+	STACK,
 	BOUNDED("tau", NULL, 0, "Kendall's tau with leave-one-out"),
 };
 static const sn_col changed_columns[] = {
 	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
+	STACK,
 	BOUNDED("permuted", "total variation", 0, "Weights permuted"),
 	BOUNDED("uniform", "total variation", 0, "Weights uniform"),
 	BOUNDED("adversary", "nats", 0, "Adversary's divergence"),
@@ -104,11 +117,13 @@ static const sn_col changed_columns[] = {
 static const sn_col erasure_columns[] = {
 	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
 	{ "order", NULL, NULL, SN_TYPE_TEXT, SN_DIM, 0, "Order" },
+	STACK,
 	BOUNDED("removed", "share", -1, "Removed until the prediction changes"),
 	{ "never", "share", NULL, SN_TYPE_FLOAT, SN_TEXT, 0, "Never changes" },
 };
 static const sn_col single_columns[] = {
 	{ "layer", NULL, NULL, SN_TYPE_INT, SN_DIM, 0, "Layer" },
+	STACK,
 	BOUNDED("js_gap", "nats", 0, "JS, heaviest less random"),
 	{ "both", "texts", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Both flip" },
 	{ "heaviest", "texts", NULL, SN_TYPE_INT, SN_COUNT_OF, 0, "Heaviest alone flips" },
@@ -119,7 +134,8 @@ static const sn_col single_columns[] = {
 static const sn_table tables[] = {
 	[AGREEMENT] = { "agreement", "Attention against what the prediction depends on", agreement_columns,
 					SN_COUNT(agreement_columns), SN_VIEW_LINE,
-					"Kendall's tau-b between the attention of the predicting place (mean of a layer's heads) and, "
+					"Kendall's tau-b between the attention of the predicting place (mean of a layer's heads; in an "
+					"encoder-decoder's encoder of all its places) and, "
 					"token by token, how far "
 					"the prediction moves when the token is left out (total variation), or |gradient x input| of its "
 					"log-probability. "
@@ -157,9 +173,13 @@ static const sn_table tables[] = {
 				"The same tau with leave-one-out of every head's attention.", true },
 };
 
-/* Taus and p-values of one pair of rankings, by text; NaN where a ranking is constant. */
-typedef struct ranking { double *tau, *p; } ranking;
-enum { WITH_LOO, WITH_GRADIENT, WITHS };
+/* What is found of one stack. */
+typedef struct found {
+	const sn_attn_stack *of;
+	int n_chosen, *chosen;
+	sn_explain_ranks ranks;
+	sn_changed *changed;        /* [texts][n_chosen] */
+} found;
 
 typedef struct tests {
 	sn_explained e;
@@ -167,123 +187,54 @@ typedef struct tests {
 	sn_result *out;
 	sn_arena *arena;            /* for the whole run */
 	sn_attn_texts texts;
-	double **rolled;            /* [texts][positions] rollout of the last layer's last place, by position */
-	ranking *layer[WITHS], *head, rollout[WITHS], control;   /* [n_layer], [n_layer * n_head] */
-	sn_changed *changed;        /* [texts][n_chosen] */
+	sn_attn_stacks stacks;
+	found found[SN_ATTN_STACKS];
 } tests;
-
-/* ---- rankings ---- */
-
-static sn_status open_ranking(const tests *t, ranking *r)
-{
-	SN_NEW(r->tau, t->arena, double, t->texts.n);
-	SN_NEW(r->p, t->arena, double, t->texts.n);
-	return SN_OK;
-}
-
-static sn_status open_rankings(tests *t)
-{
-	int64_t n = t->e.info->n_layer, heads = n * t->e.info->n_head;
-	SN_NEW(t->head, t->arena, ranking, heads);
-	for (int64_t i = 0; i < heads; i++) SN_TRY(open_ranking(t, &t->head[i]));
-	for (int w = 0; w < WITHS; w++) {
-		SN_NEW(t->layer[w], t->arena, ranking, n);
-		for (int64_t l = 0; l < n; l++) SN_TRY(open_ranking(t, &t->layer[w][l]));
-		SN_TRY(open_ranking(t, &t->rollout[w]));
-	}
-	return open_ranking(t, &t->control);
-}
-
-static sn_status rank(tests *t, ranking *r, int32_t text, const double *x, const double *y)
-{
-	sn_kendall k;
-	SN_TRY(sn_kendall_tau(&k, t->e.arena, x, y, t->e.n_player));
-	r->tau[text] = k.tau;
-	r->p[text] = k.p;
-	return SN_OK;
-}
-
-/* Weights of the players in one head, or (head -1) the mean of a layer's. */
-static void players_of(const sn_explained *e, int layer, int head, double *out)
-{
-	int h0 = head < 0 ? 0 : head, h1 = head < 0 ? e->info->n_head : head + 1;
-	for (int32_t i = 0; i < e->n_player; i++) {
-		out[i] = 0;
-		for (int h = h0; h < h1; h++)
-			out[i] += e->pattern[((int64_t)layer * e->info->n_head + h) * e->n_key + e->player[i]] / (double)(h1 - h0);
-	}
-}
-
-static sn_status take_rankings(tests *t, int32_t text)
-{
-	sn_explained *e = &t->e;
-	const double *truth[WITHS] = { e->loo, e->gradient };
-	double *x;
-	SN_NEW(x, e->arena, double, e->n_player);
-	for (int l = 0; l < e->info->n_layer; l++) {
-		players_of(e, l, -1, x);
-		for (int w = 0; w < WITHS; w++) SN_TRY(rank(t, &t->layer[w][l], text, x, truth[w]));
-		for (int h = 0; h < e->info->n_head; h++) {
-			players_of(e, l, h, x);
-			SN_TRY(rank(t, &t->head[l * e->info->n_head + h], text, x, e->loo));
-		}
-	}
-	for (int32_t i = 0; i < e->n_player; i++) x[i] = t->rolled[text][(int64_t)e->place * e->side->n + e->player[i]];
-	for (int w = 0; w < WITHS; w++) SN_TRY(rank(t, &t->rollout[w], text, x, truth[w]));
-	return rank(t, &t->control, text, e->gradient, e->loo);
-}
-
-/* ---- rollout ---- */
-
-static sn_status take_rollout(void *arg, int32_t text, const sn_attn_pattern *p)
-{
-	tests *t = arg;
-	int64_t size = (int64_t)p->n_key * p->n_key;
-	double *mean, *rolled;
-	SN_NEW(t->rolled[text], t->arena, double, size);
-	sn_mark mark = sn_arena_mark(t->e.arena);
-	SN_NEW(mean, t->e.arena, double, p->n_layer * size);
-	SN_NEW(rolled, t->e.arena, double, p->n_layer * size);
-	for (int l = 0; l < p->n_layer; l++)
-		for (int h = 0; h < p->n_head; h++)
-			for (int64_t i = 0; i < size; i++) mean[l * size + i] += sn_attn_at(p, l, h, 0)[i] / (double)p->n_head;
-	sn_rollout_mix(mean, p->n_layer, p->n_key);
-	sn_rollout(mean, p->n_layer, p->n_key, rolled);
-	memcpy(t->rolled[text], rolled + (p->n_layer - 1) * size, (size_t)size * sizeof *rolled);
-	sn_arena_reset(t->e.arena, mark);
-	return SN_OK;
-}
 
 /* ---- running ---- */
 
-static sn_status choose_layers(tests *t)
+static sn_status choose_layers(tests *t, found *f)
 {
-	int n = t->e.info->n_layer, *chosen;
+	int n = f->of->n_layer;
 	int64_t every = t->p->every > 0 ? t->p->every : (n + 5) / 6;
-	SN_NEW(chosen, t->arena, int, n);
+	SN_NEW(f->chosen, t->arena, int, n);
 	for (int l = 0; l < n; l++)
-		if (l % every == 0 || (t->p->every == 0 && l == n - 1)) chosen[t->e.n_chosen++] = l;
-	t->e.chosen = chosen;
+		if (l % every == 0 || (t->p->every == 0 && l == n - 1)) f->chosen[f->n_chosen++] = l;
+	return SN_OK;
+}
+
+static sn_status open_found(tests *t)
+{
+	t->stacks = sn_attn_stacks_of(t->e.model);
+	t->e.n_stack = t->stacks.n;
+	for (int s = 0; s < t->stacks.n; s++) {
+		found *f = &t->found[s];
+		f->of = &t->stacks.stack[s];
+		SN_TRY(choose_layers(t, f));
+		SN_NEW(f->changed, t->arena, sn_changed, (int64_t)t->texts.n * f->n_chosen);
+		SN_TRY(sn_explain_ranks_open(&f->ranks, t->e.ctx, t->e.model, &t->texts, f->of, t->arena));
+		t->e.stack[s] = (sn_explained_stack){ .of = f->of, .n_chosen = f->n_chosen, .chosen = f->chosen };
+	}
 	return SN_OK;
 }
 
 static sn_status take_text(tests *t, int32_t i)
 {
-	t->e.side = &t->texts.text[i].own;
+	t->e.text = &t->texts.text[i];
 	t->e.number = t->texts.text[i].row;
 	SN_TRY(sn_explain_open(&t->e));
-	SN_TRY(take_rankings(t, i));
-	sn_changed *changed = t->changed + (int64_t)i * t->e.n_chosen;
-	SN_TRY(sn_explain_change(&t->e, t->p->permutations, changed));
-	return i < t->p->adversaries ? sn_explain_attack(&t->e, t->p, changed) : SN_OK;
+	for (int s = 0; s < t->e.n_stack; s++) {
+		const sn_explained_stack *stack = &t->e.stack[s];
+		sn_changed *changed = t->found[s].changed + (int64_t)i * stack->n_chosen;
+		SN_TRY(sn_explain_rank(&t->found[s].ranks, &t->e, stack, i));
+		SN_TRY(sn_explain_change(&t->e, stack, t->p->permutations, changed));
+		if (i < t->p->adversaries) SN_TRY(sn_explain_attack(&t->e, stack, t->p, changed));
+	}
+	return SN_OK;
 }
 
 static sn_status take_texts(tests *t)
 {
-	SN_NEW(t->rolled, t->arena, double *, t->texts.n);
-	SN_NEW(t->changed, t->arena, sn_changed, (int64_t)t->texts.n * t->e.n_chosen);
-	SN_TRY(open_rankings(t));
-	SN_TRY(sn_attn_each(t->e.ctx, t->e.model, &t->texts, SN_ATTN_SELF, take_rollout, t));
 	sn_mark mark = sn_arena_mark(t->e.arena);
 	for (int32_t i = 0; i < t->texts.n; i++) {
 		sn_progress(t->e.ctx, "texts", i, t->texts.n);
@@ -298,7 +249,7 @@ static sn_status take_texts(tests *t)
 
 typedef struct mean_tau { sn_ratio tau; double significant; int64_t n; } mean_tau;
 
-static mean_tau mean_of(const tests *t, const ranking *r)
+static mean_tau mean_of(const tests *t, const sn_ranking *r)
 {
 	mean_tau m = { sn_ratio_within(sn_ratio_of(r->tau, NULL, t->texts.n, 1, 0.95), -1, 1), 0, 0 };
 	for (int32_t i = 0; i < t->texts.n; i++) {
@@ -310,130 +261,145 @@ static mean_tau mean_of(const tests *t, const ranking *r)
 	return m;
 }
 
-static sn_status add_control(const tests *t, const char *name, const ranking *r)
+static sn_status add_control(const tests *t, const found *f, const char *name, const sn_ranking *r)
 {
 	mean_tau m = mean_of(t, r);
-	return SN_ADD(t->out, CONTROLS, sn_text(name), sn_int(m.n), sn_num(m.tau.value), sn_num(m.tau.low),
-				  sn_num(m.tau.high), sn_num(m.significant));
+	return SN_ADD(t->out, CONTROLS, sn_text(name), sn_text(f->of->name), sn_int(m.n), sn_num(m.tau.value),
+	              sn_num(m.tau.low), sn_num(m.tau.high), sn_num(m.significant));
 }
 
-static sn_status add_agreement(const tests *t)
+static sn_status add_agreement(const tests *t, const found *f)
 {
 	static const char *const with[] = { "leave-one-out", "gradient" };
-	double control = mean_of(t, &t->control).tau.value;
-	for (int l = 0; l < t->e.info->n_layer; l++)
-		for (int w = 0; w < WITHS; w++) {
-			mean_tau m = mean_of(t, &t->layer[w][l]);
-			SN_TRY(SN_ADD(t->out, AGREEMENT, sn_int(l), sn_text(with[w]), sn_int(m.n), sn_num(m.tau.value),
-			              sn_num(m.tau.low), sn_num(m.tau.high), sn_num(control), sn_num(m.significant)));
+	const sn_explain_ranks *r = &f->ranks;
+	double control = mean_of(t, &r->control).tau.value;
+	for (int l = 0; l < f->of->n_layer; l++)
+		for (int w = 0; w < SN_TRUTHS; w++) {
+			mean_tau m = mean_of(t, &r->layer[w][l]);
+			SN_TRY(SN_ADD(t->out, AGREEMENT, sn_int(l), sn_text(with[w]), sn_text(f->of->name), sn_int(m.n),
+			              sn_num(m.tau.value), sn_num(m.tau.low), sn_num(m.tau.high), sn_num(control),
+			              sn_num(m.significant)));
 		}
-	for (int i = 0; i < t->e.info->n_layer * t->e.info->n_head; i++) {
-		sn_ratio tau = mean_of(t, &t->head[i]).tau;
-		SN_TRY(SN_ADD(t->out, HEADS, sn_int(i / t->e.info->n_head), sn_int(i % t->e.info->n_head), sn_num(tau.value),
-		              sn_num(tau.low), sn_num(tau.high)));
+	for (int i = 0; i < f->of->n_layer * f->of->n_head; i++) {
+		sn_ratio tau = mean_of(t, &r->head[i]).tau;
+		SN_TRY(SN_ADD(t->out, HEADS, sn_int(i / f->of->n_head), sn_int(i % f->of->n_head), sn_text(f->of->name),
+		              sn_num(tau.value), sn_num(tau.low), sn_num(tau.high)));
 	}
-	SN_TRY(add_control(t, "gradient with leave-one-out", &t->control));
-	SN_TRY(add_control(t, "rollout with leave-one-out", &t->rollout[WITH_LOO]));
-	return add_control(t, "rollout with gradient", &t->rollout[WITH_GRADIENT]);
+	if (!r->rolled) return SN_OK;   /* cross-attention: the encoder's tokens again */
+	SN_TRY(add_control(t, f, "gradient with leave-one-out", &r->control));
+	SN_TRY(add_control(t, f, "rollout with leave-one-out", &r->rollout[SN_TRUTH_LOO]));
+	return add_control(t, f, "rollout with gradient", &r->rollout[SN_TRUTH_GRADIENT]);
 }
 
 /* The mean over texts of a member of sn_changed, in one chosen layer. */
-static sn_ratio mean_change(const tests *t, int c, size_t member)
+static sn_ratio mean_change(const tests *t, const found *f, int c, size_t member)
 {
-	const double *first = (const double *)((const char *)&t->changed[c] + member);
-	return sn_ratio_of(first, NULL, t->texts.n, t->e.n_chosen * (int64_t)(sizeof(sn_changed) / sizeof(double)), 0.95);
+	const double *first = (const double *)((const char *)&f->changed[c] + member);
+	return sn_ratio_of(first, NULL, t->texts.n, f->n_chosen * (int64_t)(sizeof(sn_changed) / sizeof(double)), 0.95);
 }
 
-#define MEAN(t, c, member) mean_change(t, c, offsetof(sn_changed, member))
+#define MEAN(member) mean_change(t, f, c, offsetof(sn_changed, member))
 
-static sn_status add_changes(const tests *t, int c)
+static sn_status add_changes(const tests *t, const found *f, int c)
 {
-	sn_ratio permuted = sn_ratio_within(MEAN(t, c, permuted), 0, 1),
-			 uniform = sn_ratio_within(MEAN(t, c, uniform), 0, 1);
-	sn_ratio adversary = sn_ratio_within(MEAN(t, c, adversary), 0, log(2)), gap = MEAN(t, c, js_gap);
+	sn_ratio permuted = sn_ratio_within(MEAN(permuted), 0, 1), uniform = sn_ratio_within(MEAN(uniform), 0, 1);
+	sn_ratio adversary = sn_ratio_within(MEAN(adversary), 0, log(2)), gap = MEAN(js_gap);
 	int64_t flips[2][2] = { { 0 } };
 	for (int32_t i = 0; i < t->texts.n; i++) {
-		const sn_changed *x = &t->changed[(int64_t)i * t->e.n_chosen + c];
+		const sn_changed *x = &f->changed[(int64_t)i * f->n_chosen + c];
 		if (!isnan(x->js_gap)) flips[x->flips_top][x->flips_random]++;
 	}
-	SN_TRY(SN_ADD(t->out, CHANGED, sn_int(t->e.chosen[c]), sn_num(permuted.value), sn_num(permuted.low),
-	              sn_num(permuted.high), sn_num(uniform.value), sn_num(uniform.low), sn_num(uniform.high),
-	              sn_num(adversary.value), sn_num(adversary.low), sn_num(adversary.high), sn_num(log(2)),
-	              sn_num(MEAN(t, c, adversary_tvd).value), sn_num(MEAN(t, c, most).value), sn_int(t->texts.n)));
-	return SN_ADD(t->out, SINGLE, sn_int(t->e.chosen[c]), sn_num(gap.value), sn_num(gap.low), sn_num(gap.high),
-	              sn_int(flips[1][1]), sn_int(flips[1][0]), sn_int(flips[0][1]), sn_int(flips[0][0]));
+	SN_TRY(SN_ADD(t->out, CHANGED, sn_int(f->chosen[c]), sn_text(f->of->name), sn_num(permuted.value),
+	              sn_num(permuted.low), sn_num(permuted.high), sn_num(uniform.value), sn_num(uniform.low),
+	              sn_num(uniform.high), sn_num(adversary.value), sn_num(adversary.low), sn_num(adversary.high),
+	              sn_num(log(2)), sn_num(MEAN(adversary_tvd).value), sn_num(MEAN(most).value), sn_int(t->texts.n)));
+	return SN_ADD(t->out, SINGLE, sn_int(f->chosen[c]), sn_text(f->of->name), sn_num(gap.value), sn_num(gap.low),
+	              sn_num(gap.high), sn_int(flips[1][1]), sn_int(flips[1][0]), sn_int(flips[0][1]),
+	              sn_int(flips[0][0]));
 }
 
-static sn_status add_erasure(const tests *t, int c)
+static sn_status add_erasure(const tests *t, const found *f, int c)
 {
 	static const char *const name[] = { "attention", "gradient", "attention x gradient", "random" };
 	for (int o = 0; o < SN_ERASURES; o++) {
-		sn_ratio r =
-			sn_ratio_within(mean_change(t, c, offsetof(sn_changed, removed) + (size_t)o * sizeof(double)), 0, 1);
+		size_t member = offsetof(sn_changed, removed) + (size_t)o * sizeof(double);
+		sn_ratio r = sn_ratio_within(mean_change(t, f, c, member), 0, 1);
 		double never = 0;
-		for (int32_t i = 0; i < t->texts.n; i++) never += !t->changed[(int64_t)i * t->e.n_chosen + c].flipped[o];
-		SN_TRY(SN_ADD(t->out, ERASURE, sn_int(t->e.chosen[c]), sn_text(name[o]), sn_num(r.value), sn_num(r.low),
-		              sn_num(r.high), sn_num(never / t->texts.n)));
+		for (int32_t i = 0; i < t->texts.n; i++) never += !f->changed[(int64_t)i * f->n_chosen + c].flipped[o];
+		SN_TRY(SN_ADD(t->out, ERASURE, sn_int(f->chosen[c]), sn_text(name[o]), sn_text(f->of->name), sn_num(r.value),
+		              sn_num(r.low), sn_num(r.high), sn_num(never / t->texts.n)));
 	}
 	return SN_OK;
 }
 
-enum { TAU_CELL = 3, PERMUTED_CELL = 1, UNIFORM_CELL = 4, ADVERSARY_CELL = 7 };
-
-static sn_status say(const tests *t)
+/* The first of a table's rows [from, end), every step-th, that has the largest value in a cell; NULL: none has one. */
+static const sn_value *largest(const tests *t, int table, int64_t from, int64_t step, int cell)
 {
-	const sn_value *best = NULL, *most = NULL;
-	sn_ratio control = mean_of(t, &t->control).tau;
-	for (int64_t i = 0; i < sn_result_rows(t->out, AGREEMENT); i += WITHS) {
-		const sn_value *row = sn_result_row(t->out, AGREEMENT, i);
-		if (!isnan(row[TAU_CELL].f) && (!best || row[TAU_CELL].f > best[TAU_CELL].f)) best = row;
+	const sn_value *best = NULL;
+	for (int64_t i = from; i < sn_result_rows(t->out, table); i += step) {
+		const sn_value *row = sn_result_row(t->out, table, i);
+		if (!isnan(row[cell].f) && (!best || row[cell].f > best[cell].f)) best = row;
 	}
-	for (int64_t i = 0; i < sn_result_rows(t->out, CHANGED); i++) {
-		const sn_value *row = sn_result_row(t->out, CHANGED, i);
-		if (!most || row[PERMUTED_CELL].f > most[PERMUTED_CELL].f) most = row;
-	}
+	return best;
+}
+
+enum { TAU_CELL = 4, PERMUTED_CELL = 2, UNIFORM_CELL = 5 };
+
+/* agreement, changed: the stack's first rows in these tables, which are its last too. */
+static sn_status say(const tests *t, const found *f, int64_t agreement, int64_t changed)
+{
+	const sn_value *best = largest(t, AGREEMENT, agreement, SN_TRUTHS, TAU_CELL),
+				   *most = largest(t, CHANGED, changed, 1, PERMUTED_CELL);
+	const char *of = t->stacks.n > 1 ? " of stack " : "", *name = t->stacks.n > 1 ? f->of->name : "";
+	sn_ratio control = mean_of(t, &f->ranks.control).tau;
 	if (best)
 		SN_TRY(sn_result_say(t->out,
-							 "Attention ranks tokens as leaving them out does by tau %.2f [%.2f, %.2f] at best (layer "
-							 "%lld, the best of all, so a little flattering); gradient and leave-one-out agree by %.2f "
-							 "[%.2f, %.2f]. %d texts.",
-							 best[TAU_CELL].f, best[TAU_CELL + 1].f, best[TAU_CELL + 2].f, (long long)best[0].i,
-							 control.value, control.low, control.high, t->texts.n));
+							 "Attention%s%s ranks tokens as leaving them out does by tau %.2f [%.2f, %.2f] at best "
+							 "(layer %lld, the best of all, so a little flattering); gradient and leave-one-out agree "
+							 "by %.2f [%.2f, %.2f]. %d texts.",
+							 of, name, best[TAU_CELL].f, best[TAU_CELL + 1].f, best[TAU_CELL + 2].f,
+							 (long long)best[0].i, control.value, control.low, control.high, t->texts.n));
 	else
-		SN_TRY(sn_result_limit(t->out, "The texts are too short to rank their tokens."));
-	SN_TRY(sn_result_say(t->out,
-						 "Permuting one layer's attention moves the prediction most in layer %lld: total variation "
+		SN_TRY(sn_result_limit(t->out, "The texts%s%s are too short to rank their tokens.", of, name));
+	return sn_result_say(t->out,
+						 "Permuting one layer's attention%s%s moves the prediction most in layer %lld: total variation "
 						 "%.3f (uniform attention there: %.3f).",
-						 (long long)most[0].i, most[PERMUTED_CELL].f, most[UNIFORM_CELL].f));
-	SN_TRY(sn_result_limit(t->out,
-						   "One layer is changed at a time, at the predicting place; later layers are computed anew. "
-						   "Leaving a token out moves later ones up."));
-	return sn_result_limit(t->out,
-						   "Tests that train models anew (Wiegreffe & Pinter 2019: adversaries in training, seeds, "
-						   "guides) are not among these; uniform attention is their untrained baseline.");
+						 of, name, (long long)most[0].i, most[PERMUTED_CELL].f, most[UNIFORM_CELL].f);
 }
 
 static sn_status report(const tests *t)
 {
-	SN_TRY(add_agreement(t));
-	for (int c = 0; c < t->e.n_chosen; c++) {
-		SN_TRY(add_changes(t, c));
-		SN_TRY(add_erasure(t, c));
+	for (int s = 0; s < t->stacks.n; s++) {
+		const found *f = &t->found[s];
+		int64_t agreement = sn_result_rows(t->out, AGREEMENT), changed = sn_result_rows(t->out, CHANGED);
+		SN_TRY(add_agreement(t, f));
+		for (int c = 0; c < f->n_chosen; c++) {
+			SN_TRY(add_changes(t, f, c));
+			SN_TRY(add_erasure(t, f, c));
+		}
+		SN_TRY(say(t, f, agreement, changed));
 	}
-	return say(t);
+	SN_TRY(sn_result_limit(t->out,
+						   "One layer is changed at a time, at the predicting place%s; later layers are computed anew. "
+						   "Leaving a token out moves later ones up.",
+						   t->stacks.n > 1 ? " (the encoder's: at all its places)" : ""));
+	return sn_result_limit(t->out,
+						   "Tests that train models anew (Wiegreffe & Pinter 2019: adversaries in training, seeds, "
+						   "guides) are not among these; uniform attention is their untrained baseline.");
 }
 
 /* ---- the run ---- */
 
 static sn_status run_in(tests *t, const sn_input *in)
 {
-	sn_attn_query query = { .column = t->p->column, .limit = t->p->limit };
+	sn_attn_query query = { .column = t->p->column, .source = t->p->source, .target = t->p->target,
+		                    .limit = t->p->limit };
 	const sn_model_info *info = t->e.info = sn_model_get_info(t->e.model);
-	if (info->n_layer_encoder || !info->has_logits)
-		return sn_fail(t->e.ctx, SN_EARG, "%s %s; these tests take decoders and masked models", info->path,
-		               info->has_logits ? "is an encoder-decoder" : "has no language-model head");
+	if (!info->has_logits)
+		return sn_fail(t->e.ctx, SN_EARG, "%s has no language-model head: there is no prediction to explain",
+		               info->path);
 	SN_TRY(sn_attn_read(&t->texts, t->e.ctx, t->e.model, in->data[0], &query, t->arena));
-	SN_TRY(choose_layers(t));
+	SN_TRY(open_found(t));
 	SN_TRY(take_texts(t));
 	return report(t);
 }
@@ -460,7 +426,9 @@ const sn_method sn_method_attention_explanation_tests = {
 		"out and with gradients (Kendall's tau, beside how well these two agree), permuted, made uniform, replaced by "
 		"an "
 		"adversary's that leaves the prediction within epsilon, and erased key by key in order of attention, gradient, "
-		"their product and at random. Changed attention is imposed after encoding: the values stay.",
+		"their product and at random. Changed attention is imposed after encoding: the values stay. Encoder-decoders "
+		"(columns source and target) continue their target: the decoder's attention to itself and to the source at "
+		"that place, and the encoder's at all its places, each in turn.",
 	.cite = "Jain & Wallace 2019; Wiegreffe & Pinter 2019; Serrano & Smith 2019; Abnar & Zuidema 2020",
 	.example = "sonde attention explanation-tests --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data texts.txt",
 	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,

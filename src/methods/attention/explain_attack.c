@@ -7,12 +7,13 @@
 
 static const double first_step = 0.3, last_step = 0.03;
 
-/* Rows: n_chosen x starts, each with weights softmax(theta) for every head. */
+/* Rows: n_chosen x starts, each with weights softmax(theta) for every line: a head, a query. */
 typedef struct attack {
 	const sn_explained *e;
+	const sn_explained_stack *s;
 	const sn_explain_param *p;
 	int32_t rows;
-	int64_t size, d;             /* of a row's weights, of z */
+	int64_t size, d, lines;      /* of a row's weights, of z; heads x queries */
 	double *own;                 /* [n_chosen][size] the model's */
 	double *theta, *a, *g;       /* [rows][size]; g: the derivative of what is minimised by theta */
 	float *z, *slope;            /* [rows][d] and the derivative of KL by it */
@@ -31,7 +32,8 @@ static void begin(attack *k)
 	static const double noise[] = { 0.1, 1, 3 };
 	for (int32_t r = 0; r < k->rows; r++) {
 		int start = (int)(r % k->p->starts);
-		sn_rng rng = sn_rng_make(sn_ctx_seed(k->e->ctx), START + ((uint64_t)k->e->number << 20) + (uint64_t)r);
+		sn_rng rng = sn_rng_make(sn_ctx_seed(k->e->ctx), START + ((uint64_t)k->e->number << 20) + (uint64_t)r +
+		                         ((uint64_t)k->s->of->kind << 56));
 		for (int64_t i = 0; i < k->size; i++)
 			k->theta[r * k->size + i] = log(k->own[layer_of(k, r) * k->size + i] + 1e-6) +
 				noise[start % SN_COUNT(noise)] * sn_rng_normal(&rng);
@@ -40,39 +42,37 @@ static void begin(attack *k)
 
 static void to_weights(attack *k)
 {
-	int32_t n = k->e->n_key;
-	for (int64_t h = 0; h < (int64_t)k->rows * k->e->info->n_head; h++) {
+	int32_t n = k->s->n_key;
+	for (int64_t h = 0; h < k->rows * k->lines; h++) {
 		const double *t = k->theta + h * n;
 		double most = t[0], sum = 0, *a = k->a + h * n;
 		for (int32_t i = 1; i < n; i++) most = fmax(most, t[i]);
 		for (int32_t i = 0; i < n; i++) sum += a[i] = exp(t[i] - most);
 		for (int32_t i = 0; i < n; i++) a[i] /= sum;
 	}
-	for (int32_t r = 0; r < k->rows; r++) sn_explain_mix(k->e, layer_of(k, r), k->a + r * k->size, k->z + r * k->d);
+	for (int32_t r = 0; r < k->rows; r++) sn_explain_mix(k->s, layer_of(k, r), k->a + r * k->size, k->z + r * k->d);
 }
 
-/* Mean over heads of the divergence from the model's weights, nats. */
+/* Mean over lines of the divergence from the model's weights, nats. */
 static double divergence(const attack *k, int32_t row)
 {
 	double sum = 0;
-	int32_t n = k->e->n_key;
-	for (int h = 0; h < k->e->info->n_head; h++)
-		sum += sn_jensen_shannon(k->own + layer_of(k, row) * k->size + (int64_t)h * n,
-		                         k->a + row * k->size + (int64_t)h * n, n);
-	return sum / k->e->info->n_head;
+	int32_t n = k->s->n_key;
+	for (int64_t line = 0; line < k->lines; line++)
+		sum += sn_jensen_shannon(k->own + layer_of(k, row) * k->size + line * n, k->a + row * k->size + line * n, n);
+	return sum / (double)k->lines;
 }
 
-/* Derivative by one head's weights of what is minimised: KL where the prediction has moved too far, -JSD otherwise. */
-static void weight_slope(const attack *k, int32_t row, int h, double *out)
+/* Derivative by one line's weights of what is minimised: KL where the prediction has moved too far, -JSD otherwise. */
+static void weight_slope(const attack *k, int32_t row, int64_t line, double *out)
 {
-	const sn_explained *e = k->e;
-	int32_t n = e->n_key;
-	int d = e->info->d_head, kv = h / (e->info->n_head / e->info->n_kv_head);
-	int64_t width = (int64_t)e->info->n_kv_head * d;
-	const double *own = k->own + layer_of(k, row) * k->size + (int64_t)h * n,
-				 *a = k->a + row * k->size + (int64_t)h * n;
-	const float *value = e->value + (int64_t)layer_of(k, row) * n * width + kv * d;
-	const float *slope = k->slope + row * k->d + h * d;
+	const sn_explained_stack *s = k->s;
+	int32_t n = s->n_key;
+	int h = (int)(line / s->n_query), d = s->of->d_head, kv = h / (s->of->n_head / s->of->n_kv_head);
+	int64_t width = (int64_t)s->of->n_kv_head * d;
+	const double *own = k->own + layer_of(k, row) * k->size + line * n, *a = k->a + row * k->size + line * n;
+	const float *value = s->value + (int64_t)layer_of(k, row) * n * width + kv * d;
+	const float *slope = k->slope + row * k->d + (line % s->n_query) * sn_explain_width(s) + h * d;
 	bool far = !(k->got.tvd[row] <= k->p->epsilon);
 	for (int32_t i = 0; i < n; i++) {
 		out[i] = far ? 0 : -log(2 * a[i] / (a[i] + own[i]) + 1e-300) / 2;
@@ -84,18 +84,18 @@ static void weight_slope(const attack *k, int32_t row, int h, double *out)
  * that falls as the search goes on. */
 static void descend(attack *k, int64_t step, double *slope)
 {
-	int32_t n = k->e->n_key;
+	int32_t n = k->s->n_key;
 	double done = (double)(step - 1) / (double)k->p->steps, size = first_step * pow(last_step / first_step, done);
 	for (int32_t r = 0; r < k->rows; r++) {
 		double square = 0, *g = k->g + r * k->size, *theta = k->theta + r * k->size;
-		for (int h = 0; h < k->e->info->n_head; h++) {
-			const double *a = k->a + r * k->size + (int64_t)h * n;
+		for (int64_t line = 0; line < k->lines; line++) {
+			const double *a = k->a + r * k->size + line * n;
 			double mean = 0;
-			weight_slope(k, r, h, slope);
+			weight_slope(k, r, line, slope);
 			for (int32_t i = 0; i < n; i++) mean += a[i] * slope[i];
 			for (int32_t i = 0; i < n; i++) {
-				g[(int64_t)h * n + i] = a[i] * (slope[i] - mean);
-				square += g[(int64_t)h * n + i] * g[(int64_t)h * n + i];
+				g[line * n + i] = a[i] * (slope[i] - mean);
+				square += g[line * n + i] * g[line * n + i];
 			}
 		}
 		double scale = square > 0 ? size / sqrt(square / (double)k->size) : 0;
@@ -135,10 +135,10 @@ static sn_status polish(attack *k, sn_changed *out)
 			double share = (low[r] + high[r]) / 2;
 			for (int64_t i = r * k->size; i < (r + 1) * k->size; i++)
 				k->a[i] = (1 - share) * k->own[layer[r] * k->size + i % k->size] + share * far[i];
-			sn_explain_mix(k->e, layer[r], k->a + r * k->size, k->z + r * k->d);
+			sn_explain_mix(k->s, layer[r], k->a + r * k->size, k->z + r * k->d);
 		}
 		sn_mark mark = sn_arena_mark(k->e->arena);
-		SN_TRY(sn_explain_variants(k->e, k->rows, layer, k->z, &k->got));
+		SN_TRY(sn_explain_variants(k->e, k->s, k->rows, layer, k->z, &k->got));
 		take_best(k, out);
 		for (int32_t r = 0; r < k->rows; r++)
 			*(k->got.tvd[r] <= k->p->epsilon ? &low[r] : &high[r]) = (low[r] + high[r]) / 2;
@@ -158,7 +158,7 @@ static sn_status make_plan(attack *k)
 	sn_keep *keep;
 	sn_goal *goal;
 	int32_t *ref;
-	SN_TRY(sn_explain_rows(e, k->rows, true, &k->batch));
+	SN_TRY(sn_explain_rows(e, k->s, k->rows, true, &k->batch));
 	SN_NEW(edit, e->arena, sn_edit, k->rows);
 	SN_NEW(src, e->arena, sn_tensor, k->rows);
 	SN_NEW(tap, e->arena, sn_tap, k->rows + 1);
@@ -166,12 +166,13 @@ static sn_status make_plan(attack *k)
 	SN_NEW(goal, e->arena, sn_goal, 1);
 	SN_NEW(ref, e->arena, int32_t, k->rows + 1);
 	for (int32_t r = 0; r < k->rows; r++) {
-		sn_site z = { .kind = SN_SITE_Z, .layer = (int16_t)e->chosen[layer_of(k, r)] };
-		sn_where place = { .sel = SN_AT, .arg = e->place, .row0 = r + 1, .n_row = 1 };
-		src[r] = sn_tensor_f32(k->z + r * k->d, -1, k->d);
-		keep[r] = (sn_keep){ k->slope + r * k->d, 1, k->d };
-		edit[r] = (sn_edit){ .op = SN_OP_SET, .at = z, .where = place, .src = &src[r] };
-		tap[r] = (sn_tap){ .at = z, .where = place, .what = SN_GRAD, .sink = &sn_sink_keep, .state = &keep[r] };
+		int64_t d = sn_explain_width(k->s);
+		sn_site z = sn_attn_z(k->s->of, k->s->chosen[layer_of(k, r)], -1);
+		sn_where at = sn_explain_queries(k->s, r + 1, 1);
+		src[r] = sn_tensor_f32(k->z + r * k->d, k->s->n_query, d);
+		keep[r] = (sn_keep){ k->slope + r * k->d, k->s->n_query, d };
+		edit[r] = (sn_edit){ .op = SN_OP_SET, .at = z, .where = at, .src = &src[r] };
+		tap[r] = (sn_tap){ .at = z, .where = at, .what = SN_GRAD, .sink = &sn_sink_keep, .state = &keep[r] };
 	}
 	sn_where places = { .sel = SN_AT, .arg = e->place, .row0 = 1, .n_row = k->rows };
 	*goal = (sn_goal){ .metric = SN_KL, .where = places, .ref_row = ref };
@@ -185,7 +186,7 @@ static sn_status open_attack(attack *k)
 {
 	sn_arena *arena = k->e->arena;
 	int64_t n = k->rows * k->size;
-	SN_NEW(k->own, arena, double, k->e->n_chosen * k->size);
+	SN_NEW(k->own, arena, double, k->s->n_chosen * k->size);
 	SN_NEW(k->theta, arena, double, n);
 	SN_NEW(k->a, arena, double, n);
 	SN_NEW(k->g, arena, double, n);
@@ -194,21 +195,19 @@ static sn_status open_attack(attack *k)
 	SN_NEW(k->got.tvd, arena, double, k->rows);
 	SN_NEW(k->got.js, arena, double, k->rows);
 	SN_NEW(k->got.top, arena, int32_t, k->rows);
-	for (int c = 0; c < k->e->n_chosen; c++) sn_explain_pattern(k->e, c, k->own + c * k->size);
+	for (int c = 0; c < k->s->n_chosen; c++) sn_explain_pattern(k->s, c, k->own + c * k->size);
 	return make_plan(k);
 }
 
-sn_status sn_explain_attack(const sn_explained *e, const sn_explain_param *p, sn_changed *out)
+sn_status sn_explain_attack(const sn_explained *e, const sn_explained_stack *s, const sn_explain_param *p,
+                            sn_changed *out)
 {
-	attack k = { .e = e,
-				 .p = p,
-				 .rows = (int32_t)(e->n_chosen * p->starts),
-				 .size = (int64_t)e->info->n_head * e->n_key,
-				 .d = (int64_t)e->info->n_head * e->info->d_head };
+	attack k = { .e = e, .s = s, .p = p, .rows = (int32_t)(s->n_chosen * p->starts), .size = sn_explain_size(s),
+		         .d = s->n_query * sn_explain_width(s), .lines = (int64_t)s->of->n_head * s->n_query };
 	double *score, *slope;
 	SN_TRY(open_attack(&k));
 	SN_NEW(score, e->arena, double, k.rows + 1);
-	SN_NEW(slope, e->arena, double, e->n_key);
+	SN_NEW(slope, e->arena, double, s->n_key);
 	begin(&k);
 	for (int64_t step = 1; step <= p->steps; step++) {
 		SN_TRY(sn_poll(e->ctx));

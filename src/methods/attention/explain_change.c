@@ -10,9 +10,11 @@
 /* Variants of one chosen layer, as they are collected. */
 typedef struct changes {
 	const sn_explained *e;
+	const sn_explained_stack *s;
 	int c;
 	int64_t size, d;         /* of a pattern, of z */
-	double *own, *mean;      /* [n_head][n_key]; [n_key] mean over heads */
+	int64_t lines;           /* heads x queries, each with weights of its own */
+	double *own, *mean;      /* [lines][n_key]; [n_key] mean over lines */
 	double *a;               /* scratch, as own */
 	float *z;
 	int *layer;
@@ -23,33 +25,34 @@ typedef struct changes {
 static void add_variant(changes *k)
 {
 	SN_ASSERT(k->n < k->room);
-	sn_explain_mix(k->e, k->c, k->a, k->z + k->n * k->d);
+	sn_explain_mix(k->s, k->c, k->a, k->z + k->n * k->d);
 	k->layer[k->n++] = k->c;
 }
 
 static void add_permuted(changes *k, int64_t *perm)
 {
-	int32_t n = k->e->n_key;
-	for (int h = 0; h < k->e->info->n_head; h++) {
+	int32_t n = k->s->n_key;
+	for (int64_t h = 0; h < k->lines; h++) {
 		sn_rng_permute(&k->rng, perm, n);
-		for (int32_t i = 0; i < n; i++) k->a[(int64_t)h * n + i] = k->own[(int64_t)h * n + perm[i]];
+		for (int32_t i = 0; i < n; i++) k->a[h * n + i] = k->own[h * n + perm[i]];
 	}
 	add_variant(k);
 }
 
 static void add_uniform(changes *k)
 {
-	for (int64_t i = 0; i < k->size; i++) k->a[i] = 1.0 / k->e->n_key;
+	for (int64_t i = 0; i < k->size; i++) k->a[i] = 1.0 / k->s->n_key;
 	add_variant(k);
 }
 
-/* Without the first n keys of an order, what is left summing to 1 again. A head that has nothing left is uniform. */
+/* Without the first n keys of an order, what is left summing to 1 again. A line that has nothing left is
+ * uniform. */
 static void add_erased(changes *k, const int32_t *order, int32_t n)
 {
-	int32_t keys = k->e->n_key;
+	int32_t keys = k->s->n_key;
 	memcpy(k->a, k->own, (size_t)k->size * sizeof *k->a);
-	for (int h = 0; h < k->e->info->n_head; h++) {
-		double *row = k->a + (int64_t)h * keys, sum = 0;
+	for (int64_t h = 0; h < k->lines; h++) {
+		double *row = k->a + h * keys, sum = 0;
 		for (int32_t i = 0; i < n; i++) row[order[i]] = 0;
 		for (int32_t i = 0; i < keys; i++) sum += row[i];
 		for (int32_t i = n; i < keys; i++) row[order[i]] = sum > 0 ? row[order[i]] / sum : 1.0 / (keys - n);
@@ -75,23 +78,26 @@ static void sort_keys(const double *value, int32_t n, ranked *scratch, int32_t *
 	for (int32_t i = 0; i < n; i++) order[i] = scratch[i].key;
 }
 
-/* d log p(top) / d weight of a key, moved in all heads together. */
+/* d log p(top) / d weight of a key, moved in all lines together. */
 static void slopes(const changes *k, double *out)
 {
-	const sn_explained *e = k->e;
-	int d = e->info->d_head, group = e->info->n_head / e->info->n_kv_head;
-	int64_t width = (int64_t)e->info->n_kv_head * d;
-	const float *value = e->value + (int64_t)k->c * e->n_key * width, *slope = e->slope + k->c * k->d;
-	for (int32_t i = 0; i < e->n_key; i++) {
+	const sn_explained_stack *s = k->s;
+	int d = s->of->d_head, n_head = s->of->n_head, group = n_head / s->of->n_kv_head;
+	int64_t width = (int64_t)s->of->n_kv_head * d;
+	const float *value = s->value + (int64_t)k->c * s->n_key * width, *slope = s->slope + k->c * k->d;
+	for (int32_t i = 0; i < s->n_key; i++) {
 		out[i] = 0;
-		for (int h = 0; h < e->info->n_head; h++)
-			for (int j = 0; j < d; j++) out[i] += (double)slope[h * d + j] * value[i * width + (h / group) * d + j];
+		for (int64_t line = 0; line < k->lines; line++) {
+			int h = (int)(line % n_head);
+			for (int j = 0; j < d; j++)
+				out[i] += (double)slope[line * d + j] * value[i * width + (h / group) * d + j];
+		}
 	}
 }
 
 static sn_status find_orders(changes *k, int32_t *order[SN_ERASURES])
 {
-	int32_t n = k->e->n_key;
+	int32_t n = k->s->n_key;
 	double *slope, *product;
 	int64_t *perm;
 	ranked *scratch;
@@ -122,7 +128,7 @@ static int by_value(const void *a, const void *b)
  * random key other than the heaviest. */
 static sn_status collect(changes *k, int64_t permutations)
 {
-	int32_t n = k->e->n_key, *order[SN_ERASURES];
+	int32_t n = k->s->n_key, *order[SN_ERASURES];
 	int64_t *perm;
 	SN_NEW(perm, k->e->arena, int64_t, n);
 	for (int64_t p = 0; p < permutations; p++) add_permuted(k, perm);
@@ -142,7 +148,7 @@ static sn_status collect(changes *k, int64_t permutations)
 
 static void read_out(const changes *k, int64_t permutations, sn_predicted *got, sn_changed *out)
 {
-	int32_t n = k->e->n_key, at = (int32_t)permutations;
+	int32_t n = k->s->n_key, at = (int32_t)permutations;
 	*out = (sn_changed){ .adversary = NAN, .adversary_tvd = NAN, .js_gap = NAN };
 	for (int32_t i = 0; i < n; i++) out->most = fmax(out->most, k->mean[i]);
 	qsort(got->tvd, (size_t)permutations, sizeof *got->tvd, by_value);
@@ -165,32 +171,34 @@ static void read_out(const changes *k, int64_t permutations, sn_predicted *got, 
 
 enum { DRAW = 0x6a77 };
 
-static sn_status change_layer(const sn_explained *e, int c, int64_t permutations, sn_changed *out)
+static sn_status change_layer(const sn_explained *e, const sn_explained_stack *s, int c, int64_t permutations,
+                              sn_changed *out)
 {
-	changes k = { .e = e, .c = c, .size = (int64_t)e->info->n_head * e->n_key,
-		          .d = (int64_t)e->info->n_head * e->info->d_head };
+	changes k = { .e = e, .s = s, .c = c, .size = sn_explain_size(s), .d = s->n_query * sn_explain_width(s),
+		          .lines = (int64_t)s->of->n_head * s->n_query };
 	sn_predicted got;
-	k.room = (int32_t)permutations + 2 + SN_ERASURES * (e->n_key - 1);
-	k.rng = sn_rng_make(sn_ctx_seed(e->ctx), DRAW + ((uint64_t)e->number << 20) + ((uint64_t)e->chosen[c] << 40));
+	k.room = (int32_t)permutations + 2 + SN_ERASURES * (s->n_key - 1);
+	k.rng = sn_rng_make(sn_ctx_seed(e->ctx), DRAW + ((uint64_t)e->number << 20) + ((uint64_t)s->chosen[c] << 40) +
+	                    ((uint64_t)s->of->kind << 56));
 	SN_NEW(k.own, e->arena, double, k.size);
 	SN_NEW(k.a, e->arena, double, k.size);
-	SN_NEW(k.mean, e->arena, double, e->n_key);
+	SN_NEW(k.mean, e->arena, double, s->n_key);
 	SN_NEW(k.z, e->arena, float, k.room * k.d);
 	SN_NEW(k.layer, e->arena, int, k.room);
-	sn_explain_pattern(e, c, k.own);
-	for (int64_t i = 0; i < k.size; i++) k.mean[i % e->n_key] += k.own[i] / e->info->n_head;
+	sn_explain_pattern(s, c, k.own);
+	for (int64_t i = 0; i < k.size; i++) k.mean[i % s->n_key] += k.own[i] / (double)k.lines;
 	SN_TRY(collect(&k, permutations));
-	SN_TRY(sn_explain_variants(e, k.n, k.layer, k.z, &got));
+	SN_TRY(sn_explain_variants(e, s, k.n, k.layer, k.z, &got));
 	read_out(&k, permutations, &got, out);
 	return SN_OK;
 }
 
-sn_status sn_explain_change(const sn_explained *e, int64_t permutations, sn_changed *out)
+sn_status sn_explain_change(const sn_explained *e, const sn_explained_stack *s, int64_t permutations, sn_changed *out)
 {
-	for (int c = 0; c < e->n_chosen; c++) {
+	for (int c = 0; c < s->n_chosen; c++) {
 		SN_TRY(sn_poll(e->ctx));
 		sn_mark mark = sn_arena_mark(e->arena);
-		SN_TRY(change_layer(e, c, permutations, &out[c]));
+		SN_TRY(change_layer(e, s, c, permutations, &out[c]));
 		sn_arena_reset(e->arena, mark);
 	}
 	return SN_OK;

@@ -4,7 +4,8 @@
 
 static void add(sn_attn_stacks *out, const char *name, sn_attn_kind kind, const sn_shape *shape)
 {
-	out->stack[out->n++] = (sn_attn_stack){ name, kind, shape->n_layer, shape->n_head, shape->d_head, out->n_head };
+	out->stack[out->n++] = (sn_attn_stack){ name, kind, shape->n_layer, shape->n_head, shape->n_kv_head, shape->d_head,
+		                                    out->n_head };
 	out->n_head += shape->n_layer * shape->n_head;
 }
 
@@ -27,9 +28,24 @@ sn_attn_place sn_attn_place_of(const sn_attn_stacks *stacks, int head)
 		                    stack->first + layer * stack->n_head };
 }
 
-sn_site sn_attn_z(const sn_attn_stack *stack, int layer, int head)
+static sn_site site_of(const sn_attn_stack *stack, sn_site_kind own, sn_site_kind cross, int layer, int head)
 {
-	return (sn_site){ .kind = (uint16_t)(stack->kind == SN_ATTN_CROSS ? SN_SITE_CROSS_Z : SN_SITE_Z),
+	return (sn_site){ .kind = (uint16_t)(stack->kind == SN_ATTN_CROSS ? cross : own),
 		              .stack = (uint8_t)(stack->kind == SN_ATTN_ENCODER ? SN_STACK_ENCODER : SN_STACK_ONLY),
 		              .layer = (int16_t)layer, .head = (int16_t)(head + 1) };
+}
+
+sn_site sn_attn_z(const sn_attn_stack *stack, int layer, int head)
+{
+	return site_of(stack, SN_SITE_Z, SN_SITE_CROSS_Z, layer, head);
+}
+
+sn_site sn_attn_weights(const sn_attn_stack *stack, int layer)
+{
+	return site_of(stack, SN_SITE_PATTERN, SN_SITE_CROSS_PATTERN, layer, -1);
+}
+
+sn_site sn_attn_v(const sn_attn_stack *stack, int layer)
+{
+	return site_of(stack, SN_SITE_V, SN_SITE_CROSS_V, layer, -1);
 }
