@@ -64,44 +64,73 @@ const char *sn_result_word(const sn_result *result, const char *english)
 	return result->russian && english ? sn_ru(english) : english;
 }
 
-static sn_status translate_columns(sn_result *r, sn_table *t)
+/* ---- declarations of the result's own ---- */
+
+/* What becomes of a declared table (col NULL) or of one of its columns. */
+typedef void change(const sn_result *r, const void *arg, sn_table *table, sn_col *col);
+
+static sn_status change_columns(sn_result *r, sn_table *t, change *how, const void *arg)
 {
 	sn_col *col;
 	SN_NEW(col, r->arena, sn_col, t->n_col);
 	for (int c = 0; c < t->n_col; c++) {
 		col[c] = t->col[c];
-		col[c].title = sn_result_word(r, col[c].title);
-		col[c].unit = sn_result_word(r, col[c].unit);
+		how(r, arg, t, &col[c]);
 	}
 	t->col = col;
 	return SN_OK;
 }
 
-static sn_status translate_tables(sn_result *r, sn_method *m)
+static sn_status change_tables(sn_result *r, sn_method *m, change *how, const void *arg)
 {
 	sn_table *table;
 	SN_NEW(table, r->arena, sn_table, m->n_table);
 	for (int t = 0; t < m->n_table; t++) {
 		table[t] = m->table[t];
-		table[t].title = sn_result_word(r, table[t].title);
-		table[t].caption = sn_result_word(r, table[t].caption);
-		SN_TRY(translate_columns(r, &table[t]));
+		how(r, arg, &table[t], NULL);
+		SN_TRY(change_columns(r, &table[t], how, arg));
 	}
 	m->table = table;
 	return SN_OK;
 }
 
+static sn_status change_method(sn_result *r, change *how, const void *arg, sn_method **out)
+{
+	SN_NEW(*out, r->arena, sn_method, 1);
+	**out = *r->method;
+	SN_TRY(change_tables(r, *out, how, arg));
+	r->method = *out;
+	return SN_OK;
+}
+
+static void translate(const sn_result *r, const void *arg, sn_table *table, sn_col *col)
+{
+	(void)arg;
+	const char **title = col ? &col->title : &table->title, **more = col ? &col->unit : &table->caption;
+	*title = sn_result_word(r, *title);
+	*more = sn_result_word(r, *more);
+}
+
 sn_status sn_result_in_russian(sn_result *result)
 {
 	sn_method *m;
-	SN_NEW(m, result->arena, sn_method, 1);
-	*m = *result->method;
 	SN_TRY(sn_result_set(result, LANGUAGE, "ru"));
+	SN_TRY(change_method(result, translate, NULL, &m));
 	m->brief = sn_result_word(result, m->brief);
 	m->doc = sn_result_word(result, m->doc);
-	SN_TRY(translate_tables(result, m));
-	result->method = m;
 	return SN_OK;
+}
+
+static void drop_unit(const sn_result *r, const void *unit, sn_table *table, sn_col *col)
+{
+	(void)r, (void)table;
+	if (col && col->unit && strcmp(col->unit, unit) == 0) col->unit = NULL;
+}
+
+sn_status sn_result_without_unit(sn_result *result, const char *unit)
+{
+	sn_method *m;
+	return change_method(result, drop_unit, unit, &m);
 }
 
 /* ---- missing values ---- */

@@ -47,6 +47,8 @@ sn_value sn_value_none(sn_type type);
 /* Turns the texts of the method's declaration (titles, captions, units, help) and those that the report adds into
  * Russian; before rows and lines are added or after. */
 SN_CHECKED sn_status sn_result_in_russian(sn_result *result);
+/* Takes a unit from the columns that declare it: of this result they are pure numbers. */
+SN_CHECKED sn_status sn_result_without_unit(sn_result *result, const char *unit);
 /* Returns a text in the result's language; formats keep their conversions. */
 const char *sn_result_word(const sn_result *result, const char *english) __attribute__((format_arg(2)));
 

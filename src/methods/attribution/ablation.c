@@ -325,15 +325,18 @@ static sn_status say(const ablation *a, sn_result *out, const sn_band *value, co
 		clear += loss[s].sim_low > 0 || loss[s].sim_high < 0;
 		if (isfinite(loss[s].point) && (best < 0 || fabs(loss[s].point) > fabs(loss[best].point))) best = s;
 	}
-	SN_TRY(sn_result_say(out, "f is %.3f nats [%.3f, %.3f] on average over %d texts.", value->point, value->low,
+	bool dot = a->items->n > 0 && a->items->item[0].metric == SN_DOT;
+	const char *unit = dot ? "" : " nats";
+	if (dot) SN_TRY(sn_result_without_unit(out, "nats"));
+	SN_TRY(sn_result_say(out, "f is %.3f%s [%.3f, %.3f] on average over %d texts.", value->point, unit, value->low,
 	                     value->high, (int)a->items->n));
 	bool few = a->items->n < 10;
 	if (few) SN_TRY(sn_result_limit(out, "Bands over %d texts are rough; give at least 10.", (int)a->items->n));
 	if (best < 0) return SN_OK;
 	const char *by = strcmp(a->param->with, "resample") == 0 ? "another text's values"
 		: strcmp(a->param->with, "mean") == 0 ? "their means" : "zeros";
-	SN_TRY(sn_result_say(out, "Replaced by %s, %s costs most: f loses %.3f nats [%.3f, %.3f].", by,
-	                     site_name(a, best, false), loss[best].point, loss[best].sim_low, loss[best].sim_high));
+	SN_TRY(sn_result_say(out, "Replaced by %s, %s costs most: f loses %.3f%s [%.3f, %.3f].", by,
+	                     site_name(a, best, false), loss[best].point, unit, loss[best].sim_low, loss[best].sim_high));
 	if (few) return SN_OK;
 	return sn_result_say(out, "%d of %d sites change f with certainty (bands without 0).", clear, a->n_site);
 }

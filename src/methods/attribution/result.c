@@ -123,9 +123,10 @@ enum { VALUE_CELL = 7, BASELINE_CELL = 8, GAP_CELL = 10 };
 static sn_status say_vectors(sn_result *out, const sn_model *model)
 {
 	sn_pooling how;
+	SN_TRY(sn_result_without_unit(out, "nats"));
 	SN_TRY(sn_model_pooling(sn_result_ctx(out), model, sn_result_arena(out), &how));
 	return sn_result_say(out, "f is the dot product of the text's vector (%s) with the other text's, which has length "
-	                     "1; so are all columns in nats.",
+	                     "1.",
 	                     how == SN_POOL_FIRST ? "its first token's" : "the mean of its tokens'");
 }
 
