@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 sonde=${2:-build/release/sonde}
-commands() { "$sonde" --help | sed -n '/^Commands:/,/^$/p' | sed -nE 's/^  ([a-z]+( [a-z]+)?)  .*/\1/p'; }
+commands() { "$sonde" --help | sed -n '/^Commands:/,/^$/p' | sed -nE 's/^  ([a-z]+( [a-z-]+)?)  .*/\1/p'; }
 # everything but the common options, which are the same everywhere
 own_help() { "$sonde" $1 --help | awk '/^Common options:/ { skip = 1; next } /^[A-Z]/ { skip = 0 } !skip' | cat -s; }
 

@@ -19,7 +19,7 @@ scripts=("$@")
 [ $# -gt 0 ] || scripts=(tiny_llama.py tiny_arch.py real_models.py gguf_dequant.py gguf_split.py torch_files.py tokenizer.py tokenizer_stages.py
 	unicode_newer.py tokenizer_zoo.py tokenizer_variants.py tokenizer_folders.py
 	sentencepiece_models.py sentencepiece_folders.py gemma_tokenizer.py gguf_pre.py stats.py probes.py smollm2.py interchange.py generate.py
-	attention.py
+	attention.py readout.py
 	estimates.py gradients.py lrp.py attribution_captum.py attribution_deeplift.py attribution_ablation.py
 	frequency.py paradigms.py hub.py surprisal.py lens.py)
 for script in "${scripts[@]}"; do

@@ -1,5 +1,5 @@
 /* `sonde attention explanation-tests`: does attention say what the prediction depends on? */
-#include "methods/attention/explain.h"
+#include "methods/attention/explain_readout.h"
 #include "stats/ratio.h"
 
 #include <math.h>
@@ -70,9 +70,78 @@ static const sn_param params[] = {
 	  .type = SN_TYPE_INT,
 	  .off = AT(limit),
 	  .max = 1e15 },
+	{ .name = "label",
+	  .help = "column of classes for which readouts are trained; auto: label if there is one; none: no readouts",
+	  .def = "auto",
+	  .type = SN_TYPE_TEXT,
+	  .off = AT(label) },
+	{ .name = "labelled",
+	  .unit = "rows",
+	  .help = "readouts: only the first rows of the data; 0: all",
+	  .def = "1000",
+	  .type = SN_TYPE_INT,
+	  .off = AT(labelled),
+	  .max = 1e9 },
+	{ .name = "layer",
+	  .help = "readouts: layer whose vectors they read; -1: the last",
+	  .def = "-1",
+	  .type = SN_TYPE_INT,
+	  .off = AT(layer),
+	  .min = -1,
+	  .max = 1e4 },
+	{ .name = "seeds",
+	  .help = "readouts: how many of other seeds",
+	  .def = "5",
+	  .type = SN_TYPE_INT,
+	  .off = AT(seeds),
+	  .max = 1000 },
+	{ .name = "lambdas",
+	  .help = "readouts: trained adversaries, what divergence of weights counts against total variation; "
+			  "comma-separated",
+	  .def = "0,0.001,0.01,0.1,1",
+	  .type = SN_TYPE_TEXT,
+	  .off = AT(lambdas) },
+	{ .name = "attention",
+	  .unit = "units",
+	  .help = "readouts: hidden units of attention",
+	  .def = "32",
+	  .type = SN_TYPE_INT,
+	  .off = AT(attention),
+	  .min = 1,
+	  .max = 4096 },
+	{ .name = "held",
+	  .unit = "share",
+	  .help = "readouts: texts that are held out",
+	  .def = "0.3",
+	  .type = SN_TYPE_FLOAT,
+	  .off = AT(held),
+	  .min = 0.01,
+	  .max = 0.9 },
+	{ .name = "epochs",
+	  .help = "readouts: passes over the training texts",
+	  .def = "20",
+	  .type = SN_TYPE_INT,
+	  .off = AT(epochs),
+	  .min = 1,
+	  .max = 1e5 },
+	{ .name = "batch",
+	  .unit = "texts",
+	  .help = "readouts: texts a step",
+	  .def = "32",
+	  .type = SN_TYPE_INT,
+	  .off = AT(batch),
+	  .min = 1,
+	  .max = 65536 },
+	{ .name = "rate",
+	  .help = "readouts: Adam's step size",
+	  .def = "0.001",
+	  .type = SN_TYPE_FLOAT,
+	  .off = AT(rate),
+	  .min = 1e-8,
+	  .max = 1 },
 };
 
-enum { AGREEMENT, CONTROLS, HEADS, CHANGED, ERASURE, SINGLE };
+enum { AGREEMENT, CONTROLS, HEADS, CHANGED, ERASURE, SINGLE, READOUTS, ADVERSARIES, GUIDE };
 
 #define BOUNDED(name, unit, better, title)                                                                             \
 	{ name, unit, NULL, SN_TYPE_FLOAT, SN_MEASURE, better, title },                                                    \
@@ -171,6 +240,24 @@ static const sn_table tables[] = {
 				 false },
 	[HEADS] = { "heads", "Single heads", head_columns, SN_COUNT(head_columns), SN_VIEW_HEAT,
 				"The same tau with leave-one-out of every head's attention.", true },
+	[READOUTS] = { "readouts", "Readouts with attention, trained anew", sn_readout_columns, SN_READOUT_COLUMNS,
+				   SN_VIEW_TABLE,
+				   "Classifiers of the label with additive attention over one layer's vectors, on texts held out: of "
+				   "several seeds, and with uniform weights. How far they differ from the first (base) in prediction, "
+				   "and in weights (Jensen-Shannon divergence, at most ln 2). 95 % intervals over texts.",
+				   false },
+	[ADVERSARIES] = { "adversaries", "Adversaries trained over all texts", sn_adversary_columns, SN_ADVERSARY_COLUMNS,
+					  SN_VIEW_LINE,
+					  "Readouts trained to predict as the base does with other weights: least total variation - lambda "
+					  "KL(base's weights, own weights), parameters shared by all texts. Dashed: what seeds alone do. "
+					  "Weights that go farther than seeds' while the prediction stays were not needed for it.",
+					  false },
+	[GUIDE] = { "guides", "Weights as guides", sn_guide_columns, SN_GUIDE_COLUMNS, SN_VIEW_TABLE,
+				"Perceptrons that see single embeddings, summed up with frozen weights: uniform; trained along; the "
+				"mean of the model's heads in the layer (of the last place, in encoders of all); the base readout's; "
+				"the adversaries'. Gain: accuracy beside uniform weights, paired. Weights that tell where the evidence "
+				"is help a model that knows of no neighbours.",
+				false },
 };
 
 /* What is found of one stack. */
@@ -189,6 +276,9 @@ typedef struct tests {
 	sn_attn_texts texts;
 	sn_attn_stacks stacks;
 	found found[SN_ATTN_STACKS];
+	const sn_column *label;     /* NULL: no readouts */
+	sn_labelled labelled;
+	sn_lambdas lambdas;
 } tests;
 
 /* ---- running ---- */
@@ -383,9 +473,28 @@ static sn_status report(const tests *t)
 						   "One layer is changed at a time, at the predicting place%s; later layers are computed anew. "
 						   "Leaving a token out moves later ones up.",
 						   t->stacks.n > 1 ? " (the encoder's: at all its places)" : ""));
+	return SN_OK;
+}
+
+/* ---- readouts ---- */
+
+/* Before all else, so that what is asked for wrongly is said at once. */
+static sn_status read_labelled(tests *t, const sn_dataset *data)
+{
+	SN_TRY(sn_labelled_column(t->e.ctx, data, t->p->label, &t->label));
+	SN_TRY(sn_lambdas_read(t->e.ctx, t->p->lambdas, &t->lambdas));
+	if (!t->label) return SN_OK;
+	return sn_labelled_read(&t->labelled, t->e.ctx, t->e.model, data, t->label, t->p, t->arena);
+}
+
+static sn_status train_readouts(const tests *t)
+{
+	if (t->label)
+		return sn_explain_readouts(t->e.ctx, &t->labelled, &t->lambdas, t->p, t->label->name, t->out, READOUTS,
+		                           t->arena);
 	return sn_result_limit(t->out,
-						   "Tests that train models anew (Wiegreffe & Pinter 2019: adversaries in training, seeds, "
-						   "guides) are not among these; uniform attention is their untrained baseline.");
+						   "No readouts were trained (seeds, trained adversaries, guides; Wiegreffe & Pinter 2019): "
+						   "they need a column of classes (--label).");
 }
 
 /* ---- the run ---- */
@@ -398,10 +507,12 @@ static sn_status run_in(tests *t, const sn_input *in)
 	if (!info->has_logits)
 		return sn_fail(t->e.ctx, SN_EARG, "%s has no language-model head: there is no prediction to explain",
 		               info->path);
+	SN_TRY(read_labelled(t, in->data[0]));
 	SN_TRY(sn_attn_read(&t->texts, t->e.ctx, t->e.model, in->data[0], &query, t->arena));
 	SN_TRY(open_found(t));
 	SN_TRY(take_texts(t));
-	return report(t);
+	SN_TRY(report(t));
+	return train_readouts(t);
 }
 
 static sn_status run(sn_ctx *ctx, const sn_input *in, const void *param, sn_result *out)
@@ -422,13 +533,14 @@ const sn_method sn_method_attention_explanation_tests = {
 	.brief = "does attention say what the prediction depends on?",
 	.doc =
 		"At the place where each text is continued (masked models: at the mask) attention is compared with leaving "
-		"tokens "
-		"out and with gradients (Kendall's tau, beside how well these two agree), permuted, made uniform, replaced by "
-		"an "
-		"adversary's that leaves the prediction within epsilon, and erased key by key in order of attention, gradient, "
-		"their product and at random. Changed attention is imposed after encoding: the values stay. Encoder-decoders "
-		"(columns source and target) continue their target: the decoder's attention to itself and to the source at "
-		"that place, and the encoder's at all its places, each in turn.",
+		"tokens out and with gradients (Kendall's tau, beside how well these two agree), permuted, made uniform, "
+		"replaced by an adversary's that leaves the prediction within epsilon, and erased key by key in order of "
+		"attention, gradient, their product and at random. Changed attention is imposed after encoding: the values "
+		"stay. Encoder-decoders (columns source and target) continue their target: the decoder's attention to "
+		"itself and to the source at that place, and the encoder's at all its places, each in turn. Data with a "
+		"column of classes also train readouts with attention over one layer's vectors: how far weights differ "
+		"between seeds, how far adversaries trained over all texts get, and whether weights guide a perceptron "
+		"without context (in the paper models are trained; here the model stays as it is).",
 	.cite = "Jain & Wallace 2019; Wiegreffe & Pinter 2019; Serrano & Smith 2019; Abnar & Zuidema 2020",
 	.example = "sonde attention explanation-tests --model models/SmolLM2-135M-Instruct.Q4_1.gguf --data texts.txt",
 	.needs = SN_NEEDS_MODEL | SN_NEEDS_DATA | SN_NEEDS_TOKENIZER,

@@ -5,9 +5,10 @@
 #include "methods/attention/attention.h"
 
 typedef struct sn_explain_param {
-	const char *column, *source, *target;
+	const char *column, *source, *target, *label, *lambdas;
 	int64_t every, permutations, adversaries, starts, steps, limit;
-	double epsilon;
+	int64_t labelled, layer, seeds, attention, batch, epochs;   /* of readouts */
+	double epsilon, held, rate;
 } sn_explain_param;
 
 /* Tokens whose importance is compared, the players: the text's own, but not the place. */
