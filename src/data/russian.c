@@ -28,6 +28,7 @@ static const sn_ru_text text[] = {
 	{ " To repeat: ", " Повторить: " },
 	{ "The numbers of this figure", "Числа этого рисунка" },
 	{ "holds for any model", "верно для любой модели" },
+	{ "log scale", "логарифмическая шкала" },
 	{ "yes", "да" },
 	{ "no", "нет" },
 	{ "model", "модель" },

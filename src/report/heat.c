@@ -25,6 +25,8 @@ typedef struct heat {
 	int *x, n_x;         /* [n_x] what the panel at hand has across */
 	sn_names names;      /* below */
 	double limit;        /* the scale ends at +-limit or [0, limit] */
+	int n_tick;
+	double tick[SN_MOST_TICKS]; /* of [0, limit] */
 	bool diverging, category;
 	sn_categories words;
 	char hatch[40];
@@ -43,10 +45,10 @@ static void number_scale(heat *h)
 		max = fmax(max, x);
 	}
 	h->diverging = min < -0.05 * max || max <= 0;
-	double tick[SN_MOST_TICKS], low = 0;
+	double low = 0;
 	h->limit = fmax(max, -min);
 	if (!(h->limit > 0)) h->limit = 1;
-	sn_ticks(&low, &h->limit, 6, tick);
+	h->n_tick = sn_ticks(&low, &h->limit, 6, h->tick);
 }
 
 static sn_rgb number_color(const heat *h, double x)
@@ -65,7 +67,7 @@ static void short_number(char *buf, size_t size, double x)
 		sn_format(buf, size, "%s.%02d", minus, (int)lround(100 * a));
 	else if (a < 9.95)
 		sn_format(buf, size, "%s%.1f", minus, a);
-	else if (a < 999.5)
+	else if (a < 9999.5)
 		sn_format(buf, size, "%s%.0f", minus, a);
 	else
 		sn_format(buf, size, "%s%.0e", minus, a);
@@ -176,8 +178,8 @@ static sn_status draw_labels(sn_buf *buf, const heat *h, double y0, sn_arena *ar
 		SN_TRY(sn_axis_label(p, &p->x, h->x[x], arena, &label));
 		sn_svg_name(buf, h->gutter + (x + 0.5) * h->cell, bottom + 2, &h->names, X_SIZE, label);
 	}
-	sn_svg_text(buf, h->gutter + h->n_x * h->cell / 2, bottom + h->names.height + 16, &title,
-				sn_col_title(&p->source.table->col[p->x.col[0]]));
+	SN_TRY(sn_axis_title(p, arena, &label));
+	sn_svg_text(buf, h->gutter + h->n_x * h->cell / 2, bottom + h->names.height + 16, &title, label);
 	return SN_OK;
 }
 
@@ -207,11 +209,14 @@ static void number_legend(sn_buf *buf, const heat *h, double x, double y)
 		sn_color_write(buf, number_color(h, t));
 		sn_buf_puts(buf, "\"/>");
 	}
-	for (int i = 0; i <= 4; i++) {
+	int last = h->n_tick - 1;
+	for (int i = h->diverging ? -last : 0; i <= last; i++) {
 		char text[32];
-		double value = low + (h->limit - low) * i / 4;
+		int side = SN_MAX(i, -i);
+		double value = i < 0 ? -h->tick[side] : h->tick[side];
+		if (h->diverging && side != 0 && side != last && 2 * side != last) continue;
 		sn_format(text, sizeof text, "%s%.4g", value < 0 ? "−" : "", fabs(value));
-		sn_svg_text(buf, x + WIDTH * i / 4.0, y + 22, &words, text);
+		sn_svg_text(buf, x + WIDTH * (value - low) / (h->limit - low), y + 22, &words, text);
 	}
 }
 
@@ -298,10 +303,37 @@ static heat make_heat(const sn_pick *p, const sn_measure *m, double gutter, doub
 	return h;
 }
 
-sn_status sn_draw_heat(sn_buf *buf, const sn_pick *p, sn_arena *arena)
+/* Ends the piece that began at top and begins another at y. */
+static void cut(sn_buf *buf, sn_buf *body, const sn_table *t, double *top, double y)
+{
+	buf->failed |= body->failed;
+	if (body->size == 0 || body->failed) return;
+	sn_svg_open_piece(buf, *top, y - *top, t->title ? t->title : t->name, t->caption);
+	sn_buf_add(buf, body->data, body->size);
+	sn_svg_close(buf);
+	body->size = 0;
+	*top = y;
+}
+
+/* The maps of one measure and its legend, from *y on; with pieces, the last map and the legend are one. */
+static sn_status draw_measure(sn_buf *buf, sn_buf *body, heat *h, bool pieces, double height, double *top, double *y,
+							  sn_arena *arena)
+{
+	const sn_pick *p = h->pick;
+	sn_svg_hatch(body, h->hatch);
+	for (int panel = 0; panel < p->panel.n; panel++, *y += height) {
+		if (pieces && panel) cut(buf, body, p->source.table, top, *y);
+		SN_TRY(draw_map(body, h, panel, *y, arena));
+	}
+	*y += draw_legend(body, h, *y);
+	if (pieces) cut(buf, body, p->source.table, top, *y);
+	return SN_OK;
+}
+
+sn_status sn_draw_heat(sn_buf *buf, const sn_pick *p, bool pieces, sn_arena *arena)
 {
 	const sn_table *t = p->source.table;
-	double gutter, y = 0;
+	double gutter, y = 0, top = 0;
 	sn_names names;
 	sn_buf body = { .ctx = buf->ctx };
 	SN_TRY(label_width(p, arena, &gutter));
@@ -314,10 +346,9 @@ sn_status sn_draw_heat(sn_buf *buf, const sn_pick *p, sn_arena *arena)
 	for (int m = 0; m < p->n_measure && status == SN_OK; m++) {
 		heat h = make_heat(p, &p->measure[m], gutter, cell, x);
 		h.names = names;
-		sn_svg_hatch(&body, h.hatch);
-		for (int panel = 0; panel < p->panel.n && status == SN_OK; panel++, y += map)
-			status = draw_map(&body, &h, panel, y, arena);
-		y += draw_legend(&body, &h, y);
+		status = draw_measure(buf, &body, &h, pieces, map, &top, &y, arena);
 	}
-	return sn_svg_finish(buf, &body, status, y, t);
+	if (!pieces) return sn_svg_finish(buf, &body, status, y, t);
+	sn_buf_free(&body);
+	return status;
 }

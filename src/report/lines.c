@@ -13,6 +13,7 @@ typedef struct panel {
 	int number;
 	double x0, y0, width; /* of the whole panel */
 	sn_scale x, y;
+	bool log; /* y is warped */
 	int n_tick;
 	double tick[SN_MOST_TICKS];
 	char clip[48];
@@ -20,6 +21,10 @@ typedef struct panel {
 } panel;
 
 /* ---- ranges ---- */
+
+static double warped(double x) { return copysign(log10(1 + fabs(x)), x); }
+
+static double place_y(const panel *a, double y) { return sn_scale_at(&a->y, a->log ? warped(y) : y); }
 
 static void widen(double *min, double *max, double x)
 {
@@ -48,6 +53,43 @@ static void value_range(const sn_pick *p, const sn_measure *m, double *min, doub
 	if (high > *max) *max = fmin(high, *max + span / 2);
 }
 
+/* Ranks among a vocabulary, or bits that fall from hundreds to none, lie flat on a linear scale. Finds the smallest
+ * value too. */
+static bool spans_orders(const sn_pick *p, const sn_measure *m, double *smallest)
+{
+	static const double most = 200;
+	double least = INFINITY, size = INFINITY, greatest = 0;
+	bool below = false, above = false;
+	for (int64_t r = 0; r < p->source.n_row; r++) {
+		double x = sn_source_number(&p->source, r, m->col);
+		if (isnan(x)) continue;
+		below |= x < 0;
+		above |= x > 0;
+		least = fmin(least, x);
+		size = fmin(size, fabs(x));
+		greatest = fmax(greatest, fabs(x));
+	}
+	*smallest = least;
+	return greatest >= most && size * most <= greatest && !(below && above);
+}
+
+static void linear_ticks(panel *a, double min, double max)
+{
+	a->n_tick = sn_ticks(&min, &max, 7, a->tick);
+	a->y = (sn_scale){ min, max, a->y0 + TOP + PLOT, a->y0 + TOP };
+}
+
+/* 0 and powers of ten. */
+static void log_ticks(panel *a, double min, double max)
+{
+	a->y = (sn_scale){ warped(min), warped(max), a->y0 + TOP + PLOT, a->y0 + TOP };
+	a->n_tick = 0;
+	for (int e = -9; e <= 9 && a->n_tick < SN_MOST_TICKS; e++) {
+		double tick = e == 0 ? 0 : copysign(pow(10, SN_MAX(e, -e) - 1), e);
+		if (tick >= min && tick <= max) a->tick[a->n_tick++] = tick;
+	}
+}
+
 static bool x_is_number(const sn_pick *p) { return p->source.table->col[p->x.col[0]].type != SN_TYPE_TEXT; }
 
 static double x_value(const sn_pick *p, int x)
@@ -58,10 +100,14 @@ static double x_value(const sn_pick *p, int x)
 static void set_scales(panel *a)
 {
 	const sn_pick *p = a->pick;
-	double min, max;
+	double min, max, least;
 	value_range(p, a->measure, &min, &max);
-	a->n_tick = sn_ticks(&min, &max, 7, a->tick);
-	a->y = (sn_scale){ min, max, a->y0 + TOP + PLOT, a->y0 + TOP };
+	a->log = spans_orders(p, a->measure, &least);
+	if (a->log && least >= 1) min = fmax(min, 1);
+	if (a->log)
+		log_ticks(a, min, max);
+	else
+		linear_ticks(a, min, max);
 	double first = x_value(p, 0), last = x_value(p, p->x.n - 1), room = fmax((last - first) * 0.02, 1e-9);
 	if (p->x.n == 1) room = 0.5;
 	a->x = (sn_scale){ first - room, last + room, a->x0 + LEFT, a->x0 + a->width - RIGHT };
@@ -73,7 +119,7 @@ static void y_axis(sn_buf *buf, const panel *a)
 {
 	static const sn_words words = { 10.5, SN_END, "#555555", NULL };
 	for (int i = 0; i < a->n_tick; i++) {
-		double y = sn_scale_at(&a->y, a->tick[i]);
+		double y = place_y(a, a->tick[i]);
 		bool zero = fabs(a->tick[i]) < 1e-12;
 		sn_svg_line(buf, a->x.from, y, a->x.to, y, zero ? "#888888" : "#e4e4e4", zero ? 1 : 0.8, NULL);
 		char text[32];
@@ -86,6 +132,7 @@ static sn_status x_axis(sn_buf *buf, const panel *a, sn_arena *arena)
 {
 	static const sn_words title = { 11, SN_MIDDLE, NULL, NULL };
 	const sn_pick *p = a->pick;
+	const char *name;
 	int step = a->names.turned ? 1 : SN_MAX(1, (p->x.n + MOST_LABELS - 1) / MOST_LABELS);
 	for (int i = 0; i < p->x.n; i += step) {
 		double x = sn_scale_at(&a->x, x_value(p, i));
@@ -94,8 +141,8 @@ static sn_status x_axis(sn_buf *buf, const panel *a, sn_arena *arena)
 		sn_svg_line(buf, x, a->y.from, x, a->y.from + 4, "#888888", 1, NULL);
 		sn_svg_name(buf, x, a->y.from + 4, &a->names, label_size, label);
 	}
-	sn_svg_text(buf, (a->x.from + a->x.to) / 2, a->y.from + 4 + a->names.height + 16, &title,
-				sn_col_title(&p->source.table->col[p->x.col[0]]));
+	SN_TRY(sn_axis_title(p, arena, &name));
+	sn_svg_text(buf, (a->x.from + a->x.to) / 2, a->y.from + 4 + a->names.height + 16, &title, name);
 	return SN_OK;
 }
 
@@ -112,7 +159,7 @@ static void points(sn_buf *buf, const panel *a, int y, int col, int from, int to
 	for (int i = from; i < to; i++) {
 		int x = back ? from + to - 1 - i : i;
 		sn_buf_format(buf, "%.1f,%.1f ", sn_scale_at(&a->x, x_value(a->pick, x)),
-					  sn_scale_at(&a->y, number_at(a, y, x, col)));
+					  place_y(a, number_at(a, y, x, col)));
 	}
 }
 
@@ -162,7 +209,7 @@ static void markers(sn_buf *buf, const panel *a, int y)
 		double value = number_at(a, y, x, a->measure->col);
 		if (isnan(value)) continue;
 		bool hollow = number_at(a, y, x, a->measure->hatch) > 0;
-		sn_svg_marker_open(buf, sn_scale_at(&a->x, x_value(a->pick, x)), sn_scale_at(&a->y, value), y, hollow);
+		sn_svg_marker_open(buf, sn_scale_at(&a->x, x_value(a->pick, x)), place_y(a, value), y, hollow);
 		sn_svg_row_title(buf, a->pick, a->measure, sn_pick_at(a->pick, a->number, y, x));
 		sn_buf_puts(buf, "</g>\n");
 	}
@@ -211,6 +258,8 @@ static sn_status draw_panel(sn_buf *buf, panel *a, sn_arena *arena)
 	const char *title;
 	set_scales(a);
 	SN_TRY(sn_panel_title(a->pick, a->measure, a->number, arena, &title));
+	const char *log = sn_result_word(a->pick->source.result, "log scale");
+	if (a->log && !(title = sn_arena_format(arena, "%s, %s", title, log))) return SN_ENOMEM;
 	sn_svg_text_cut(buf, a->x0 + 8, a->y0 + 15, a->width - 16, &words, title);
 	y_axis(buf, a);
 	SN_TRY(x_axis(buf, a, arena));

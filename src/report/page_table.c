@@ -125,7 +125,7 @@ static sn_status figure(sn_buf *buf, const sn_result *r, int t, const sn_source 
 	size_t before = buf->size;
 	sn_buf_puts(buf, "<figure>\n");
 	size_t start = buf->size;
-	SN_TRY(sn_report_svg(buf, r, t));
+	SN_TRY(sn_report_figure(buf, r, t));
 	bool drawn = buf->size > start;
 	if (!drawn) {
 		buf->size = before;

@@ -19,6 +19,8 @@ void sn_report_json(sn_buf *buf, const sn_result *result);
 SN_CHECKED sn_status sn_report_html(sn_buf *buf, const sn_result *result);
 /* The figure of a table as one SVG document, or nothing for views without a figure (TABLE, TEXT) and empty tables. */
 SN_CHECKED sn_status sn_report_svg(sn_buf *buf, const sn_result *result, int table);
+/* The same for the page: a document for each map, so that printed pages end between them. */
+SN_CHECKED sn_status sn_report_figure(sn_buf *buf, const sn_result *result, int table);
 
 /* A plain text table: header and cells are borrowed, n_col to a row; numbers (right) are aligned right. */
 void sn_text_table(sn_buf *buf, const char *const *header, const bool *right, int n_col, const char *const *cell,

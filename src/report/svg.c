@@ -37,18 +37,28 @@ int sn_ticks(double *min, double *max, int most, double tick[SN_MOST_TICKS])
 
 /* ---- elements ---- */
 
-void sn_svg_open(sn_buf *buf, double width, double height, const char *name, const char *description)
+static void open_box(sn_buf *buf, double top, double width, double height, const char *name, const char *description)
 {
 	sn_buf_format(buf,
-				  "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
-				  "role=\"img\""
+				  "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 %.0f %.0f %.0f\" width=\"%.0f\" "
+				  "height=\"%.0f\" role=\"img\""
 				  " font-family=\"system-ui, 'DejaVu Sans', Arial, sans-serif\">",
-				  width, height, width, height);
+				  top, width, height, width, height);
 	sn_buf_puts(buf, "<title>");
 	sn_write_xml(buf, name);
 	sn_buf_puts(buf, "</title><desc>");
 	sn_write_xml(buf, description ? description : name);
 	sn_buf_puts(buf, "</desc>\n");
+}
+
+void sn_svg_open(sn_buf *buf, double width, double height, const char *name, const char *description)
+{
+	open_box(buf, 0, width, height, name, description);
+}
+
+void sn_svg_open_piece(sn_buf *buf, double top, double height, const char *name, const char *description)
+{
+	open_box(buf, top, SN_FIGURE_WIDTH, height, name, description);
 }
 
 void sn_svg_close(sn_buf *buf) { sn_buf_puts(buf, "</svg>\n"); }
@@ -190,6 +200,15 @@ sn_status sn_panel_title(const sn_pick *p, const sn_measure *m, int panel, sn_ar
 	return keep(&buf, arena, out);
 }
 
+sn_status sn_axis_title(const sn_pick *p, sn_arena *arena, const char **out)
+{
+	const sn_col *c = &p->source.table->col[p->x.col[0]];
+	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
+	sn_buf_puts(&buf, sn_col_title(c));
+	if (c->unit && c->unit[0]) sn_buf_format(&buf, " (%s)", c->unit);
+	return keep(&buf, arena, out);
+}
+
 sn_status sn_axis_label(const sn_pick *p, const sn_axis *axis, int i, sn_arena *arena, const char **out)
 {
 	sn_buf buf = { .ctx = sn_arena_ctx(arena) };
@@ -227,7 +246,7 @@ void sn_svg_name(sn_buf *buf, double x, double y, const sn_names *names, double 
 	sn_buf_puts(buf, "</g>\n");
 }
 
-sn_status sn_report_svg(sn_buf *buf, const sn_result *result, int table)
+static sn_status draw_table(sn_buf *buf, const sn_result *result, int table, bool pieces)
 {
 	sn_source source = sn_source_of(result, table);
 	sn_arena *arena;
@@ -239,8 +258,18 @@ sn_status sn_report_svg(sn_buf *buf, const sn_result *result, int table)
 	sn_status status = sn_pick_table(&pick, &source, arena);
 	if (status == SN_OK && pick.n_measure && pick.x.n_col)
 		status = view == SN_VIEW_LINE   ? sn_draw_lines(buf, &pick, arena)
-				 : view == SN_VIEW_HEAT ? sn_draw_heat(buf, &pick, arena)
+				 : view == SN_VIEW_HEAT ? sn_draw_heat(buf, &pick, pieces, arena)
 										: sn_draw_bars(buf, &pick, arena);
 	sn_arena_close(arena);
 	return status != SN_OK ? status : buf->failed ? SN_ENOMEM : SN_OK;
+}
+
+sn_status sn_report_svg(sn_buf *buf, const sn_result *result, int table)
+{
+	return draw_table(buf, result, table, false);
+}
+
+sn_status sn_report_figure(sn_buf *buf, const sn_result *result, int table)
+{
+	return draw_table(buf, result, table, true);
 }

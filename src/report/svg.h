@@ -24,6 +24,8 @@ typedef struct sn_words {
 /* Opens the document; name and description are for readers who hear it. */
 void sn_svg_open(sn_buf *buf, double width, double height, const char *name, const char *description);
 void sn_svg_close(sn_buf *buf);
+/* Opens one of several documents that a figure is cut into: what lies from top to top + height. */
+void sn_svg_open_piece(sn_buf *buf, double top, double height, const char *name, const char *description);
 /* Writes a whole document of SN_FIGURE_WIDTH x height around body, whose memory ends; the figure is of table t. Returns
  * status, or SN_ENOMEM where body is short of memory; then nothing is written. */
 SN_CHECKED sn_status sn_svg_finish(sn_buf *buf, sn_buf *body, sn_status status, double height, const sn_table *t);
@@ -53,12 +55,15 @@ void sn_svg_row_title(sn_buf *buf, const sn_pick *pick, const sn_measure *measur
 
 /* The figures of the views; nothing for a table without a measure. */
 SN_CHECKED sn_status sn_draw_lines(sn_buf *buf, const sn_pick *pick, sn_arena *arena);
-SN_CHECKED sn_status sn_draw_heat(sn_buf *buf, const sn_pick *pick, sn_arena *arena);
+/* pieces: each map is a document of its own, so that pages can end between them. */
+SN_CHECKED sn_status sn_draw_heat(sn_buf *buf, const sn_pick *pick, bool pieces, sn_arena *arena);
 SN_CHECKED sn_status sn_draw_bars(sn_buf *buf, const sn_pick *pick, sn_arena *arena);
 
 /* "measure – panel (unit)", or "panel (unit)" where there is but one measure, from arena. */
 SN_CHECKED sn_status sn_panel_title(const sn_pick *pick, const sn_measure *measure, int panel, sn_arena *arena,
 									const char **out);
+/* "column (unit)" of the x axis, from arena. */
+SN_CHECKED sn_status sn_axis_title(const sn_pick *pick, sn_arena *arena, const char **out);
 /* Label of an axis value, from arena. */
 SN_CHECKED sn_status sn_axis_label(const sn_pick *pick, const sn_axis *axis, int i, sn_arena *arena, const char **out);
 

@@ -74,6 +74,12 @@ sn_interval sn_clustered_interval(const sn_clustered *c, double level)
 	return (sn_interval){ mean - half, mean + half };
 }
 
+sn_interval sn_interval_within(sn_interval i, double least, double most)
+{
+	if (isnan(i.low) || isnan(i.high)) return i;
+	return (sn_interval){ fmin(fmax(i.low, least), most), fmin(fmax(i.high, least), most) };
+}
+
 /* A value and where it came from, for sorting. */
 typedef struct ranked {
 	double value;

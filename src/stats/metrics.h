@@ -40,6 +40,8 @@ double sn_clustered_mean(const sn_clustered *c);
 /* Returns the interval of that mean over clusters: of a ratio of sums by its linear part (Cochran 1977, eq. 6.10), with
  * Student's t. NaN, NaN for fewer than two clusters. */
 sn_interval sn_clustered_interval(const sn_clustered *c, double level);
+/* Returns what of an interval the quantity can be at all, as shares in [0, 1]; it covers no less often. NaN stays. */
+sn_interval sn_interval_within(sn_interval interval, double least, double most);
 
 /* Standard normal and Student t: distribution function and its inverse (p in (0, 1), df > 0). Relative error below
  * 1e-10. */

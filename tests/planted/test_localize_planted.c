@@ -165,7 +165,7 @@ static void check_part_floors(const sn_evidence *ev)
 		assert_true(passes ? off > 0.05 : off < 0.02);
 		if (!ev->swaps)
 			assert_true(kept == patched);
-		else if (fabs(kept - (patched - (patched < 0 ? -off : off))) > 1e-9)
+		else if (fabs(kept - (patched < 0 ? fmin(patched + off, 0) : patched - off)) > 1e-9)
 			fail_msg("part %d: %g - %g is not %g", ev->top[i], patched, off, kept);
 	}
 	assert_int_equal(built, 2);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LAYERS = 31, CURVES = 0, HEAT, VERDICTS, BEHAVIOUR, EXAMPLES, CONTROLS, PAIRS, TOKENS, SITES };
+enum { LAYERS = 31, CURVES = 0, HEAT, VERDICTS, BEHAVIOUR, EXAMPLES, CONTROLS, PAIRS, TOKENS, SITES, RANKS };
 static const char *const roles[] = { "subject", "attractor", "last", "other" };
 
 static const sn_col curves[] = {
@@ -68,6 +68,10 @@ static const sn_col tokens[] = {
 	{ .name = "layer", .type = SN_TYPE_INT, .role = SN_DIM },
 	{ .name = "effect", .unit = "nats", .type = SN_TYPE_FLOAT, .role = SN_MEASURE },
 };
+static const sn_col ranks[] = {
+	{ .name = "depth", .unit = "share", .type = SN_TYPE_FLOAT, .role = SN_DIM, .title = "Depth" },
+	{ .name = "rank", .type = SN_TYPE_FLOAT, .role = SN_MEASURE, .better = -1, .title = "Rank" },
+};
 static const sn_table tables[] = {
 	{ .name = "curves",
 	  .title = "Where number is encoded, and where the choice passes",
@@ -108,6 +112,7 @@ static const sn_table tables[] = {
 	  .view = SN_VIEW_HEAT },
 	{ .name = "tokens", .title = "Layer by position", .col = tokens, .n_col = SN_COUNT(tokens), .view = SN_VIEW_HEAT },
 	{ .name = "sites", .title = "Sites", .col = tokens, .n_col = SN_COUNT(tokens), .view = SN_VIEW_LINE },
+	{ .name = "ranks", .title = "Ranks", .col = ranks, .n_col = SN_COUNT(ranks), .view = SN_VIEW_LINE },
 };
 static const sn_param params[] = {
 	{ .name = "effort",
@@ -173,6 +178,7 @@ static sn_status run(sn_ctx *ctx, const sn_input *input, const void *p, sn_resul
 			SN_TRY(SN_ADD(out, SITES, sn_text(name), sn_int(l), sn_num(i * l * 0.9)));
 		}
 	}
+	for (int i = 0; i <= 5; i++) SN_TRY(SN_ADD(out, RANKS, sn_num(i / 5.0), sn_num(pow(10, 5 - i))));
 	SN_TRY(SN_ADD(out, EXAMPLES,
 				  sn_text("Yesterday the keys to the cabinet probably | are / is <script>alert(1)</script>"),
 				  sn_text("mis\nmatch\033[2J\xc2\x9b"), sn_num(2.31)));
@@ -299,6 +305,68 @@ static void figures_are_well_formed_and_say_everything(void **state)
 	sn_result_close(r);
 }
 
+static void assert_near(double x, double want, double tolerance)
+{
+	if (!(fabs(x - want) <= tolerance)) fail_msg("%g is not within %g of %g", x, tolerance, want);
+}
+
+static int count_of(const char *text, const char *what)
+{
+	int n = 0;
+	for (; (text = strstr(text, what)); text++) n++;
+	return n;
+}
+
+/* Numbers over orders of magnitude stand a tick apart for each factor of ten (the first is log10(2) from nothing). */
+static void ranks_have_a_log_scale(void **state)
+{
+	sn_result *r = make(state);
+	sn_buf svg = { .ctx = test_ctx(state) };
+	assert_ok(test_ctx(state), sn_report_svg(&svg, r, RANKS));
+	assert_non_null(strstr(svg.data, ">Rank, log scale<"));
+	assert_non_null(strstr(svg.data, ">Depth (share)<"));
+	double y[6], before = log10(2), whole = log10(100001) - log10(2);
+	const char *at = svg.data;
+	for (int i = 0; i <= 5; i++, at++) {
+		char tick[16];
+		snprintf(tick, sizeof tick, ">%d<", (int)lround(pow(10, i)));
+		assert_non_null(strstr(svg.data, tick));
+		assert_non_null(at = strstr(at, "<g transform=\"translate("));
+		assert_int_equal(sscanf(at, "<g transform=\"translate(%*f %lf", &y[i]), 1);
+	}
+	for (int i = 0; i <= 5; i++)
+		assert_near(y[i] - y[0], (y[5] - y[0]) * (1 - (log10(1 + pow(10, 5 - i)) - before) / whole), 0.11);
+	sn_buf_free(&svg);
+	assert_ok(test_ctx(state), sn_report_svg(&svg, r, CURVES));
+	assert_null(strstr(svg.data, "log scale"));
+	sn_buf_free(&svg);
+	sn_result_close(r);
+}
+
+/* On the page each map is a document, so that paper can end between them; together they are the figure. */
+static void maps_are_cut_for_paper(void **state)
+{
+	sn_result *r = make(state);
+	sn_buf whole = { .ctx = test_ctx(state) }, cut = { .ctx = test_ctx(state) };
+	assert_ok(test_ctx(state), sn_report_svg(&whole, r, HEAT));
+	assert_ok(test_ctx(state), sn_report_figure(&cut, r, HEAT));
+	assert_int_equal(count_of(whole.data, "<svg"), 1);
+	assert_int_equal(count_of(cut.data, "<svg"), 2); /* E and E_sub */
+	double first, from, height, most;
+	assert_int_equal(sscanf(strstr(cut.data, "viewBox="), "viewBox=\"0 %lf 940 %lf", &first, &from), 2);
+	const char *second = strstr(strstr(cut.data, "</svg>"), "viewBox=");
+	assert_int_equal(sscanf(second, "viewBox=\"0 %lf 940 %lf", &first, &height), 2);
+	assert_int_equal(sscanf(strstr(whole.data, "viewBox="), "viewBox=\"0 0 940 %lf", &most), 1);
+	assert_near(first, from, 1);
+	assert_near(first + height, most, 1);
+	static const char *const part[] = { "<rect", "<text", "<g>" };
+	for (int i = 0; i < SN_COUNT(part); i++)
+		assert_int_equal(count_of(cut.data, part[i]), count_of(whole.data, part[i]));
+	sn_buf_free(&whole);
+	sn_buf_free(&cut);
+	sn_result_close(r);
+}
+
 static void the_page_is_self_contained_and_escaped(void **state)
 {
 	sn_result *r = make(state);
@@ -409,6 +477,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_check_of_markup_finds_faults),
 		cmocka_unit_test(figures_are_well_formed_and_say_everything),
+		cmocka_unit_test(ranks_have_a_log_scale),
+		cmocka_unit_test(maps_are_cut_for_paper),
 		cmocka_unit_test(the_page_is_self_contained_and_escaped),
 		cmocka_unit_test(the_terminal_shows_grids_and_bounds),
 		cmocka_unit_test(csv_has_one_width),

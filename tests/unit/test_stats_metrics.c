@@ -164,6 +164,9 @@ static void clustered_means_are_ratios_with_intervals(void **state)
 	assert_near(sn_clustered_mean(&single), mean, 1e-14);
 	assert_near(i.low, mean - half, 1e-12);
 	assert_near(i.high, mean + half, 1e-12);
+	sn_interval kept = sn_interval_within(i, 2, 3), all = sn_interval_within(i, -INFINITY, INFINITY);
+	assert_true(i.low < 2 && kept.low == 2 && i.high > 3 && kept.high == 3 && all.low == i.low && all.high == i.high);
+	assert_true(isnan(sn_interval_within(sn_clustered_interval(&none, 0.95), 0, 1).low));
 	sn_clustered_add(&uneven, 6, 2);
 	assert_true(isnan(sn_clustered_mean(&none)) && isnan(sn_clustered_interval(&uneven, 0.95).low));
 	sn_clustered_add(&uneven, 0, 1);

@@ -136,10 +136,10 @@ static sn_status add_importance(heads *h, const sn_attn_goals *goals, const doub
 	}
 	for (int i = 0; i < h->n_head; i++) {
 		sn_attn_place at = sn_attn_place_of(&h->stacks, i);
-		sn_ratio michel = sn_ratio_of(size + i, NULL, n, stride, 0.95),
+		sn_ratio michel = sn_ratio_within(sn_ratio_of(size + i, NULL, n, stride, 0.95), 0, INFINITY),
 				 by = sn_ratio_of(each + i, NULL, n, stride, 0.95);
 		sn_ratio r = { NAN, NAN, NAN };
-		if (relevance) r = sn_ratio_of(relevance + i, NULL, n, stride, 0.95);
+		if (relevance) r = sn_ratio_within(sn_ratio_of(relevance + i, NULL, n, stride, 0.95), -1, 1);
 		SN_TRY(SN_ADD(h->out, IMPORTANCE, sn_int(at.layer), sn_int(at.head), sn_text(at.stack->name),
 		              sn_num(michel.value), sn_num(michel.low), sn_num(michel.high), sn_num(r.value),
 		              sn_num(r.low), sn_num(r.high), sn_num(by.value),
@@ -292,7 +292,8 @@ static sn_status look(heads *h, const sn_attn_stack *stack)
 	SN_NEW(hit, h->arena, double, h->texts.n);
 	for (int i = 0; i < n_head; i++) {
 		int32_t offset = best_offset(h, i, count, hit);
-		sn_ratio sure = sn_ratio_of(h->confidence + (int64_t)i * h->texts.n, h->queries, h->texts.n, 1, 0.95),
+		const double *largest = h->confidence + (int64_t)i * h->texts.n;
+		sn_ratio sure = sn_ratio_within(sn_ratio_of(largest, h->queries, h->texts.n, 1, 0.95), 0, 1),
 				 at = sn_ratio_within(sn_ratio_of(hit, h->queries, h->texts.n, 1, 0.95), 0, 1);
 		SN_TRY(SN_ADD(h->out, LOOKS, sn_int(i / stack->n_head), sn_int(i % stack->n_head), sn_text(stack->name),
 		              sn_num(sure.value), sn_num(sure.low), sn_num(sure.high), sn_num(at.value), sn_num(at.low),
@@ -353,7 +354,8 @@ static sn_status measure_copying(heads *h)
 	for (int i = 0; i < h->n_head; i++) {
 		sn_cell cell[SN_COUNT(copying_columns)] = { sn_int(i / h->info->n_head), sn_int(i % h->info->n_head) };
 		for (int k = 0; k < SN_COPIES; k++) {
-			sn_ratio r = sn_ratio_of(score + ((int64_t)i * SN_COPIES + order[k]) * n, NULL, n, 1, 0.95);
+			const double *scores = score + ((int64_t)i * SN_COPIES + order[k]) * n;
+			sn_ratio r = sn_ratio_within(sn_ratio_of(scores, NULL, n, 1, 0.95), 0, 1);
 			cell[2 + 3 * k] = sn_num(r.value);
 			cell[3 + 3 * k] = sn_num(r.low);
 			cell[4 + 3 * k] = sn_num(r.high);

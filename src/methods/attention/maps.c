@@ -327,7 +327,9 @@ static sn_status add_traits(maps *m, int layer, int head, int table, int first, 
 	for (int32_t i = 0; i < m->texts.n; i++) queries += m->queries[i];
 	cell[2] = sn_int((int64_t)queries);
 	for (int t = first; t < end; t++) {
+		double most = t == SN_TRAIT_ENTROPY || t == SN_TRAIT_DISTANCE ? INFINITY : 1;
 		sn_ratio r = sn_ratio_of(trait + (int64_t)t * m->texts.n, m->queries, m->texts.n, 1, 0.95);
+		r = sn_ratio_within(r, 0, most);
 		cell[n++] = sn_num(r.value);
 		cell[n++] = sn_num(r.low);
 		cell[n++] = sn_num(r.high);

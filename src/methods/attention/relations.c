@@ -238,7 +238,7 @@ static sn_status add_relation(const relations *r, int relation, bool to_head, in
 	qsort(count, (size_t)r->n_head, sizeof *count, by_count);
 	sn_ratio hit = sn_ratio_within(sn_ratio_of(&f->head, &f->pairs, n, fields, 0.95), 0, 1),
 			 near = sn_ratio_of(&f->offset, &f->pairs, n, fields, 0.95),
-			 margin = sn_ratio_of(&f->margin, &f->pairs, n, fields, 0.95);
+			 margin = sn_ratio_within(sn_ratio_of(&f->margin, &f->pairs, n, fields, 0.95), -1, 1);
 	SN_TRY(SN_ADD(out, table, sn_text(r->label.class_name[relation]),
 				  sn_text(to_head ? "dependent to head" : "head to dependent"), sn_int(pairs),
 				  sn_int(head / n_per_layer), sn_int(head % n_per_layer), sn_num(hit.value), sn_num(hit.low),

@@ -374,7 +374,8 @@ static sn_status add_matrices(const job *j)
 		for (int l = 0; l < j->model->shape.n_layer; l++) {
 			const sums *s = &j->sum[l * KINDS + kind];
 			if (s->norm.n == 0) continue;
-			SN_TRY(SN_ADD(j->out, MATRICES, sn_text(matrices[kind].name), sn_int(l), SN_LENS_MEAN(&s->norm),
+			SN_TRY(SN_ADD(j->out, MATRICES, sn_text(matrices[kind].name), sn_int(l),
+			              SN_LENS_WITHIN(&s->norm, 0, INFINITY),
 			              sn_num(sn_clustered_mean(&s->rank)), sn_num(sn_clustered_mean(&j->tokens)),
 			              SN_LENS_MEAN(&s->step), sn_num(sn_clustered_mean(&s->own))));
 		}

@@ -68,6 +68,10 @@ const char *sn_lens_list(sn_ctx *ctx, const sn_model *model, const int32_t *id, 
 #define SN_LENS_MEAN(c)                                                                                                \
 	sn_num(sn_clustered_mean(c)), sn_num(sn_clustered_interval(c, 0.95).low),                                          \
 		sn_num(sn_clustered_interval(c, 0.95).high)
+/* The same of what lies in [least, most]. */
+#define SN_LENS_WITHIN(c, least, most)                                                                                 \
+	sn_num(sn_clustered_mean(c)), sn_num(sn_interval_within(sn_clustered_interval(c, 0.95), least, most).low),         \
+		sn_num(sn_interval_within(sn_clustered_interval(c, 0.95), least, most).high)
 /* Returns "63 % [52, 74]", without the interval where there is none; from arena. NULL: no memory. */
 const char *sn_lens_percent(const sn_clustered *share, sn_arena *arena);
 /* Returns "2.31 [2.02, 2.60]" likewise. */

@@ -505,25 +505,28 @@ static sn_status add_layers(const job *j)
 		const layer_sums *s = &j->layer[g];
 		sn_clustered settled = j->stream ? s->settled : (sn_clustered){ 0 };
 		SN_TRY(SN_ADD(j->out, LAYERS, sn_int(layer_of(j, g)), sn_text(j->name[g]), sn_int(j->n_place),
-					  SN_LENS_MEAN(&s->agreement), SN_LENS_MEAN(&settled), SN_LENS_MEAN(&s->kl),
-					  sn_num(sn_clustered_mean(&s->kl_uniform)), SN_LENS_MEAN(&s->entropy), sn_num(uniform)));
+					  SN_LENS_WITHIN(&s->agreement, 0, 1), SN_LENS_WITHIN(&settled, 0, 1),
+					  SN_LENS_WITHIN(&s->kl, 0, INFINITY), sn_num(sn_clustered_mean(&s->kl_uniform)),
+					  SN_LENS_WITHIN(&s->entropy, 0, uniform), sn_num(uniform)));
 	}
 	return SN_OK;
 }
 
 static sn_status add_words(const job *j, sn_arena *arena)
 {
+	double uniform = log((double)j->model->shape.n_logit);
 	for (int w = 0; w < j->n_want; w++) {
 		const char *name = followed_name(j, w, arena);
 		if (!name) return SN_ENOMEM;
 		for (int g = 0; g < j->n_site; g++) {
 			const word_sums *s = &j->word[g * j->n_want + w];
 			sn_interval rank = sn_clustered_interval(&s->rank, 0.95);
+			rank = sn_interval_within(rank, 0, uniform);
 			if (s->logprob.count == 0) continue;
 			SN_TRY(SN_ADD(j->out, WORDS, sn_int(layer_of(j, g)), sn_text(name), sn_text(j->name[g]),
-			              sn_int((int64_t)s->logprob.count), SN_LENS_MEAN(&s->logprob),
-			              sn_num(-log((double)j->model->shape.n_logit)), sn_num(exp(sn_clustered_mean(&s->rank))),
-			              sn_num(exp(rank.low)), sn_num(exp(rank.high)), SN_LENS_MEAN(&s->first)));
+			              sn_int((int64_t)s->logprob.count), SN_LENS_WITHIN(&s->logprob, -INFINITY, 0),
+			              sn_num(-uniform), sn_num(exp(sn_clustered_mean(&s->rank))), sn_num(exp(rank.low)),
+			              sn_num(exp(rank.high)), SN_LENS_WITHIN(&s->first, 0, 1)));
 		}
 	}
 	return SN_OK;

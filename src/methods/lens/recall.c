@@ -387,7 +387,7 @@ static sn_status add_tables(const job *j)
 	for (int k = 0; k < 2; k++)
 		for (int l = 0; l <= j->n_layer && j->rate[k][0].n > 0; l++)
 			SN_TRY(SN_ADD(j->out, ENRICHMENT, sn_int(l), sn_text(position[k]), sn_int((int64_t)j->rate[k][l].n),
-			              SN_LENS_MEAN(&j->rate[k][l]), sn_num(sn_clustered_mean(&j->other[l]))));
+			              SN_LENS_WITHIN(&j->rate[k][l], 0, 1), sn_num(sn_clustered_mean(&j->other[l]))));
 	return SN_OK;
 }
 

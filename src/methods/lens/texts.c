@@ -192,9 +192,9 @@ sn_status sn_lens_check(sn_ctx *ctx, const sn_model *model)
 
 /* ---- numbers in sentences ---- */
 
-static const char *with_interval(const sn_clustered *c, double scale, const char *unit, int digits, sn_arena *arena)
+static const char *with_interval(const sn_clustered *c, sn_interval i, double scale, const char *unit, int digits,
+                                 sn_arena *arena)
 {
-	sn_interval i = sn_clustered_interval(c, 0.95);
 	double mean = scale * sn_clustered_mean(c);
 	if (isnan(i.low)) return sn_arena_format(arena, "%.*f%s", digits, mean, unit);
 	return sn_arena_format(arena, "%.*f%s [%.*f, %.*f]", digits, mean, unit, digits, scale * i.low, digits,
@@ -203,10 +203,13 @@ static const char *with_interval(const sn_clustered *c, double scale, const char
 
 const char *sn_lens_percent(const sn_clustered *share, sn_arena *arena)
 {
-	return with_interval(share, 100, " %", 0, arena);
+	return with_interval(share, sn_interval_within(sn_clustered_interval(share, 0.95), 0, 1), 100, " %", 0, arena);
 }
 
-const char *sn_lens_mean(const sn_clustered *mean, sn_arena *arena) { return with_interval(mean, 1, "", 2, arena); }
+const char *sn_lens_mean(const sn_clustered *mean, sn_arena *arena)
+{
+	return with_interval(mean, sn_clustered_interval(mean, 0.95), 1, "", 2, arena);
+}
 
 /* ---- words ---- */
 

@@ -282,7 +282,7 @@ static sn_status evaluate(job *j, const sn_translators *t, const char *name)
 	}
 	for (int l = 0; l < j->n_layer; l++)
 		SN_TRY(SN_ADD(j->out, LAYERS, sn_int(l), sn_text(name), sn_int((int64_t)j->sum[l].kl.count),
-		              SN_LENS_MEAN(&j->sum[l].kl), SN_LENS_MEAN(&j->sum[l].agreement)));
+		              SN_LENS_WITHIN(&j->sum[l].kl, 0, INFINITY), SN_LENS_WITHIN(&j->sum[l].agreement, 0, 1)));
 	return SN_OK;
 }
 

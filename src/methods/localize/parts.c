@@ -143,17 +143,25 @@ static sn_status estimate(sn_evidence *ev, sn_ctx *ctx, sn_model *model, const p
 	return find_top(ev);
 }
 
-/* What is left of the effects when what another lemma alone moves is taken off their size. */
+static double less(double effect, double placebo, bool against)
+{
+	return against ? fmin(effect + placebo, 0) : effect - placebo;
+}
+
+/* What is left of the effects when what another lemma alone moves is taken off, as from E. Parts that work against the
+ * choice lose it of their size, and no more than that: what is left never speaks for the choice. */
 static sn_status less_placebo(sn_quantity *out, const sn_evidence *ev, const sn_quantity *effect,
 							  const sn_quantity *placebo)
 {
 	*out = *effect;
 	SN_TRY(sn_reps_copy(&out->reps, ev->arena, &effect->reps));
 	for (int c = 0; c < effect->n_col; c++) {
-		double toward_zero = effect->reps.point[c] < 0 ? 1 : -1;
-		out->reps.point[c] += toward_zero * placebo->reps.point[c];
-		for (int64_t b = 0; b < out->reps.n_boot; b++)
-			out->reps.rep[b * out->reps.n_cell + c] += toward_zero * placebo->reps.rep[b * out->reps.n_cell + c];
+		bool against = effect->reps.point[c] < 0;
+		out->reps.point[c] = less(effect->reps.point[c], placebo->reps.point[c], against);
+		for (int64_t b = 0; b < out->reps.n_boot; b++) {
+			int64_t at = b * out->reps.n_cell + c;
+			out->reps.rep[at] = less(effect->reps.rep[at], placebo->reps.rep[at], against);
+		}
 	}
 	return sn_localize_bands(out, ev);
 }
