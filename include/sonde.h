@@ -461,9 +461,11 @@ typedef enum sn_matrix { SN_W_NONE, SN_W_E, SN_W_Q, SN_W_K, SN_W_V, SN_W_O, SN_W
                          SN_W_CROSS_Q, SN_W_CROSS_K, SN_W_CROSS_V, SN_W_CROSS_O,
                          SN_W_MLM,      /* the layer of a head before its unembedding (BERT, OPT-350m) */
                          SN_W_PROJECT,  /* from the embeddings' width to the stream's */
-                         SN_W_POS, SN_W_TYPE, SN_W_REL_BIAS,   /* tables: positions, token types, T5's distances */
+                         SN_W_REL_Q, SN_W_REL_K,   /* DeBERTa's distances to queries, to keys, where not Q and K do */
+                         SN_W_POS, SN_W_TYPE, SN_W_REL_BIAS,   /* tables: positions, token types, T5's distances, */
+                         SN_W_REL_EMBED,                       /* DeBERTa's distances */
                          SN_W_EMBED_LN, SN_W_LN1, SN_W_Q_LN, SN_W_K_LN, SN_W_LN1_POST, SN_W_LN_CROSS, SN_W_LN2,
-                         SN_W_LN2_POST, SN_W_LN_FINAL, SN_W_MLM_LN,   /* gains of norms */
+                         SN_W_LN2_POST, SN_W_LN_FINAL, SN_W_MLM_LN, SN_W_REL_LN,   /* gains of norms */
                          SN_W_COUNT } sn_matrix;
 /* Writes a weight matrix, dequantised, into out (float32 [d_in, d_out], right-multiplying as in TransformerLens; by
  * head for Q, K, V, O with head >= 0: [d_model, d_head] or [d_head, d_model]; head -1: all heads; tables: [rows, d];
@@ -484,10 +486,11 @@ typedef struct sn_weight_grad {
 /* Runs a batch under a plan and adds the derivative of all its goals by each of n weights, edits included: of a matrix
  * the sum over all places of the outer product of what it reads and its output's derivative, of a norm's gains that of
  * their elementwise product, of a table's row the sum over the places that read it. Shared weights (tied embeddings,
- * ALBERT's blocks, an encoder's and decoder's table): of this use alone; T5's distances: of all blocks of the stack.
- * score as in sn_run; the plan's own taps act too; calls add up over batches. Cost: a forward and a backward pass,
- * 2 d_in d_out operations a token and matrix, and [tokens, d_in] floats for each input. SN_EARG: a weight that the
- * model lacks; DeBERTa's Q and K, which read distances too; O where edits change heads' results; distances where edits
+ * ALBERT's blocks, an encoder's and decoder's table): of this use alone; distances' tables and their norm: of all
+ * blocks of the stack, and DeBERTa's Q and K with what they make of distances. score as in sn_run; the plan's own taps
+ * act too; calls add up over batches. Cost: a forward and a backward pass, 2 d_in d_out operations a token and matrix,
+ * and [tokens, d_in] floats for each input; for weights that read distances also [tokens, heads, keys] of a chunk.
+ * SN_EARG: a weight that the model lacks; O where edits change heads' results; weights that read distances where edits
  * change scores. */
 SN_API SN_CHECKED sn_status sn_weight_gradients(sn_ctx *ctx, sn_model *model, const sn_batch *batch,
                                                 const sn_plan *plan, int n, const sn_weight_grad *grad, double *score);

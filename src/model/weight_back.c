@@ -2,6 +2,7 @@
  * value that it reads and of its output's derivative, and one sink that multiplies what comes down. */
 #include "model/plan.h"
 #include "model/site.h"
+#include "model/weight_distance.h"
 #include "model/weight_take.h"
 
 /* Where a weight stands: the site that it reads (NONE: numbers of a table's rows), the site that it writes. */
@@ -46,11 +47,6 @@ static ends ends_of(const sn_model *stack, sn_matrix matrix)
 
 /* ---- what is asked ---- */
 
-static bool reads_distances(const sn_model *m, sn_matrix matrix)
-{
-	return m->shape.form.position == SN_POSITION_DISENTANGLED && (matrix == SN_W_Q || matrix == SN_W_K);
-}
-
 static bool edits_results(const sn_plan *plan, const sn_weight_grad *g, sn_site_kind result)
 {
 	for (int e = 0; e < plan->n_edit; e++)
@@ -67,22 +63,30 @@ static bool edits_scores(const sn_plan *plan)
 	return false;
 }
 
+/* Soft-capped scores, and queries and keys that were normed, have no site of what multiplies distances; no known model
+ * has distances beside them. */
+static sn_status check_distances(sn_ctx *ctx, const sn_model *m, const sn_plan *plan, const sn_weight_grad *g)
+{
+	bool through = sn_reads_distances(m, g->matrix);
+	if ((through || g->matrix == SN_W_REL_BIAS) && edits_scores(plan))
+		return sn_fail(ctx, SN_EARG, "attention scores are edited, which distances are a part of: edit other sites, or "
+		               "leave out weights that read distances");
+	if (through && (m->shape.form.attn_softcap > 0 || m->shape.form.qk_norm != SN_QK_NORM_NONE))
+		return sn_fail(ctx, SN_EARG, "%s: scores are soft-capped, or queries and keys normed, between distances and "
+		               "scores: weights that read distances have no gradient here", m->info.architecture);
+	return SN_OK;
+}
+
 /* A matrix whose uses are not all between its two sites is refused. */
 static sn_status check(sn_ctx *ctx, const sn_model *m, const sn_plan *plan, const sn_weight_grad *g)
 {
 	SN_TRY(sn_weight_check(ctx, m, g->matrix, g->layer, -1));
 	if (!g->w) return sn_fail(ctx, SN_EARG, "gradient of a weight: no room is given for it");
-	if (reads_distances(m, g->matrix))
-		return sn_fail(ctx, SN_EARG, "%s: its query and key matrices read distances too: their gradient is not the sum "
-		               "over tokens", m->info.architecture);
 	if ((g->matrix == SN_W_O && edits_results(plan, g, SN_SITE_RESULT)) ||
 	    (g->matrix == SN_W_CROSS_O && edits_results(plan, g, SN_SITE_CROSS_RESULT)))
 		return sn_fail(ctx, SN_EARG, "block %d: heads' results are edited, so that W_O has no single output: edit "
 		               "attn.hook_z or attn.o.hook_out instead", g->layer);
-	if (g->matrix == SN_W_REL_BIAS && edits_scores(plan))
-		return sn_fail(ctx, SN_EARG, "attention scores are edited, which distances are a part of: edit other sites, or "
-		               "leave out the table of distances");
-	return SN_OK;
+	return check_distances(ctx, m, plan, g);
 }
 
 /* ---- the run ---- */
@@ -92,6 +96,8 @@ typedef struct asked {
 	sn_arena *arena;
 	sn_tap *tap;
 	int n_tap;
+	sn_distances *distances;   /* of blocks whose distances are asked for */
+	int n_distances;
 } asked;
 
 /* The values at a site, kept once for all matrices that read it. */
@@ -152,11 +158,63 @@ static sn_status tap_weight(asked *a, const sn_model *model, const sn_model *sta
 	return SN_OK;
 }
 
+/* A block's scores, and the queries and keys that they multiply distances with; once for all weights that read them. */
+static sn_status tap_distances(asked *a, const sn_model *model, const sn_model *stack, const sn_weight_grad *g,
+                               int layer)
+{
+	sn_site at = { .layer = (int16_t)layer, .stack = (uint8_t)g->stack };
+	int64_t width;
+	for (int i = 0; i < a->n_distances; i++)
+		if (a->distances[i].stack == stack && a->distances[i].layer == layer) return SN_OK;
+	sn_distances *d = &a->distances[a->n_distances++];
+	SN_TRY(sn_distances_open(d, stack, layer, a->arena));
+	at.kind = SN_SITE_Q;
+	SN_TRY(tap_input(a, model, at, &d->q, &width));
+	at.kind = SN_SITE_K;
+	SN_TRY(tap_input(a, model, at, &d->k, &width));
+	at.kind = SN_SITE_ATTN_SCORES;
+	a->tap[a->n_tap++] = (sn_tap){ .at = at, .where = { .sel = SN_ALL }, .what = SN_GRAD, .sink = &sn_take_distances,
+		                           .state = d };
+	return SN_OK;
+}
+
+static sn_status ask(asked *a, const sn_model *model, const sn_model *stack, const sn_weight_grad *g)
+{
+	bool block = sn_part_per_layer(sn_weight_part(stack, g->matrix));
+	int first = block ? g->layer : 0, last = block ? g->layer : stack->shape.n_layer - 1;
+	if (!sn_reads_distances_alone(g->matrix)) SN_TRY(tap_weight(a, model, stack, g));
+	for (int l = first; l <= last && sn_reads_distances(stack, g->matrix); l++)
+		SN_TRY(tap_distances(a, model, stack, g, l));
+	return SN_OK;
+}
+
+static int64_t blocks_of(const sn_model *model)
+{
+	return model->shape.n_layer + (model->encoder ? model->encoder->shape.n_layer : 0);
+}
+
 static int64_t most_taps(const sn_model *model, int n, const sn_weight_grad *grad)
 {
-	int64_t most = 2 * n, blocks = model->shape.n_layer + (model->encoder ? model->encoder->shape.n_layer : 0);
+	int64_t blocks = blocks_of(model), most = 2 * n + 3 * blocks;
 	for (int i = 0; i < n; i++) most += grad[i].matrix == SN_W_REL_BIAS ? blocks : 0;
 	return most;
+}
+
+static sn_status ask_all(sn_ctx *ctx, asked *a, const sn_model *model, const sn_plan *plan, int n,
+                         const sn_weight_grad *grad)
+{
+	SN_NEW(a->tap, a->arena, sn_tap, most_taps(model, n, grad) + plan->n_tap);
+	SN_NEW(a->distances, a->arena, sn_distances, blocks_of(model));
+	for (; a->n_tap < plan->n_tap; a->n_tap++) a->tap[a->n_tap] = plan->tap[a->n_tap];
+	for (int i = 0; i < n; i++) {
+		bool encoder = grad[i].stack == SN_STACK_ENCODER;
+		if (encoder && (!model->encoder || !a->batch->enc))
+			return sn_fail(ctx, SN_EARG, "gradient of an encoder's weight: there is no encoder, or no rows for it");
+		const sn_model *stack = encoder ? model->encoder : model;
+		SN_TRY(check(ctx, stack, plan, &grad[i]));
+		SN_TRY(ask(a, model, stack, &grad[i]));
+	}
+	return SN_OK;
 }
 
 static sn_status run(sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan, int n,
@@ -164,19 +222,16 @@ static sn_status run(sn_ctx *ctx, sn_model *model, const sn_batch *batch, const 
 {
 	asked a = { .batch = batch, .arena = arena };
 	sn_plan with = *plan;
-	SN_NEW(a.tap, arena, sn_tap, most_taps(model, n, grad) + plan->n_tap);
-	for (; a.n_tap < plan->n_tap; a.n_tap++) a.tap[a.n_tap] = plan->tap[a.n_tap];
-	for (int i = 0; i < n; i++) {
-		bool encoder = grad[i].stack == SN_STACK_ENCODER;
-		if (encoder && (!model->encoder || !batch->enc))
-			return sn_fail(ctx, SN_EARG, "gradient of an encoder's weight: there is no encoder, or no rows for it");
-		const sn_model *stack = encoder ? model->encoder : model;
-		SN_TRY(check(ctx, stack, plan, &grad[i]));
-		SN_TRY(tap_weight(&a, model, stack, &grad[i]));
-	}
+	SN_TRY(ask_all(ctx, &a, model, plan, n, grad));
 	with.tap = a.tap;
 	with.n_tap = a.n_tap;
-	return sn_run(ctx, model, batch, &with, NULL, score);
+	SN_TRY(sn_run(ctx, model, batch, &with, NULL, score));
+	for (int i = 0; i < n; i++) {
+		const sn_model *stack = grad[i].stack == SN_STACK_ENCODER ? model->encoder : model;
+		if (sn_reads_distances(stack, grad[i].matrix))
+			SN_TRY(sn_distances_add(ctx, a.distances, a.n_distances, stack, &grad[i]));
+	}
+	return SN_OK;
 }
 
 sn_status sn_weight_gradients(sn_ctx *ctx, sn_model *model, const sn_batch *batch, const sn_plan *plan, int n,

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CASES = 150, WEIGHTS = 5 };
+enum { CASES = 150, WEIGHTS = 5, DISTANCE_CASES = 1500 };
 
 /* The case's numbers, with those of one part of one block moved along a direction. */
 typedef struct moved {
@@ -49,7 +49,7 @@ static double norm(const float *x, int64_t n)
 	return sqrt(sum);
 }
 
-static bool is_table(sn_matrix m) { return m == SN_W_E || (m >= SN_W_POS && m <= SN_W_REL_BIAS); }
+static bool is_table(sn_matrix m) { return m == SN_W_E || (m >= SN_W_POS && m <= SN_W_REL_EMBED); }
 
 /* g as sn_weight shapes it, direction as the source does. */
 static double along(sn_matrix matrix, const float *g, const float *direction, int64_t rows, int64_t columns)
@@ -72,7 +72,7 @@ static void check_weight(trial *t, sn_matrix matrix, int layer)
 	sn_plan plan = { .size = sizeof plan, .n_edit = t->n_edit, .edit = t->edit, .n_goal = t->goals.n,
 	                 .goal = t->goals.goal };
 	sn_status status = sn_weight_gradients(f->ctx, f->model, &t->batch, &plan, 1, &g, score);
-	if (status == SN_EARG) return;   /* DeBERTa's distances, edited results and scores */
+	if (status == SN_EARG) return;   /* edited results and scores, soft-caps over distances */
 	assert_ok(f->ctx, status);
 	moved m = { .own = f->model->source, .part = part, .layer = layer, .direction = trial_vector(f, n),
 	            .columns = columns };
@@ -127,8 +127,37 @@ static void derivatives_are_differences(void **state)
 	assert_true(kinds > 15);
 }
 
+/* Forms in which nothing stands between DeBERTa's distances and scores are rare among random ones. */
+static bool has_distances(const forms_case *f)
+{
+	const sn_form *form = &f->w[0].shape.form;
+	return form->position == SN_POSITION_DISENTANGLED && form->qk_norm == SN_QK_NORM_NONE && !(form->attn_softcap > 0);
+}
+
+static void distances_are_differences(void **state)
+{
+	static const sn_matrix matrices[] = { SN_W_Q, SN_W_K, SN_W_REL_Q, SN_W_REL_K, SN_W_REL_EMBED, SN_W_REL_LN };
+	int checked[6] = { 0 };
+	for (uint64_t number = CASES + 1; number <= CASES + DISTANCE_CASES; number++) {
+		forms_case f;
+		forms_open(&f, test_ctx(state), number, false);
+		if (has_distances(&f) && trial_is_smooth(&f)) {
+			trial t = trial_make(&f);
+			for (int i = 0; i < 6 && !has_constant(&t); i++) {
+				if (!is_used_once(&f, matrices[i])) continue;
+				check_weight(&t, matrices[i], i < 4 ? (int)sn_rng_below(&f.rng, FORMS_LAYERS) : 0);
+				checked[i]++;
+			}
+		}
+		forms_close(&f);
+	}
+	for (int i = 0; i < 6; i++) assert_true(checked[i] > 3);
+	print_message("%d queries, %d relative embeddings\n", checked[0], checked[4]);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(derivatives_are_differences) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(derivatives_are_differences),
+		                                cmocka_unit_test(distances_are_differences) };
 	return cmocka_run_group_tests(tests, test_open, test_close);
 }

@@ -81,7 +81,7 @@ enum { MOST_MINE = 400, FIRST = 4 };
 
 typedef struct list { int n, n_grad; mine at[MOST_MINE]; sn_weight_grad grad[MOST_MINE]; } list;
 
-static bool is_table(sn_matrix m) { return m == SN_W_E || (m >= SN_W_POS && m <= SN_W_REL_BIAS); }
+static bool is_table(sn_matrix m) { return m == SN_W_E || (m >= SN_W_POS && m <= SN_W_REL_EMBED); }
 
 static void add_bias(site_oracle *o, const sn_model *stack, list *l, sn_weight_grad *g, int64_t n)
 {
@@ -93,12 +93,6 @@ static void add_bias(site_oracle *o, const sn_model *stack, list *l, sn_weight_g
 	m->value = SN_TAKE(o->arena, float, n);
 	m->g = g->bias = SN_TAKE(o->arena, float, n);
 	assert_ok(o->ctx, sn_model_read(o->ctx, stack, part, g->layer, 0, n, m->value));
-}
-
-/* DeBERTa's Q and K have more uses than their sites show. */
-static bool refused(const sn_model *stack, sn_matrix m)
-{
-	return stack->shape.form.position == SN_POSITION_DISENTANGLED && (m == SN_W_Q || m == SN_W_K);
 }
 
 /* StableLM's norms of queries and keys: torch has one for each head. */
@@ -120,7 +114,7 @@ static void add_mine(site_oracle *o, const sn_model *stack, sn_stack_id id, sn_m
 {
 	sn_tensor w;
 	sn_part part = sn_weight_part(stack, matrix);
-	if (!sn_has(&stack->shape, part) || refused(stack, matrix)) return;
+	if (!sn_has(&stack->shape, part)) return;
 	if (matrix == SN_W_LN1 && layer == 0 && stack->shape.form.first_attn_bare) return;
 	assert_ok(o->ctx, sn_weight(o->ctx, stack, matrix, layer, -1, o->arena, &w));
 	mine *m = &l->at[l->n++];
@@ -154,12 +148,6 @@ static bool same_numbers(const mine *m, const sn_stored *value)
 	return true;
 }
 
-/* DeBERTa's distances, which its Q and K read. */
-static bool of_distances(const char *name)
-{
-	return strstr(name, "rel_embeddings") || strstr(name, "deberta.encoder.LayerNorm");
-}
-
 /* The sum over all of ours that have torch's numbers, in torch's order. */
 static float *sum_of_same(site_oracle *o, const list *l, const sn_stored *value, int64_t *n)
 {
@@ -186,7 +174,6 @@ static int compare_others(site_oracle *o, const char *variant, const sn_tensor_f
 		if (strncmp(t->name, "other/", 6) != 0) continue;
 		snprintf(name, sizeof name, "value/%s", t->name + 6);
 		float *sum = sum_of_same(o, l, sn_tensor_file_find(golden, name), &size);
-		if (!sum && of_distances(name)) continue;
 		if (!sum) fail_msg("%s: no weight is %s", variant, t->name + 6);
 		*worst = fmax(*worst, compare(variant, t, sum, size));
 		n++;
@@ -226,8 +213,7 @@ static void check_folder(sn_ctx *ctx, const char *variant, const char *folder, c
 		assert_true(n < MOST);
 		open_wanted(&o, golden, t, &w[n]);
 		grad[n] = w[n].grad;
-		bool distances = strcmp(variant, "deberta-v2") == 0 && (grad[n].matrix == SN_W_Q || grad[n].matrix == SN_W_K);
-		n += !distances;
+		n++;
 	}
 	sn_goal goal = { .metric = SN_LOSS, .where = { .sel = SN_ALL } };
 	sn_plan plan = { .size = sizeof plan, .n_goal = 1, .goal = &goal };
@@ -285,7 +271,8 @@ static void what_is_not_one_product_is_refused(void **state)
 	sn_ctx *ctx = test_ctx(state);
 	const sn_edit zero = { .op = SN_OP_ZERO, .at = { .kind = SN_SITE_RESULT, .layer = 1 }, .where = { .sel = SN_ALL } };
 	const sn_edit scores = { .op = SN_OP_ZERO, .at = { .kind = SN_SITE_ATTN_SCORES }, .where = { .sel = SN_ALL } };
-	assert_refused(ctx, "deberta-v2", (sn_weight_grad){ .matrix = SN_W_Q }, NULL, "distances");
+	assert_refused(ctx, "deberta-v2", (sn_weight_grad){ .matrix = SN_W_Q }, &scores, "scores are edited");
+	assert_refused(ctx, "deberta-v2", (sn_weight_grad){ .matrix = SN_W_REL_Q }, NULL, "no matrix");
 	assert_refused(ctx, "t5-v1_1", (sn_weight_grad){ .matrix = SN_W_REL_BIAS }, &scores, "scores are edited");
 	assert_refused(ctx, "llama", (sn_weight_grad){ .matrix = SN_W_O, .layer = 1 }, &zero, "results are edited");
 	assert_refused(ctx, "gpt2", (sn_weight_grad){ .matrix = SN_W_GATE }, NULL, "no matrix");
