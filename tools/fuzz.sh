@@ -6,7 +6,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-300}
 shift || true
-tools/deps.sh clang-14 libomp-14-dev || exit 2
+tools/deps.sh clang-14 libclang-rt-14-dev libomp-14-dev || exit 2
 cmake --preset fuzz >/dev/null && ninja -C build/fuzz --quiet fuzzers || exit 1
 mkdir -p build/fuzz/broken
 drivers=("$@")

@@ -5,21 +5,22 @@ typedef struct matrix_row { sn_part part; int heads; bool split_input, table; } 
 
 /* heads: 0 none, 1 query heads, 2 key/value heads. split_input: a head owns rows of [d_in, d_out] (W_O), not
  * columns. table: looked up, so that it stands as in the file. */
+#define PLAIN(part) { SN_PART_##part, 0, false, false }
+#define BY_HEAD(part, heads) { SN_PART_##part, heads, false, false }
+#define FROM_HEADS(part) { SN_PART_##part, 1, true, false }
+#define TABLE(part) { SN_PART_##part, 0, false, true }
+
 static const matrix_row matrices[SN_W_COUNT] = {
-	[SN_W_E] = { SN_PART_EMBED, .table = true }, [SN_W_Q] = { SN_PART_Q, 1 }, [SN_W_K] = { SN_PART_K, 2 },
-	[SN_W_V] = { SN_PART_V, 2 }, [SN_W_O] = { SN_PART_O, 1, true }, [SN_W_GATE] = { SN_PART_GATE },
-	[SN_W_IN] = { SN_PART_UP }, [SN_W_OUT] = { SN_PART_DOWN }, [SN_W_U] = { SN_PART_UNEMBED },
-	[SN_W_CROSS_Q] = { SN_PART_CROSS_Q, 1 }, [SN_W_CROSS_K] = { SN_PART_CROSS_K, 2 },
-	[SN_W_CROSS_V] = { SN_PART_CROSS_V, 2 }, [SN_W_CROSS_O] = { SN_PART_CROSS_O, 1, true },
-	[SN_W_MLM] = { SN_PART_HEAD }, [SN_W_PROJECT] = { SN_PART_PROJECT },
-	[SN_W_POS] = { SN_PART_POS_EMBED, .table = true }, [SN_W_TYPE] = { SN_PART_TYPE_EMBED, .table = true },
-	[SN_W_REL_BIAS] = { SN_PART_REL_BIAS, .table = true }, [SN_W_REL_EMBED] = { SN_PART_REL_EMBED, .table = true },
-	[SN_W_REL_Q] = { SN_PART_REL_Q, 1 }, [SN_W_REL_K] = { SN_PART_REL_K, 1 }, [SN_W_REL_LN] = { SN_PART_REL_NORM },
-	[SN_W_EMBED_LN] = { SN_PART_EMBED_NORM },
-	[SN_W_LN1] = { SN_PART_ATTN_NORM }, [SN_W_Q_LN] = { SN_PART_Q_NORM }, [SN_W_K_LN] = { SN_PART_K_NORM },
-	[SN_W_LN1_POST] = { SN_PART_ATTN_POST_NORM }, [SN_W_LN_CROSS] = { SN_PART_CROSS_NORM },
-	[SN_W_LN2] = { SN_PART_MLP_NORM }, [SN_W_LN2_POST] = { SN_PART_MLP_POST_NORM },
-	[SN_W_LN_FINAL] = { SN_PART_FINAL_NORM }, [SN_W_MLM_LN] = { SN_PART_HEAD_NORM },
+	[SN_W_E] = TABLE(EMBED), [SN_W_Q] = BY_HEAD(Q, 1), [SN_W_K] = BY_HEAD(K, 2), [SN_W_V] = BY_HEAD(V, 2),
+	[SN_W_O] = FROM_HEADS(O), [SN_W_GATE] = PLAIN(GATE), [SN_W_IN] = PLAIN(UP), [SN_W_OUT] = PLAIN(DOWN),
+	[SN_W_U] = PLAIN(UNEMBED), [SN_W_CROSS_Q] = BY_HEAD(CROSS_Q, 1), [SN_W_CROSS_K] = BY_HEAD(CROSS_K, 2),
+	[SN_W_CROSS_V] = BY_HEAD(CROSS_V, 2), [SN_W_CROSS_O] = FROM_HEADS(CROSS_O), [SN_W_MLM] = PLAIN(HEAD),
+	[SN_W_PROJECT] = PLAIN(PROJECT), [SN_W_POS] = TABLE(POS_EMBED), [SN_W_TYPE] = TABLE(TYPE_EMBED),
+	[SN_W_REL_BIAS] = TABLE(REL_BIAS), [SN_W_REL_EMBED] = TABLE(REL_EMBED), [SN_W_REL_Q] = BY_HEAD(REL_Q, 1),
+	[SN_W_REL_K] = BY_HEAD(REL_K, 1), [SN_W_REL_LN] = PLAIN(REL_NORM), [SN_W_EMBED_LN] = PLAIN(EMBED_NORM), [SN_W_LN1] = PLAIN(ATTN_NORM),
+	[SN_W_Q_LN] = PLAIN(Q_NORM), [SN_W_K_LN] = PLAIN(K_NORM), [SN_W_LN1_POST] = PLAIN(ATTN_POST_NORM),
+	[SN_W_LN_CROSS] = PLAIN(CROSS_NORM), [SN_W_LN2] = PLAIN(MLP_NORM), [SN_W_LN2_POST] = PLAIN(MLP_POST_NORM),
+	[SN_W_LN_FINAL] = PLAIN(FINAL_NORM), [SN_W_MLM_LN] = PLAIN(HEAD_NORM),
 };
 
 sn_part sn_weight_part(const sn_model *m, sn_matrix matrix)

@@ -157,7 +157,8 @@ static void decoders_of_pairs_are_read(void **state)
 		assert_true(method_number(&r, LAYERS, last, "kl") == 0 && method_number(&r, LAYERS, 0, "kl") > 0);
 		assert_int_equal(method_number(&r, LAYERS, last, "positions"), 5); /* start, [CLS], three words */
 		for (int64_t i = 0; i < sn_result_rows(r.result, FOLLOWED); i++)
-			if (method_number(&r, FOLLOWED, i, "position") == 3 && method_number(&r, FOLLOWED, i, "layer") == last &&
+			if (method_number(&r, FOLLOWED, i, "position") == 3 &&
+			    method_number(&r, FOLLOWED, i, "layer") == (double)last &&
 			    strcmp(method_text(&r, FOLLOWED, i, "followed"), "next token") == 0)
 				found = method_number(&r, FOLLOWED, i, "logprob");
 		assert_true(fabs(found - pair_logprob(&r, "keys on the table", "the old cat")) < 1e-4);
