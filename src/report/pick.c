@@ -72,13 +72,20 @@ void sn_source_write_bounds(sn_buf *buf, const sn_source *s, int64_t row, const 
 	sn_buf_puts(buf, "]");
 }
 
+/* 0.1, not 0.100: a tick is no measurement. */
+static void write_tick(sn_buf *buf, double x)
+{
+	sn_buf_format(buf, "%s%.6g", x < 0 ? "−" : "", fabs(x));
+}
+
 void sn_axis_write(sn_buf *buf, const sn_source *s, const sn_axis *axis, int i)
 {
 	for (int k = 0; k < axis->n_col; k++) {
 		const sn_col *c = &s->table->col[axis->col[k]];
 		sn_buf_puts(buf, k ? ", " : "");
 		if (axis->named && c->type != SN_TYPE_TEXT) sn_buf_format(buf, "%s ", sn_col_title(c));
-		sn_source_write(buf, s, axis->row[i], axis->col[k]);
+		if (c->type == SN_TYPE_FLOAT) write_tick(buf, sn_source_number(s, axis->row[i], axis->col[k]));
+		else sn_source_write(buf, s, axis->row[i], axis->col[k]);
 	}
 }
 
