@@ -263,6 +263,17 @@ sn_status sn_result_add_line(sn_result *r, sn_line_kind kind, const char *key, c
 	return SN_OK;
 }
 
+/* Takes " [nan, nan]" out: an interval that a single unit does not have is not written. */
+static void drop_missing_intervals(char *text)
+{
+	static const char *const missing[] = { " [nan, nan]", " [-nan, -nan]", " [-nan, nan]", " [nan, -nan]" };
+	for (int k = 0; k < SN_COUNT(missing); k++)
+		for (char *at; (at = strstr(text, missing[k])) != NULL;) {
+			const char *rest = at + strlen(missing[k]);
+			memmove(at, rest, strlen(rest) + 1);
+		}
+}
+
 static sn_status add_formatted(sn_result *r, sn_line_kind kind, const char *key, const char *format, va_list args)
 {
 	va_list again;
@@ -273,6 +284,7 @@ static sn_status add_formatted(sn_result *r, sn_line_kind kind, const char *key,
 	char *text = n < 0 ? NULL : sn_alloc(ctx, (size_t)n + 1);
 	if (!text) return SN_ENOMEM;
 	sn_vformat(text, (size_t)n + 1, format, args);
+	drop_missing_intervals(text);
 	sn_status status = sn_result_add_line(r, kind, key, text);
 	sn_free(ctx, text);
 	return status;

@@ -28,7 +28,8 @@ SN_CHECKED sn_status sn_result_add(sn_result *result, int table, const sn_cell *
 	sn_result_add((result), (table), (const sn_cell[]){ __VA_ARGS__ },                                                 \
 				  (int)(sizeof((const sn_cell[]){ __VA_ARGS__ }) / sizeof(sn_cell)))
 
-/* Adds a sentence of the summary: a whole sentence with its numbers, most important first. */
+/* Adds a sentence of the summary: a whole sentence with its numbers, most important first; " [nan, nan]", an interval
+ * that is missing, is left out. */
 SN_CHECKED sn_status sn_result_say(sn_result *result, const char *format, ...) SN_PRINTF(2, 3);
 /* Adds a limitation: what this result does not show, generated from the gates that failed. */
 SN_CHECKED sn_status sn_result_limit(sn_result *result, const char *format, ...) SN_PRINTF(2, 3);

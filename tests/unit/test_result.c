@@ -131,6 +131,18 @@ static void a_missing_input_is_named(void **state)
 	sn_result_close(r);
 }
 
+static void a_missing_interval_is_not_written(void **state)
+{
+	sn_ctx *ctx = test_ctx(state);
+	sn_result *r;
+	assert_ok(ctx, sn_result_open(&r, ctx, sn_method_find("probe", "linear")));
+	assert_ok(ctx, sn_result_say(r, "tau %.2f [%.2f, %.2f], then %.1f [%.1f, %.1f].", 0.25, NAN, NAN, 1.5, -NAN, NAN));
+	assert_ok(ctx, sn_result_say(r, "tau %.2f [%.2f, %.2f].", 0.25, 0.1, 0.4));
+	assert_string_equal(sn_result_line(r, SN_LINE_SUMMARY, 0)->text, "tau 0.25, then 1.5.");
+	assert_string_equal(sn_result_line(r, SN_LINE_SUMMARY, 1)->text, "tau 0.25 [0.10, 0.40].");
+	sn_result_close(r);
+}
+
 static void provenance_is_replaced_not_repeated(void **state)
 {
 	sn_result *r = open_result(state);
@@ -231,6 +243,7 @@ int main(void)
 		cmocka_unit_test(rows_that_break_the_declaration_are_refused),
 		cmocka_unit_test(a_cancelled_run_keeps_its_rows),
 		cmocka_unit_test(a_missing_input_is_named),
+		cmocka_unit_test(a_missing_interval_is_not_written),
 		cmocka_unit_test(provenance_is_replaced_not_repeated),
 		cmocka_unit_test(russian_formats_take_the_same_arguments),
 		cmocka_unit_test(russian_knows_what_localize_declares),

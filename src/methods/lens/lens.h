@@ -76,5 +76,7 @@ const char *sn_lens_list(sn_ctx *ctx, const sn_model *model, const int32_t *id, 
 const char *sn_lens_percent(const sn_clustered *share, sn_arena *arena);
 /* Returns "2.31 [2.02, 2.60]" likewise. */
 const char *sn_lens_mean(const sn_clustered *mean, sn_arena *arena);
+/* The same of what is at least `least`. */
+const char *sn_lens_mean_above(const sn_clustered *mean, double least, sn_arena *arena);
 
 #endif

@@ -376,7 +376,7 @@ static sn_status add_tables(const job *j)
 	for (int c = 0; c < CUTS; c++)
 		for (int l = 0; l < j->n_layer; l++)
 			SN_TRY(SN_ADD(j->out, KNOCKOUT, sn_int(l), sn_text(cut_name[c]), sn_int(j->n),
-			              SN_LENS_MEAN(&j->change[c * j->n_layer + l]), sn_num(0)));
+			              SN_LENS_WITHIN(&j->change[c * j->n_layer + l], -100, INFINITY), sn_num(0)));
 	for (int k = 0; k < 2; k++)
 		for (int l = 0; l < j->n_layer; l++) {
 			const share *s = &j->extraction[k][l];
@@ -398,7 +398,7 @@ static sn_status summarise(const job *j)
 	for (int c = 0; c < CUTS; c++) {
 		for (int l = 1; l < j->n_layer; l++)
 			if (j->change[c * j->n_layer + l].sum < j->change[c * j->n_layer + best[c]].sum) best[c] = l;
-		if (!(mean[c] = sn_lens_mean(&j->change[c * j->n_layer + best[c]], j->arena))) return SN_ENOMEM;
+		if (!(mean[c] = sn_lens_mean_above(&j->change[c * j->n_layer + best[c]], -100, j->arena))) return SN_ENOMEM;
 	}
 	SN_TRY(sn_result_say(j->out,
 						 "Without attention to %s, the answer's probability changes by %s %% around block %d; to "

@@ -211,6 +211,11 @@ const char *sn_lens_mean(const sn_clustered *mean, sn_arena *arena)
 	return with_interval(mean, sn_clustered_interval(mean, 0.95), 1, "", 2, arena);
 }
 
+const char *sn_lens_mean_above(const sn_clustered *mean, double least, sn_arena *arena)
+{
+	return with_interval(mean, sn_interval_within(sn_clustered_interval(mean, 0.95), least, INFINITY), 1, "", 2, arena);
+}
+
 /* ---- words ---- */
 
 const char *sn_lens_token(sn_ctx *ctx, const sn_model *model, int32_t id, sn_arena *arena)
