@@ -127,7 +127,7 @@ static void bad_requests_are_named(void **state)
 	static const struct { const char *option[3], *says; } wrong[] = {
 		{ { "label=nothing", NULL }, "no column nothing" },   { { "label=score", NULL }, "no classes" },
 		{ { "lambdas=0,x", NULL }, "--lambdas 0,x" },         { { "lambdas=-1", NULL }, "--lambdas -1" },
-		{ { "layer=7", NULL }, "layers 0 to 1" },             { { "labelled=5", NULL }, "at least 10 texts" },
+		{ { "layer=7", NULL }, "layers 0 to 1" },             { { "labelled=5", "label=label" }, "at least 10 texts" },
 		{ { "label=same", NULL }, "two classes" },            { { "label=text", NULL }, "two texts a class" },
 	};
 	char text[8192];
@@ -135,12 +135,15 @@ static void bad_requests_are_named(void **state)
 	write_texts(text, sizeof text, "text\tlabel\tscore\tsame\n", "%s\t%s\t0.5\tone\n");
 	method_open(&r, test_ctx(state), "attention", "explanation-tests", TINY, "data.tsv", text);
 	for (int i = 0; i < SN_COUNT(wrong); i++) {
-		const char *option[] = { "limit=1", "adversaries=0", "permutations=1", wrong[i].option[0], NULL };
+		const char *option[] = { "limit=1", "adversaries=0", "permutations=1", wrong[i].option[0], wrong[i].option[1],
+			                     NULL };
 		assert_int_equal(sn_status_exit_code(method_status(&r, option)), 2);
 		if (!strstr(sn_error(r.ctx), wrong[i].says)) fail_msg("%s: %s", option[3], sn_error(r.ctx));
 	}
 	method_go(&r, (const char *[]){ "limit=1", "adversaries=0", "permutations=1", "label=none", NULL });
 	assert_int_equal(sn_result_rows(r.result, READOUTS), 0);
+	method_go(&r, (const char *[]){ "limit=1", "adversaries=0", "permutations=1", "labelled=5", NULL });
+	assert_int_equal(sn_result_rows(r.result, READOUTS), 0);   /* nobody asked for that column */
 	method_close(&r);
 }
 

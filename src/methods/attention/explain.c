@@ -3,6 +3,7 @@
 #include "stats/ratio.h"
 
 #include <math.h>
+#include <string.h>
 
 #define AT(field) offsetof(sn_explain_param, field)
 static const sn_param params[] = {
@@ -71,7 +72,8 @@ static const sn_param params[] = {
 	  .off = AT(limit),
 	  .max = 1e15 },
 	{ .name = "label",
-	  .help = "column of classes for which readouts are trained; auto: label if there is one; none: no readouts",
+	  .help = "column of classes for which readouts are trained; auto: label if there is one that will do; none: no "
+			  "readouts",
 	  .def = "auto",
 	  .type = SN_TYPE_TEXT,
 	  .off = AT(label) },
@@ -484,7 +486,10 @@ static sn_status read_labelled(tests *t, const sn_dataset *data)
 	SN_TRY(sn_labelled_column(t->e.ctx, data, t->p->label, &t->label));
 	SN_TRY(sn_lambdas_read(t->e.ctx, t->p->lambdas, &t->lambdas));
 	if (!t->label) return SN_OK;
-	return sn_labelled_read(&t->labelled, t->e.ctx, t->e.model, data, t->label, t->p, t->arena);
+	sn_status status = sn_labelled_read(&t->labelled, t->e.ctx, t->e.model, data, t->label, t->p, t->arena);
+	if (status != SN_EPARSE || strcmp(t->p->label, "auto") != 0) return status;
+	t->label = NULL;   /* a column that nobody asked for, with too few texts or classes, stops nothing */
+	return SN_OK;
 }
 
 static sn_status train_readouts(const tests *t)
@@ -494,7 +499,7 @@ static sn_status train_readouts(const tests *t)
 		                           t->arena);
 	return sn_result_limit(t->out,
 						   "No readouts were trained (seeds, trained adversaries, guides; Wiegreffe & Pinter 2019): "
-						   "they need a column of classes (--label).");
+						   "they need a column of classes (--label): at least two of them, and ten texts.");
 }
 
 /* ---- the run ---- */
