@@ -36,14 +36,12 @@ def first_missing(shown, printed):
     return None
 
 
-def folder(data):
-    place = Path(tempfile.mkdtemp(prefix="sonde-examples-"))
+def fill(place, data):
     for name in ("models", "examples", "suites", "build"):
         os.symlink(TOP / name, place / name)
     for file in Path(data).rglob("*.*") if data else []:
         if not (place / file.name).exists():
             os.symlink(file.resolve(), place / file.name)
-    return place
 
 
 def missing_file(command, place):
@@ -53,6 +51,23 @@ def missing_file(command, place):
     return None
 
 
+def try_out(command, shown, place, env):
+    """Runs one command, says how it went, and returns that in a word."""
+    absent = missing_file(command, place)
+    begin = time.time()
+    ran = None if absent else subprocess.run(["bash", "-c", command], cwd=place, env=env, capture_output=True, text=True,
+                                             stdin=subprocess.DEVNULL)
+    lost = ran and first_missing(shown, ran.stderr + ran.stdout)
+    verdict = "skipped" if absent else "failed" if ran.returncode else "differs" if lost else "ok"
+    print(f"{verdict:8} {time.time() - begin:5.0f} s  {command}", flush=True)
+    if absent:
+        print(f"         no {absent}")
+    if verdict in ("failed", "differs"):
+        printed = "\n".join("    " + line for line in (ran.stdout + ran.stderr).split("\n")[:60])
+        print(f"  shown:   {lost}\n  printed:\n{printed}")
+    return verdict
+
+
 def main():
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--data", help="folder with treebanks and minimal pairs, searched by name")
@@ -60,27 +75,16 @@ def main():
     ask.add_argument("--list", action="store_true", help="list the commands, run nothing")
     ask.add_argument("readme", nargs="?", default=TOP / "README.md", type=Path)
     given = ask.parse_args()
-    place = folder(given.data)
+    wanted = [(command, shown) for command, shown in commands(given.readme.read_text()) if given.only in command]
+    if given.list:
+        print("\n".join(command for command, _ in wanted))
+        return
     env = dict(os.environ, PATH=f"{TOP}/build/release:{os.environ['PATH']}", NO_COLOR="1")
     count = {"ok": 0, "differs": 0, "failed": 0, "skipped": 0}
-    for command, shown in commands(given.readme.read_text()):
-        if given.only not in command:
-            continue
-        if given.list:
-            print(command)
-            continue
-        absent = missing_file(command, place)
-        begin = time.time()
-        ran = None if absent else subprocess.run(["bash", "-c", command], cwd=place, env=env, capture_output=True,
-                                                 text=True, stdin=subprocess.DEVNULL)
-        lost = ran and first_missing(shown, ran.stderr + ran.stdout)
-        verdict = "skipped" if absent else "failed" if ran.returncode else "differs" if lost else "ok"
-        count[verdict] += 1
-        print(f"{verdict:8} {time.time() - begin:5.0f} s  {command}", flush=True)
-        if verdict == "skipped":
-            print(f"         no {absent}")
-        if verdict in ("failed", "differs"):
-            print(f"  shown:   {lost}\n  printed:\n" + "\n".join("    " + x for x in (ran.stdout + ran.stderr).split("\n")[:60]))
+    with tempfile.TemporaryDirectory(prefix="sonde-examples-") as place:
+        fill(Path(place), given.data)
+        for command, shown in wanted:
+            count[try_out(command, shown, Path(place), env)] += 1
     print(", ".join(f"{n} {verdict}" for verdict, n in count.items()))
     sys.exit(1 if count["failed"] or count["differs"] else 0)
 
