@@ -97,6 +97,8 @@ void sn_model_unpack(sn_model *model);
 void sn_model_unpack_back(sn_model *model);
 /* The part that a matrix is; the part behind it is its bias. */
 sn_part sn_weight_part(const sn_model *m, sn_matrix matrix);
+/* Whether a matrix is looked up, and stands as in the file: [rows, d]. */
+bool sn_weight_is_table(sn_matrix matrix);
 /* SN_EARG where the model has no such matrix, block or head (-1: all). */
 SN_CHECKED sn_status sn_weight_check(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer, int head);
 /* Makes tables for positions [0, n). */

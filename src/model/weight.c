@@ -29,6 +29,8 @@ sn_part sn_weight_part(const sn_model *m, sn_matrix matrix)
 	return matrix == SN_W_U ? sn_unembed_part(m) : matrices[matrix].part;
 }
 
+bool sn_weight_is_table(sn_matrix matrix) { return matrices[matrix].table; }
+
 sn_status sn_weight_check(sn_ctx *ctx, const sn_model *m, sn_matrix matrix, int layer, int head)
 {
 	if (matrix <= SN_W_NONE || matrix >= SN_W_COUNT) return sn_fail(ctx, SN_EARG, "matrix %d is none", (int)matrix);

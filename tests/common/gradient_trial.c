@@ -2,6 +2,7 @@
 
 #include "model/site.h"
 
+#include <math.h>
 #include <string.h>
 
 sn_batch trial_rows(forms_case *f)
@@ -18,6 +19,13 @@ float *trial_vector(forms_case *f, int64_t n)
 	float *x = SN_TAKE(f->arena, float, n);
 	for (int64_t i = 0; i < n; i++) x[i] = (float)sn_rng_normal(&f->rng);
 	return x;
+}
+
+double trial_norm(const float *x, int64_t n)
+{
+	double sum = 0;
+	for (int64_t i = 0; i < n; i++) sum += (double)x[i] * x[i];
+	return sqrt(sum);
 }
 
 /* ---- goals: each metric in turn ---- */

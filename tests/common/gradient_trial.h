@@ -21,6 +21,7 @@ typedef struct trial {
 
 sn_batch trial_rows(forms_case *f);
 float *trial_vector(forms_case *f, int64_t n);
+double trial_norm(const float *x, int64_t n);
 trial trial_make(forms_case *f);
 /* The sum of all goals; push and tap may be NULL. */
 double trial_score(trial *t, const sn_edit *push, sn_tap *tap);

@@ -15,13 +15,6 @@ enum { CASES = 150, SITES = 6, MEMORY_CASES = 60 };
 
 /* ---- derivative against difference ---- */
 
-static double norm(const float *x, int64_t n)
-{
-	double sum = 0;
-	for (int64_t i = 0; i < n; i++) sum += (double)x[i] * x[i];
-	return sqrt(sum);
-}
-
 /* The push is the last edit of its site where the derivative after all edits is asked for, otherwise the first. */
 static double difference(trial *t, sn_site at, sn_what what, const float *direction, int64_t m, int64_t d, float step)
 {
@@ -54,11 +47,11 @@ static void check_site(trial *t, sn_site at, sn_what what)
 		fail_msg("case %d: the score is %.9g, with a gradient tap %.9g", (int)f->number, base, with);
 	float *direction = trial_vector(f, m * d);
 	for (int64_t i = t->batch.start[1] * d; i < t->batch.start[2] * d; i++) direction[i] = 0;   /* KL's constant */
-	float step = 0.2f / (float)norm(direction, m * d);
+	float step = 0.2f / (float)trial_norm(direction, m * d);
 	for (int64_t i = 0; i < m * d; i++) expected += (double)grad.x[i] * direction[i];
 	double found = difference(t, at, what, direction, m, d, step);
 	double other = difference(t, at, what, direction, m, d, step / 2);
-	double size = norm(grad.x, m * d) * norm(direction, m * d) / sqrt((double)(m * d));
+	double size = trial_norm(grad.x, m * d) * trial_norm(direction, m * d) / sqrt((double)(m * d));
 	double noise = 4 * fabs(found - other) + 2e-6 * (1 + fabs(base)) / step;   /* curvature, rounding */
 	char name[112];
 	sn_site_format(&at, name, sizeof name);

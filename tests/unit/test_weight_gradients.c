@@ -81,8 +81,6 @@ enum { MOST_MINE = 400, FIRST = 4 };
 
 typedef struct list { int n, n_grad; mine at[MOST_MINE]; sn_weight_grad grad[MOST_MINE]; } list;
 
-static bool is_table(sn_matrix m) { return m == SN_W_E || (m >= SN_W_POS && m <= SN_W_REL_EMBED); }
-
 static void add_bias(site_oracle *o, const sn_model *stack, list *l, sn_weight_grad *g, int64_t n)
 {
 	sn_part part = sn_weight_part(stack, g->matrix) + 1;
@@ -119,7 +117,7 @@ static void add_mine(site_oracle *o, const sn_model *stack, sn_stack_id id, sn_m
 	assert_ok(o->ctx, sn_weight(o->ctx, stack, matrix, layer, -1, o->arena, &w));
 	mine *m = &l->at[l->n++];
 	*m = (mine){ .grad = { .matrix = matrix, .layer = layer, .stack = id }, .n = w.dim[0] * w.dim[1], .value = w.data };
-	m->step = is_table(matrix) || w.dim[0] == 1 ? 1 : w.dim[1];
+	m->step = sn_weight_is_table(matrix) || w.dim[0] == 1 ? 1 : w.dim[1];
 	m->g = m->grad.w = SN_TAKE(o->arena, float, m->n);
 	sn_weight_grad *g = &l->grad[l->n_grad++];
 	*g = m->grad;
