@@ -1,6 +1,7 @@
 """Runs rows of the benchmark: Sonde and its peers on the same work, interleaved; prints a table and keeps a line a commit.
 
-usage: bench.py [--smoke] [--size NAME=NUMBER]... [--python PEERS_PYTHON] REPETITIONS [ROW...]
+usage: bench.py [--smoke] [--resume] [--size NAME=NUMBER]... [--python PEERS_PYTHON] REPETITIONS [ROW...]
+       --resume keeps what an interrupted run of the same commit has in build/bench/*/runs.jsonl
 
 A row is a file rows/NAME.toml:
   title, work     what is measured, and on what, in words; {names} are filled in
@@ -79,9 +80,17 @@ def fill(text, row, known):
 
 
 class Run:
-    def __init__(self, known, repetitions, path):
+    def __init__(self, known, repetitions, path, head, kept):
         self.known, self.repetitions, self.records, self.failed = known, repetitions, [], []
+        self.kept = {(record["row"], record["side"], record["repetition"]): record for record in kept}
         self.file = open(path, "w", encoding="utf8")
+        print(json.dumps(head), file=self.file, flush=True)
+
+    def missing(self, row):
+        """Whether anything of a row is still to be measured."""
+        wanted = [(side["name"], k) for side in row.get("side", []) for k in range(min(self.repetitions, side.get("runs", self.repetitions)))]
+        wanted += [(label_of(check), number) for number, check in enumerate(row.get("agree", []))]
+        return any((row["name"], *key) not in self.kept for key in wanted)
 
     def keep(self, row, kind, name, repetition, found):
         record = {"row": row["name"], "kind": kind, "side": name, "repetition": repetition} | found
@@ -91,26 +100,42 @@ class Run:
             self.failed.append(f"{row['name']}: {name}")
         return record
 
+    def found(self, row, name, repetition, command):
+        """What the run that is continued has measured, or a measurement."""
+        return self.kept.get((row["name"], name, repetition)) or measured(fill(command, row, self.known))
+
     def side(self, row, side, repetition):
         say(f"{row['name']} {repetition + 1}: {side['name']}")
-        record = self.keep(row, "side", side["name"], repetition, measured(fill(side["run"], row, self.known)))
+        found = self.found(row, side["name"], repetition, side["run"])
+        record = self.keep(row, "side", side["name"], repetition, found)
         value = record.get(side.get("value", row.get("value", "wall_s")))
         say(f"    {value} {row.get('unit', 's')}; {record['cpu_s']} processor seconds, {record['rss_gb']} GB"
             + (f"; EXIT {record['exit']}" if record["exit"] else ""))
 
     def row(self, row):
-        for command in row.get("prepare", []):
+        for command in row.get("prepare", []) if self.missing(row) else []:
             subprocess.run(shlex.split(fill(command, row, self.known)), check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         for repetition in range(self.repetitions):
             for side in row.get("side", []):
                 if repetition < side.get("runs", self.repetitions):
                     self.side(row, side, repetition)
-        for check in row.get("agree", []):
-            found = {"label": check.get("label", "agreement")} | measured(fill(check["run"], row, self.known))
-            record = self.keep(row, "agree", found["label"], 0, found)
+        for number, check in enumerate(row.get("agree", [])):
+            label = label_of(check)
+            record = self.keep(row, "agree", label, number, {"label": label} | self.found(row, label, number, check["run"]))
             say(f"    {record.get('agreement', 'no agreement was printed')}")
         for command in row.get("cleanup", []):
             subprocess.run(shlex.split(fill(command, row, self.known)), check=True, cwd=ROOT)
+
+
+def label_of(check):
+    return check.get("label", "agreement")
+
+
+def kept(path, commit):
+    """Records of an interrupted run of this commit; runs that failed are repeated."""
+    lines = path.read_text(encoding="utf8").splitlines() if path.exists() else []
+    head, *records = [json.loads(line) for line in lines if line.endswith("}")] or [{}]
+    return [record for record in records if record["exit"] == 0 and record.get("ok") is not False] if head.get("commit") == commit else []
 
 
 def say(text):
@@ -128,6 +153,7 @@ def processor():
 def main():
     parser = argparse.ArgumentParser(description="Sonde beside its peers")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes: does everything run?")
+    parser.add_argument("--resume", action="store_true", help="keep what an interrupted run of this commit has measured")
     parser.add_argument("--size", action="append", default=[], help="NAME=VALUE: another size than the row's")
     parser.add_argument("--python", default=sys.executable, help="a Python that has bench/requirements.txt")
     parser.add_argument("repetitions", type=int)
@@ -144,7 +170,8 @@ def main():
     head = {"commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip(),
             "processor": processor(), "processors": os.cpu_count(), "load": round(os.getloadavg()[0], 2),
             "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
-    run = Run(known, given.repetitions, pathlib.Path(known["out"]) / "runs.jsonl")
+    path = pathlib.Path(known["out"]) / "runs.jsonl"
+    run = Run(known, given.repetitions, path, head, kept(path, head["commit"]) if given.resume else [])
     for row in rows:
         row["work"] = fill(row.get("work", ""), row, known)
         run.row(row)

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# usage: bench/run.sh [--smoke] [REPETITIONS] [ROW...]   – Sonde and its peers on the same work in the same run, interleaved
+# usage: bench/run.sh [--smoke] [--resume] [REPETITIONS] [ROW...]   – Sonde and its peers on the same work in the same run, interleaved
 #        bench/run.sh                  all rows (bench/rows/*.toml), five repetitions: an hour or more on an idle machine
 #        bench/run.sh 1 forward grid   these rows once
 #        bench/run.sh --smoke          tiny sizes, once: does everything run?
+#        bench/run.sh --resume         goes on with an interrupted run of this commit
 #        bench/run.sh --size pairs=200 1 blimp      another size than bench/rows/blimp.toml says
 # SONDE_BENCH_PYTHON: a Python that has bench/requirements.txt; otherwise one is made in build/bench/venv (3 GB).
 set -euo pipefail
@@ -12,6 +13,7 @@ options=() repetitions=5
 while :; do
 	case "${1-}" in
 	--smoke) options+=(--smoke) repetitions=1; shift ;;
+	--resume) options+=(--resume); shift ;;
 	--size) options+=(--size "$2"); shift 2 ;;
 	*) break ;;
 	esac

@@ -21,7 +21,7 @@ from localize_stats import (bands, control_labels, controls, in_parallel, leace,
 warnings.filterwarnings("ignore", "Mean of empty slice")   # of layers that were left out
 EFFORTS = {"quick": {"random": 1, "erase_step": 0, "members": 64, "wide_step": 0, "refits": 0},
            "standard": {"random": 2, "erase_step": 3, "members": 64, "wide_step": 0, "refits": 0},
-           "thorough": {"random": 5, "erase_step": 1, "members": 0, "wide_step": 6, "refits": 200}}
+           "thorough": {"random": 5, "erase_step": 1, "members": 128, "wide_step": 6, "refits": 200}}
 CONTROLS, DRAWS, WIDE_DRAWS, SCRUB, DELTA, BOOT = 10, 20, 5, 256, 0.10, 2000
 
 
@@ -243,6 +243,11 @@ class Analysis:
         bands(1 - point / whole, 1 - replicate / wholes, self.lemmas)
         return 1 - point / whole
 
+    def erased(self, base, members, l, r, erasers, draws):
+        """X on all members of pairs, and of the controls on fewer."""
+        with_role = [np.array([m for m in which if self.items.span[m][r]]) for which in (base, members)]
+        return self.scored(with_role[0], l, erasers, 0), self.scored(with_role[1], l, erasers, draws)[1:]
+
     def gate(self, cell):
         """Bits that fresh probes find inside the held-out lemmas, erased and not."""
         items, (i, x) = self.items, self.cells[cell]
@@ -307,28 +312,28 @@ class Analysis:
                 erasers[l, r, fold, 0] = self.q[(l, r), fold]
                 for k in range(DRAWS):
                     erasers[l, r, fold, 1 + k] = leace(x[rows], labels[k][i][rows])
-            has = np.array([m for m in members if self.items.span[m][r]])
-            self.x[l, r] = self.scored(has, l, erasers, DRAWS)
+            self.x[l, r] = self.erased(base, members, l, r, erasers, DRAWS)
         self.clock.lap("erasure", len(targets), whole)
         in_parallel(task for cell in targets for task in self.gate(cell))
         self.clock.lap("gates", len(targets), whole)
         if self.option["wide_step"]:
-            self.erase_wide(*self.every(yes, self.option["wide_step"]), members, labels)
+            self.erase_wide(*self.every(yes, self.option["wide_step"]), base, members, labels)
 
-    def erase_wide(self, wide, whole, members, labels):
-        done = wide[:max(1, len(wide) // self.part)]
-        for l, r in done:
+    def erase_wide(self, wide, whole, base, members, labels):
+        """Erasers of the feature and of control labels for each block of lemmas, and what they cost. With PART, one cell in PART and one
+        label and block of its 30 are fitted; it stands for the others, for it costs the same."""
+        every = [(fold, number) for fold in range(5) for number in range(1 + WIDE_DRAWS)]
+        cells, fits = wide[:max(1, len(wide) // self.part)], every if self.part == 1 else every[:1]
+        for l, r in cells:
             for spots in ([(k, r) for k in range(l, self.n_boundary)],
                           [(k, c) for k in range(l, self.n_boundary) for c in range(self.n_role + 1)]):
-                erasers = {}
-                for fold in range(5):
-                    for number in range(1 + WIDE_DRAWS):
-                        label = self.items.n if number == 0 else labels[number - 1]
-                        for (k, c), q in self.scrub(l, spots, fold, label).items():
-                            erasers[k, c, fold, number] = q
-                has = np.array([m for m in members if self.items.span[m][r]])
-                self.scored(has, l, erasers, WIDE_DRAWS)
-        self.clock.lap("wide erasure", len(done), whole)
+                found = {(fold, number): self.scrub(l, spots, fold, self.items.n if number == 0 else labels[number - 1])
+                         for fold, number in fits}
+                self.clock.lap("wide erasers", len(fits) * len(cells), len(every) * whole)
+                erasers = {(k, c, fold, number): q for fold, number in every
+                           for (k, c), q in found.get((fold, number), found[0, 0]).items()}
+                self.erased(base, members, l, r, erasers, WIDE_DRAWS)
+                self.clock.lap("wide erasure", len(cells), whole)
 
     def everything(self):
         with torch.no_grad():

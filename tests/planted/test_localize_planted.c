@@ -70,7 +70,7 @@ static sn_localize_options options(bool erase)
 	o.n_boot = 500;
 	o.n_control = 2;
 	o.erase_step = erase ? 1 : 0;
-	o.n_erase_item = 64;
+	o.n_control_item = 64;
 	return o;
 }
 

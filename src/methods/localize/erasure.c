@@ -31,6 +31,13 @@ typedef struct columns {
 	int erasure, shift, n_draw;
 } columns;
 
+/* The controls' run: on which members, and where each target's draws stand. */
+typedef struct controls {
+	const int64_t *item;
+	const columns *at;
+	sn_erased run;
+} controls;
+
 static sn_status plan_target(sn_erasure *out, sn_bank *b, const sn_erased_cell *target)
 {
 	int first, n_each, n_draw = sn_bank_draws(b->ev, target->scope);
@@ -88,9 +95,9 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The 95th percentile of X over the draws in columns first .. first + n_draw - 1. */
-static sn_status control_quantile(double *out, const sn_evidence *ev, const int64_t *item, int64_t n, const double *ld,
-								  int width, int first, int n_draw)
+/* The 95th percentile of X over the draws in columns first .. first + n_draw - 1 of ld [n_item, width]. */
+static sn_status control_quantile(double *out, const sn_evidence *ev, const controls *c, const double *ld, int width,
+								  int first, int n_draw)
 {
 	sn_mark mark = sn_arena_mark(ev->arena);
 	int *column;
@@ -99,7 +106,7 @@ static sn_status control_quantile(double *out, const sn_evidence *ev, const int6
 	SN_NEW(column, ev->arena, int, n_draw);
 	SN_NEW(x, ev->arena, double, n_draw);
 	for (int k = 0; k < n_draw; k++) column[k] = first + k;
-	SN_TRY(sensitivity(&s, &whole, ev, item, n, ld, width, column, n_draw));
+	SN_TRY(sensitivity(&s, &whole, ev, c->item, c->run.n_item, ld, width, column, n_draw));
 	for (int k = 0; k < n_draw; k++) x[k] = 1 - s.reps.point[k] / whole.reps.point[k];
 	qsort(x, (size_t)n_draw, sizeof *x, ascending);
 	*out = sn_quantile_sorted(x, n_draw, 0.95);
@@ -107,23 +114,29 @@ static sn_status control_quantile(double *out, const sn_evidence *ev, const int6
 	return SN_OK;
 }
 
-static sn_status score_targets(sn_evidence *ev, const sn_erased *run, const int64_t *item, const columns *at)
+/* X of each target, from its eraser's run on all members. */
+static sn_status score_targets(sn_evidence *ev, const sn_erased *run, const int64_t *item)
 {
 	int *column, n = ev->n_erased;
 	sn_quantity x, whole;
 	SN_NEW(column, ev->arena, int, n);
-	for (int t = 0; t < n; t++) column[t] = at[t].erasure;
+	for (int t = 0; t < n; t++) column[t] = t;
 	SN_TRY(sensitivity(&x, &whole, ev, item, run->n_item, run->ld, run->n_erasure, column, n));
 	sn_reps_divide(&x.reps, &whole.reps);
 	sn_reps_affine(&x.reps, -1, 1);
 	SN_TRY(sn_localize_bands(&x, ev));
-	for (int t = 0; t < n; t++) {
+	for (int t = 0; t < n; t++) ev->erased[t].x = x.band[t];
+	return SN_OK;
+}
+
+static sn_status score_controls(sn_evidence *ev, const controls *c)
+{
+	const sn_erased *run = &c->run;
+	for (int t = 0; t < ev->n_erased; t++) {
 		sn_erased_cell *e = &ev->erased[t];
-		e->x = x.band[t];
-		SN_TRY(control_quantile(&e->control_label, ev, item, run->n_item, run->ld, run->n_erasure, column[t] + 1,
-								at[t].n_draw));
-		SN_TRY(control_quantile(&e->control_random, ev, item, run->n_item, run->shift, run->n_shift, at[t].shift,
-								at[t].n_draw));
+		const columns *at = &c->at[t];
+		SN_TRY(control_quantile(&e->control_label, ev, c, run->ld, run->n_erasure, at->erasure + 1, at->n_draw));
+		SN_TRY(control_quantile(&e->control_random, ev, c, run->shift, run->n_shift, at->shift, at->n_draw));
 	}
 	return SN_OK;
 }
@@ -146,20 +159,46 @@ static sn_status plan_all(sn_bank *b, columns *at, sn_erasure *erasure, int *n)
 	return SN_OK;
 }
 
+/* The targets' own erasers on all members of main pairs. */
+static sn_status erase_all(sn_bank *b, const columns *at, const sn_erasure *erasure, sn_arena *scratch)
+{
+	sn_evidence *ev = b->ev;
+	int64_t *item, n_item;
+	sn_erasure *own;
+	sn_erased run;
+	SN_NEW(own, b->arena, sn_erasure, ev->n_erased);
+	for (int t = 0; t < ev->n_erased; t++) {
+		own[t] = erasure[at[t].erasure];
+		own[t].n_shift = 0;
+	}
+	SN_TRY(choose_items(&item, &n_item, ev, 0));
+	SN_TRY(sn_erase_run(&run, b->ctx, b->model, ev->items, item, n_item, b->eraser, b->n, own, ev->n_erased, scratch));
+	return score_targets(ev, &run, item);
+}
+
+/* The controls, on fewer members; with them the targets' own erasers, for shifts are as long as what those take. */
+static sn_status erase_controls(sn_bank *b, const columns *at, const sn_erasure *erasure, int n, sn_arena *scratch)
+{
+	sn_evidence *ev = b->ev;
+	int64_t *item, n_item;
+	controls c = { .at = at };
+	SN_TRY(choose_items(&item, &n_item, ev, ev->options.n_control_item));
+	c.item = item;
+	SN_TRY(sn_erase_run(&c.run, b->ctx, b->model, ev->items, item, n_item, b->eraser, b->n, erasure, n, scratch));
+	return score_controls(ev, &c);
+}
+
 static sn_status erase_targets(sn_bank *b, sn_arena *scratch)
 {
 	sn_evidence *ev = b->ev;
 	int n;
-	int64_t *item, n_item;
 	columns *at;
 	sn_erasure *erasure;
-	sn_erased run;
 	SN_NEW(at, b->arena, columns, ev->n_erased);
 	SN_NEW(erasure, b->arena, sn_erasure, ev->n_erased * (1 + b->n_draw));
 	SN_TRY(plan_all(b, at, erasure, &n));
-	SN_TRY(choose_items(&item, &n_item, ev, ev->options.n_erase_item));
-	SN_TRY(sn_erase_run(&run, b->ctx, b->model, ev->items, item, n_item, b->eraser, b->n, erasure, n, scratch));
-	SN_TRY(score_targets(ev, &run, item, at));
+	SN_TRY(erase_all(b, at, erasure, scratch));
+	SN_TRY(erase_controls(b, at, erasure, n, scratch));
 	return sn_bank_gates(b, scratch);
 }
 

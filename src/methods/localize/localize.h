@@ -23,7 +23,7 @@ typedef struct sn_localize_options {
 	int n_control;    /* control labellings for selectivity */
 	int n_erase_draw; /* draws of each erasure control */
 	int erase_step;   /* erase at every n-th layer where E_sub is yes; 0: no erasure */
-	int n_erase_item; /* pair members that erasure is scored on, at most; 0: all */
+	int n_control_item; /* pair members that erasure's controls are scored on, at most; 0: all */
 	int wide_step;    /* the wider scopes at every n-th such layer; 0: not at all */
 	int n_wide_draw;  /* draws of each control there, at most n_erase_draw */
 	int n_refit;      /* resamples with refitted probes: training variation; 0: not included */

@@ -21,10 +21,11 @@ sn_localize_options sn_localize_preset(sn_effort effort)
 	if (effort == SN_EFFORT_STANDARD) {
 		o.n_random = 2;
 		o.erase_step = 3;
-		o.n_erase_item = 64;
+		o.n_control_item = 64;
 	} else if (effort == SN_EFFORT_THOROUGH) {
 		o.n_random = 5;
 		o.erase_step = 1;
+		o.n_control_item = 128;
 		o.wide_step = 6;
 		o.n_wide_draw = 5;
 		o.n_refit = 200;
