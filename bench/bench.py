@@ -84,7 +84,8 @@ class Run:
         self.known, self.repetitions, self.records, self.failed = known, repetitions, [], []
         self.kept = {(record["row"], record["side"], record["repetition"]): record for record in kept}
         self.file = open(path, "w", encoding="utf8")
-        print(json.dumps(head), file=self.file, flush=True)
+        for line in [head, *kept]:
+            print(json.dumps(line), file=self.file, flush=True)
 
     def missing(self, row):
         """Whether anything of a row is still to be measured."""
@@ -95,7 +96,8 @@ class Run:
     def keep(self, row, kind, name, repetition, found):
         record = {"row": row["name"], "kind": kind, "side": name, "repetition": repetition} | found
         self.records.append(record)
-        print(json.dumps(record), file=self.file, flush=True)
+        if found is not self.kept.get((row["name"], name, repetition)):
+            print(json.dumps(record), file=self.file, flush=True)
         if found["exit"] != 0 or found.get("ok") is False:
             self.failed.append(f"{row['name']}: {name}")
         return record
@@ -121,7 +123,7 @@ class Run:
                     self.side(row, side, repetition)
         for number, check in enumerate(row.get("agree", [])):
             label = label_of(check)
-            record = self.keep(row, "agree", label, number, {"label": label} | self.found(row, label, number, check["run"]))
+            record = self.keep(row, "agree", label, number, self.found(row, label, number, check["run"]))
             say(f"    {record.get('agreement', 'no agreement was printed')}")
         for command in row.get("cleanup", []):
             subprocess.run(shlex.split(fill(command, row, self.known)), check=True, cwd=ROOT)
@@ -132,10 +134,11 @@ def label_of(check):
 
 
 def kept(path, commit):
-    """Records of an interrupted run of this commit; runs that failed are repeated."""
+    """Records of an interrupted run of this commit; rows in which something failed are measured anew."""
     lines = path.read_text(encoding="utf8").splitlines() if path.exists() else []
     head, *records = [json.loads(line) for line in lines if line.endswith("}")] or [{}]
-    return [record for record in records if record["exit"] == 0 and record.get("ok") is not False] if head.get("commit") == commit else []
+    again = {record["row"] for record in records if record["exit"] != 0 or record.get("ok") is False}
+    return [record for record in records if record["row"] not in again] if head.get("commit") == commit else []
 
 
 def say(text):

@@ -96,7 +96,7 @@ def row_text(row, records):
     for r in records:
         if r["row"] == row["name"] and r["kind"] == "agree":
             text = r.get("agreement", f"no answer, exit code {r['exit']}")
-            lines.append(f"- {r['label']}: {text}{'' if r.get('ok', False) else ' – NOT OK'}")
+            lines.append(f"- {r['side']}: {text}{'' if r.get('ok', False) else ' – NOT OK'}")
     return "\n".join(lines) + "\n"
 
 
