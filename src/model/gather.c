@@ -2,6 +2,7 @@
 #include "model/gather.h"
 
 #include "model/model.h"
+#include "model/prefix.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -49,8 +50,9 @@ sn_status sn_gather_batch(sn_batch *out, const sn_items *items, const int64_t *w
 
 /* ---- norms at every position, without keeping the vectors ---- */
 
+/* Of places that no earlier row shares. */
 typedef struct norms {
-	float *norm;             /* NaN at a row's first position */
+	float *norm;             /* [m] NaN at a row's first position */
 	int64_t m, taken;
 	bool last;               /* boundary of a step: tells how far the run is */
 } norms;
@@ -108,6 +110,28 @@ static sn_status cell_norms(sn_gather *g, sn_arena *arena)
 	return SN_OK;
 }
 
+/* Places of the batch at which a row does not share what its parent has. */
+static sn_status list_own(int64_t **list, int64_t *n, const sn_batch *batch, sn_arena *arena)
+{
+	SN_NEW(*list, arena, int64_t, batch->start[batch->n]);
+	*n = 0;
+	for (int32_t b = 0; b < batch->n; b++)
+		for (int64_t t = batch->start[b] + (batch->fork ? batch->fork[b] : 0); t < batch->start[b + 1]; t++)
+			(*list)[(*n)++] = t;
+	return SN_OK;
+}
+
+/* The median over all places: what rows share counts in each. norm: of own places; all: [tokens] room. */
+static double layer_median(const sn_batch *batch, const float *norm, float *all)
+{
+	for (int32_t b = 0; b < batch->n; b++) {
+		int64_t start = batch->start[b], shared = batch->fork ? batch->fork[b] : 0;
+		for (int64_t t = 0; t < batch->start[b + 1] - start; t++)
+			all[start + t] = t < shared ? all[batch->start[batch->parent[b]] + t] : *norm++;
+	}
+	return median(all, batch->start[batch->n]);
+}
+
 /* ---- the run ---- */
 
 static sn_status list_rows(sn_gather *g, const sn_items *items, const int64_t *which, int64_t n_which, sn_arena *arena)
@@ -136,37 +160,65 @@ static sn_status open_gather(sn_gather *out, const sn_model *model, int role0, i
 	return SN_OK;
 }
 
+typedef struct run {
+	sn_batch batch;
+	int64_t *own, n_own;
+	norms *norm;         /* [n_layer] */
+	sn_tap *tap;
+	int n_tap;
+} run;
+
+/* Of a causal model, prefixes that rows share are computed once. */
+static sn_status open_run(run *r, const sn_gather *g, sn_model *model, const sn_items *items, const int64_t *which,
+                          int64_t n_which, sn_arena *arena)
+{
+	*r = (run){ 0 };
+	SN_TRY(sn_gather_batch(&r->batch, items, which, n_which, arena));
+	if (sn_model_get_info(model)->causal) SN_TRY(sn_share_prefixes(&r->batch, arena));
+	SN_TRY(list_own(&r->own, &r->n_own, &r->batch, arena));
+	SN_NEW(r->norm, arena, norms, g->n_layer);
+	SN_NEW(r->tap, arena, sn_tap, g->n_layer * (g->n_role + 1));
+	return SN_OK;
+}
+
+static sn_status tap_layer(run *r, const sn_gather *g, const sn_model *model, int l, sn_arena *arena)
+{
+	sn_site at = sn_boundary_site(model, l);
+	sn_keep *keep;
+	SN_NEW(keep, arena, sn_keep, g->n_role);
+	for (int k = 0; k < g->n_role; k++) {
+		if (g->n[k] == 0) continue;
+		keep[k] = (sn_keep){ .x = g->x[l * g->n_role + k], .m = g->n[k], .d = g->d };
+		r->tap[r->n_tap++] = (sn_tap){ .at = at, .where = { .sel = SN_SPAN_LAST, .arg = g->role0 + k },
+		                               .sink = &sn_sink_keep, .state = &keep[k] };
+	}
+	r->norm[l] = (norms){ .m = r->n_own, .last = l == g->n_layer - 1 };
+	SN_NEW(r->norm[l].norm, arena, float, r->n_own);
+	r->tap[r->n_tap++] = (sn_tap){ .at = at, .where = { .sel = SN_LIST, .list = r->own, .n_list = r->n_own },
+	                               .sink = &norms_sink, .state = &r->norm[l] };
+	return SN_OK;
+}
+
+static sn_status run_layers(sn_gather *g, sn_ctx *ctx, sn_model *model, run *r, sn_arena *arena)
+{
+	for (int l = 0; l < g->n_layer; l++) SN_TRY(tap_layer(r, g, model, l, arena));
+	sn_plan plan = { .size = sizeof plan, .n_tap = r->n_tap, .tap = r->tap };
+	SN_TRY(sn_run(ctx, model, &r->batch, &plan, NULL, NULL));
+	float *all;
+	SN_NEW(all, arena, float, r->batch.start[r->batch.n]);
+	for (int l = 0; l < g->n_layer; l++) g->layer_norm[l] = layer_median(&r->batch, r->norm[l].norm, all);
+	return SN_OK;
+}
+
 sn_status sn_gather_residuals(sn_gather *out, sn_ctx *ctx, sn_model *model, const sn_items *items, const int64_t *which,
                               int64_t n_which, int role0, int n_role, sn_arena *arena)
 {
+	run r;
 	SN_TRY(open_gather(out, model, role0, n_role, arena));
 	SN_TRY(list_rows(out, items, which, n_which, arena));
 	sn_mark mark = sn_arena_mark(arena);
-	sn_batch batch;
-	SN_TRY(sn_gather_batch(&batch, items, which, n_which, arena));
-	int n_tap = 0;
-	sn_tap *tap;
-	sn_keep *keep;
-	norms *norm;
-	SN_NEW(tap, arena, sn_tap, out->n_layer * (n_role + 1));
-	SN_NEW(keep, arena, sn_keep, out->n_layer * n_role);
-	SN_NEW(norm, arena, norms, out->n_layer);
-	for (int l = 0; l < out->n_layer; l++) {
-		sn_site at = sn_boundary_site(model, l);
-		for (int r = 0; r < n_role; r++) {
-			if (out->n[r] == 0) continue;
-			int c = l * n_role + r;
-			keep[c] = (sn_keep){ .x = out->x[c], .m = out->n[r], .d = out->d };
-			tap[n_tap++] = (sn_tap){ .at = at, .where = { .sel = SN_SPAN_LAST, .arg = role0 + r },
-			                         .sink = &sn_sink_keep, .state = &keep[c] };
-		}
-		norm[l] = (norms){ .m = batch.start[batch.n], .last = l == out->n_layer - 1 };
-		SN_NEW(norm[l].norm, arena, float, norm[l].m);
-		tap[n_tap++] = (sn_tap){ .at = at, .where = { .sel = SN_ALL }, .sink = &norms_sink, .state = &norm[l] };
-	}
-	sn_plan plan = { .size = sizeof plan, .n_tap = n_tap, .tap = tap };
-	SN_TRY(sn_run(ctx, model, &batch, &plan, NULL, NULL));
-	for (int l = 0; l < out->n_layer; l++) out->layer_norm[l] = median(norm[l].norm, norm[l].m);
+	SN_TRY(open_run(&r, out, model, items, which, n_which, arena));
+	SN_TRY(run_layers(out, ctx, model, &r, arena));
 	sn_arena_reset(arena, mark);
 	return cell_norms(out, arena);
 }

@@ -21,7 +21,8 @@ typedef struct sn_gather {
 /* Returns the bytes that gathering n items at n_role roles takes in activations, for planning. */
 size_t sn_gather_bytes(const sn_model *model, int64_t n, int n_role);
 /* Runs items which[0..n_which) and keeps the residual streams at roles [role0, role0 + n_role); everything comes from
- * arena. Cost: one forward pass without logits. SN_ENOMEM, SN_ECANCEL, or what sn_run returns. */
+ * arena. Cost: one forward pass without logits, of a causal model over each distinct prefix only. SN_ENOMEM,
+ * SN_ECANCEL, or what sn_run returns. */
 SN_CHECKED sn_status sn_gather_residuals(sn_gather *out, sn_ctx *ctx, sn_model *model, const sn_items *items,
                                          const int64_t *which, int64_t n_which, int role0, int n_role, sn_arena *arena);
 /* Packs items which[0..n_which) into a batch without forks; its item numbers are the items'. Arrays come from arena. */

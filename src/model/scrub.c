@@ -2,6 +2,7 @@
 
 #include "base/base.h"
 #include "model/gather.h"
+#include "model/prefix.h"
 
 #include <string.h>
 
@@ -50,12 +51,20 @@ typedef struct run {
 	sn_batch batch;
 } run;
 
-/* A fork shares all its tokens with its parent: what differs begins where it is edited. */
-static sn_status link_rows(run *r, const int32_t *parent)
+/* A fork shares all its tokens with its parent: what differs begins where it is edited. Untouched rows share what they
+ * begin with. */
+static sn_status link_rows(run *r, int32_t *parent)
 {
 	int32_t *fork;
 	SN_NEW(fork, r->arena, int32_t, r->n);
 	SN_TRY(sn_gather_batch(&r->batch, r->items, r->item, r->n, r->arena));
+	sn_batch clean = r->batch;
+	clean.n = (int32_t)r->n_clean;
+	if (sn_model_get_info(r->model)->causal) {
+		SN_TRY(sn_share_prefixes(&clean, r->arena));
+		memcpy(parent, clean.parent, (size_t)clean.n * sizeof *parent);
+		memcpy(fork, clean.fork, (size_t)clean.n * sizeof *fork);
+	}
 	for (int64_t i = r->n_clean; i < r->n; i++) fork[i] = (int32_t)(r->batch.start[i + 1] - r->batch.start[i]);
 	r->batch.parent = parent;
 	r->batch.fork = fork;

@@ -2,6 +2,7 @@
 #include "methods/behaviour/scoring.h"
 
 #include "data/passages.h"
+#include "model/prefix.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,34 +60,18 @@ static int by_tokens(const void *a, const void *b)
 	return x->sentence < y->sentence ? -1 : 1;
 }
 
-/* Row b, of sorted ones, forks from the row before it, or from the ancestor of that which shares as much. */
-static void find_parent(const sorted *order, int32_t b, int32_t *parent, int32_t *fork)
-{
-	parent[b] = -1;
-	fork[b] = 0;
-	int32_t shared = b ? shared_prefix(order[b - 1].row, order[b].row) : 0;
-	if (shared == 0) return;
-	int32_t p = b - 1;
-	while (parent[p] >= 0 && shared <= fork[p]) p = parent[p];
-	parent[b] = p;
-	fork[b] = shared;
-}
-
 static sn_status make_causal(maker *k)
 {
-	int32_t *parent, *fork, *token, *want;
+	int32_t *token, *want;
 	int64_t *start;
 	sorted *order;
 	SN_TRY(tokenize_all(k, SN_ADD_SPECIAL, 2));
 	SN_NEW(order, k->arena, sorted, k->n);
-	SN_NEW(parent, k->arena, int32_t, k->n);
-	SN_NEW(fork, k->arena, int32_t, k->n);
 	SN_NEW(start, k->arena, int64_t, k->n + 1);
 	SN_NEW(k->out->sentence, k->arena, int32_t, k->n);
 	for (int32_t i = 0; i < k->n; i++) order[i] = (sorted){ &k->row[i], i };
 	qsort(order, (size_t)k->n, sizeof *order, by_tokens);
 	for (int32_t b = 0; b < k->n; b++) {
-		find_parent(order, b, parent, fork);
 		k->out->sentence[b] = order[b].sentence;
 		k->out->scored[order[b].sentence] = order[b].row->n - 1;
 		start[b + 1] = start[b] + order[b].row->n - 1;
@@ -98,9 +83,9 @@ static sn_status make_causal(maker *k)
 		memcpy(token + start[b], order[b].row->id, bytes);
 		memcpy(want + start[b], order[b].row->id + 1, bytes);
 	}
-	k->out->batch = (sn_batch){ .n = k->n, .token = token, .start = start, .parent = parent, .fork = fork };
+	k->out->batch = (sn_batch){ .n = k->n, .token = token, .start = start };
 	k->out->goal = (sn_goal){ .metric = SN_LOGPROB, .where = { .sel = SN_ALL }, .want = want, .n_want = start[k->n] };
-	return SN_OK;
+	return sn_share_prefixes(&k->out->batch, k->arena);
 }
 
 /* ---- encoder-decoders' rows ---- */
