@@ -84,28 +84,29 @@ static int64_t width_of(const sn_compiled *c, const sn_site *site)
 	return SN_MAX(sn_site_width(c->model, site), (int64_t)1);
 }
 
+void sn_cost_prepare(sn_compiled *c)
+{
+	for (int e = 0; e < c->plan->n_edit; e++) {
+		const sn_edit *edit = &c->plan->edit[e];
+		c->edit_width = SN_MAX(c->edit_width, width_of(c, &edit->at));
+		c->edit_rank = SN_MAX(c->edit_rank, edit->U ? edit->U->dim[1] : 1);
+	}
+	for (int t = 0; t < c->plan->n_tap; t++) {
+		int64_t width = width_of(c, &c->plan->tap[t].at);
+		int64_t most = SN_MIN(c->tap[t].n * width, SN_MAX(width, (int64_t)SN_TAP_FLOATS));
+		c->tap_floats = SN_MAX(c->tap_floats, most);
+	}
+}
+
 /* Lists of places, values read from other rows, and one edit's working space. */
 static int64_t edit_bytes(const sn_compiled *c, const sn_cost *sum)
 {
-	int64_t widest_edit = 0, columns = 1;
-	for (int e = 0; e < c->plan->n_edit; e++) {
-		widest_edit = SN_MAX(widest_edit, width_of(c, &c->plan->edit[e].at));
-		if (c->plan->edit[e].U) columns = SN_MAX(columns, c->plan->edit[e].U->dim[1]);
-	}
-	if (!widest_edit) return 0;
-	return 2 * sum->edits * (int64_t)sizeof(void *) + (sum->sources + 1) * widest_edit * (int64_t)sizeof(float) +
-		columns * (int64_t)sizeof(double) + 5 * BLOCK;
+	if (!c->edit_width) return 0;
+	return 2 * sum->edits * (int64_t)sizeof(void *) + (sum->sources + 1) * c->edit_width * (int64_t)sizeof(float) +
+		c->edit_rank * (int64_t)sizeof(double) + 5 * BLOCK;
 }
 
-static int64_t tap_bytes(const sn_compiled *c)
-{
-	int64_t most = 0;
-	for (int t = 0; t < c->plan->n_tap; t++) {
-		int64_t width = width_of(c, &c->plan->tap[t].at);
-		most = SN_MAX(most, SN_MIN(c->tap[t].n * width, SN_MAX(width, (int64_t)SN_TAP_FLOATS)));
-	}
-	return most * (int64_t)sizeof(float) + BLOCK;
-}
+static int64_t tap_bytes(const sn_compiled *c) { return c->tap_floats * (int64_t)sizeof(float) + BLOCK; }
 
 /* What each head writes, where that is looked at. */
 static int64_t result_bytes(const sn_compiled *c, const sn_cost *sum)

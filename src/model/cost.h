@@ -16,6 +16,8 @@ typedef struct sn_cost {
 	int32_t enc_row;        /* the last of them counted, plus 1 */
 } sn_cost;
 
+/* Fills edit_width, edit_rank and tap_floats, from the plan and the places of its taps. */
+void sn_cost_prepare(sn_compiled *c);
 /* Adds a row. */
 void sn_cost_add(const sn_compiled *c, sn_cost *sum, int32_t row);
 /* Returns the bytes that a step with these rows takes: activations, attention, edits, logits, taps; with gradients, if

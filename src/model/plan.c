@@ -2,6 +2,7 @@
 #include "model/plan.h"
 
 #include "model/check.h"
+#include "model/cost.h"
 #include "model/pass.h"
 #include "model/positions.h"
 #include "model/site.h"
@@ -454,5 +455,6 @@ sn_status sn_plan_compile(sn_compiled *out, sn_ctx *ctx, sn_model *model, const 
 	SN_TRY(find_needs(out));
 	need_compared_rows(out);
 	if (out->gradient) need_all_alike(out);
+	sn_cost_prepare(out);
 	return SN_OK;
 }

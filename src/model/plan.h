@@ -39,6 +39,9 @@ typedef struct sn_compiled {
 	int32_t *ring;                 /* [n] the rescale rule: the next of the rows that are compared with one and so are
 	                                  of one step; or NULL */
 
+	int64_t edit_width, edit_rank; /* the widest edit's columns, most columns of an edit's U; 0: no edits */
+	int64_t tap_floats;            /* what the largest delivery of a tap takes */
+
 	int32_t *dirty;                /* [n * n_stage] first position computed */
 	int32_t *need;                 /* [n] last stage to be computed; -1: none */
 	int32_t *final_from;           /* [n] first position needed in the last stage */
