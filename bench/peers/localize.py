@@ -21,7 +21,7 @@ from localize_stats import (bands, control_labels, controls, in_parallel, leace,
 warnings.filterwarnings("ignore", "Mean of empty slice")   # of layers that were left out
 EFFORTS = {"quick": {"random": 1, "erase_step": 0, "members": 64, "wide_step": 0, "refits": 0},
            "standard": {"random": 2, "erase_step": 3, "members": 64, "wide_step": 0, "refits": 0},
-           "thorough": {"random": 5, "erase_step": 1, "members": 128, "wide_step": 6, "refits": 200}}
+           "thorough": {"random": 5, "erase_step": 1, "members": 64, "wide_step": 6, "refits": 200}}
 CONTROLS, DRAWS, WIDE_DRAWS, SCRUB, DELTA, BOOT = 10, 20, 5, 256, 0.10, 2000
 
 
@@ -290,9 +290,16 @@ class Analysis:
         return found
 
     def every(self, yes, step):
-        """Every step-th of the cells of each role, as far as layers were done; and how many there would be if all were."""
+        """Every step-th of the cells of each role, as far as layers were done; and those of all layers, where one that was not done counts
+        as the nearest one that was."""
         cells = [(l, r) for r, layers in enumerate(yes) for l in layers[::max(1, step // self.part)]]
-        return cells, len(cells) if self.part == 1 else max(len(cells), round(sum(map(len, yes)) * self.part / step))
+        nearest = [min(self.layers, key=lambda done: abs(done - l)) for l in range(self.n_boundary - 1)]
+        likely = [[l for l, done in enumerate(nearest) if done in layers] for layers in yes]
+        return cells, [(l, r) for r, layers in enumerate(likely) for l in layers[::step]]
+
+    def blocks(self, cells):
+        """What runs of these cells take: the blocks behind them."""
+        return sum(self.n_boundary - l for l, _ in cells)
 
     def erase(self):
         if not self.option["erase_step"]:
@@ -313,27 +320,27 @@ class Analysis:
                 for k in range(DRAWS):
                     erasers[l, r, fold, 1 + k] = leace(x[rows], labels[k][i][rows])
             self.x[l, r] = self.erased(base, members, l, r, erasers, DRAWS)
-        self.clock.lap("erasure", len(targets), whole)
+        self.clock.lap("erasure", self.blocks(targets), self.blocks(whole))
         in_parallel(task for cell in targets for task in self.gate(cell))
-        self.clock.lap("gates", len(targets), whole)
+        self.clock.lap("gates", len(targets), len(whole))
         if self.option["wide_step"]:
             self.erase_wide(*self.every(yes, self.option["wide_step"]), base, members, labels)
 
     def erase_wide(self, wide, whole, base, members, labels):
-        """Erasers of the feature and of control labels for each block of lemmas, and what they cost. With PART, one cell in PART and one
-        label and block of its 30 are fitted; it stands for the others, for it costs the same."""
+        """Erasers of the feature and of control labels for each block of lemmas, and what they cost. With PART, one cell in the middle and
+        one label and block of its 30 are fitted; it stands for the others, for it costs the same."""
         every = [(fold, number) for fold in range(5) for number in range(1 + WIDE_DRAWS)]
-        cells, fits = wide[:max(1, len(wide) // self.part)], every if self.part == 1 else every[:1]
+        cells, fits = (wide, every) if self.part == 1 else (wide[len(wide) // 2:][:1], every[:1])
         for l, r in cells:
             for spots in ([(k, r) for k in range(l, self.n_boundary)],
                           [(k, c) for k in range(l, self.n_boundary) for c in range(self.n_role + 1)]):
                 found = {(fold, number): self.scrub(l, spots, fold, self.items.n if number == 0 else labels[number - 1])
                          for fold, number in fits}
-                self.clock.lap("wide erasers", len(fits) * len(cells), len(every) * whole)
+                self.clock.lap("wide erasers", len(fits) * self.blocks(cells), len(every) * self.blocks(whole))
                 erasers = {(k, c, fold, number): q for fold, number in every
                            for (k, c), q in found.get((fold, number), found[0, 0]).items()}
                 self.erased(base, members, l, r, erasers, WIDE_DRAWS)
-                self.clock.lap("wide erasure", len(cells), whole)
+                self.clock.lap("wide erasure", self.blocks(cells), self.blocks(whole))
 
     def everything(self):
         with torch.no_grad():

@@ -228,10 +228,10 @@ static const sn_ru_text text[] = {
 	  "Одна проба, обученная на всех префиксах и проверенная на каждом условии отдельно." },
 	{ "X: share of the sensitivity lost when the encoding is erased. It counts when its lower "
 		  "bound exceeds both controls by 0.05 and a fresh probe finds nothing left. X is of all "
-		  "members of pairs, the controls of at most 64 of them (standard) or 128 (thorough).",
+		  "members of pairs, the controls of at most 64 of them.",
 	  "X: какая доля чувствительности теряется, если представление стереть. Засчитывается, если "
 		  "нижняя граница выше обоих контролей на 0.05 и новая проба ничего не находит. X – по всем "
-		  "членам пар, контроли – не более чем по 64 из них (standard) или 128 (thorough)." },
+		  "членам пар, контроли – не более чем по 64 из них." },
 	{ "The same probes for the items' other labels; no verdicts depend on them.",
 	  "Те же пробы для других меток; вердикты от них не зависят." },
 	{ "Where E changes from layer to layer.", "Где E меняется от слоя к слою." },

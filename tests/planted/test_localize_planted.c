@@ -70,7 +70,6 @@ static sn_localize_options options(bool erase)
 	o.n_boot = 500;
 	o.n_control = 2;
 	o.erase_step = erase ? 1 : 0;
-	o.n_control_item = 64;
 	return o;
 }
 

@@ -15,17 +15,16 @@ sn_localize_options sn_localize_preset(sn_effort effort)
 							  .n_boot = 2000,
 							  .n_control = 10,
 							  .n_erase_draw = 20,
+							  .n_control_item = 64,
 							  .part_steps = 4,
 							  .n_part_top = 10 };
 	if (effort != SN_EFFORT_QUICK) o.part_steps = 8;
 	if (effort == SN_EFFORT_STANDARD) {
 		o.n_random = 2;
 		o.erase_step = 3;
-		o.n_control_item = 64;
 	} else if (effort == SN_EFFORT_THOROUGH) {
 		o.n_random = 5;
 		o.erase_step = 1;
-		o.n_control_item = 128;
 		o.wide_step = 6;
 		o.n_wide_draw = 5;
 		o.n_refit = 200;

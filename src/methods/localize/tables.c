@@ -309,7 +309,7 @@ const sn_table sn_localize_tables[SN_LOCALIZE_TABLES] = {
 					   .caption = "X: share of the sensitivity lost when the encoding is erased. It counts when its "
 								  "lower bound exceeds both controls by 0.05 "
 								  "and a fresh probe finds nothing left. X is of all members of pairs, the controls of "
-								  "at most 64 of them (standard) or 128 (thorough)." },
+								  "at most 64 of them." },
 	[SN_T_EXAMPLES] = { .name = "examples", .title = "Example prefixes", COLUMNS(examples), .view = SN_VIEW_TEXT },
 	[SN_T_DROPS] = { .name = "drops", .title = "Items dropped", COLUMNS(drops), .view = SN_VIEW_TABLE },
 	[SN_T_TOKENS] = { .name = "tokens",
