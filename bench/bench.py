@@ -134,11 +134,11 @@ def label_of(check):
 
 
 def kept(path, commit):
-    """Records of an interrupted run of this commit; rows in which something failed are measured anew."""
+    """The head and the records of an interrupted run of this commit; rows in which something failed are measured anew."""
     lines = path.read_text(encoding="utf8").splitlines() if path.exists() else []
     head, *records = [json.loads(line) for line in lines if line.endswith("}")] or [{}]
     again = {record["row"] for record in records if record["exit"] != 0 or record.get("ok") is False}
-    return [record for record in records if record["row"] not in again] if head.get("commit") == commit else []
+    return (head, [record for record in records if record["row"] not in again]) if head.get("commit") == commit else ({}, [])
 
 
 def say(text):
@@ -174,7 +174,9 @@ def main():
             "processor": processor(), "processors": os.cpu_count(), "load": round(os.getloadavg()[0], 2),
             "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
     path = pathlib.Path(known["out"]) / "runs.jsonl"
-    run = Run(known, given.repetitions, path, head, kept(path, head["commit"]) if given.resume else [])
+    before, records = kept(path, head["commit"]) if given.resume else ({}, [])
+    head |= before   # the load is that from before the run, not its own
+    run = Run(known, given.repetitions, path, head, records)
     for row in rows:
         row["work"] = fill(row.get("work", ""), row, known)
         run.row(row)
