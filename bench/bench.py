@@ -133,12 +133,14 @@ def label_of(check):
     return check.get("label", "agreement")
 
 
-def kept(path, commit):
-    """The head and the records of an interrupted run of this commit; rows in which something failed are measured anew."""
+def kept(path, commit, sizes):
+    """The head and the records of an interrupted run of this commit and these sizes; rows in which something failed are measured anew."""
     lines = path.read_text(encoding="utf8").splitlines() if path.exists() else []
     head, *records = [json.loads(line) for line in lines if line.endswith("}")] or [{}]
     again = {record["row"] for record in records if record["exit"] != 0 or record.get("ok") is False}
-    return (head, [record for record in records if record["row"] not in again]) if head.get("commit") == commit else ({}, [])
+    if (head.get("commit"), head.get("size")) != (commit, sizes):
+        return {}, []
+    return head, [record for record in records if record["row"] not in again]
 
 
 def say(text):
@@ -172,9 +174,9 @@ def main():
     os.makedirs(known["out"], exist_ok=True)
     head = {"commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip(),
             "processor": processor(), "processors": os.cpu_count(), "load": round(os.getloadavg()[0], 2),
-            "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
+            "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "size": given.size}
     path = pathlib.Path(known["out"]) / "runs.jsonl"
-    before, records = kept(path, head["commit"]) if given.resume else ({}, [])
+    before, records = kept(path, head["commit"], given.size) if given.resume else ({}, [])
     head |= before   # the load is that from before the run, not its own
     run = Run(known, given.repetitions, path, head, records)
     for row in rows:
